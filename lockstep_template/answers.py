@@ -1,0 +1,292 @@
+"""The answers as a whole: what follows from several of them, and which cannot be built from."""
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from email.errors import MessageError
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+
+from lockstep_template import cruft, names, table, urls
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "penguins.csv"
+SAMPLE_TARGETS = {"regression": "body_mass_g"}
+SAMPLE_TARGET = "species"
+CLASSES = 20  # a number with more distinct values than this is a quantity, not a class
+COLUMNS_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The public answers; those not given yet are empty."""
+
+    project_name: str = ""
+    project_slug: str = ""
+    package_name: str = ""
+    description: str = ""
+    author_name: str = ""
+    author_email: str = ""
+    license: str = ""
+    data_source: str = ""
+    task: str = "auto"
+    target_column: str = ""
+    dvc_remote: str = "local"
+    dvc_remote_url: str = ""
+    mlflow_tracking_uri: str = ""
+    git_remote_url: str = ""
+    ci: str = ""
+    create_environment: bool = True
+    folder: Path = field(default_factory=Path)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], folder: Path) -> "Answers":
+        """Read cookiecutter's answers; relative paths among them start in a folder."""
+        known = {item.name for item in fields(cls)} - {"folder"}
+        return cls(**{key: value for key, value in given.items() if key in known}, folder=folder)
+
+    @property
+    def source(self) -> str:
+        """The URL of the raw data, or the absolute path; the bundled sample by default."""
+        if not self.data_source:
+            return str(SAMPLE)
+        if urls.scheme(self.data_source):
+            return self.data_source
+        try:
+            return str(self.folder / Path(self.data_source).expanduser())
+        except RuntimeError:  # there is no such user
+            return self.data_source
+
+    @property
+    def table(self) -> table.Table:
+        """What is known of the raw data."""
+        return table.look(self.source, self.target_column)
+
+
+def author_name(_: Answers) -> str:
+    """The name that git commits with."""
+    return names.git_config("user.name")
+
+
+def author_email(_: Answers) -> str:
+    """The address that git commits with."""
+    return names.git_config("user.email")
+
+
+def default_target(answers: Answers) -> str:
+    """The target column of the bundled sample; there is no guessing that of other data."""
+    if answers.data_source:
+        return ""
+    return SAMPLE_TARGETS.get(answers.task, SAMPLE_TARGET)
+
+
+def default_remote_url(answers: Answers) -> str:
+    """A folder beside the project for a local remote."""
+    return f"../{answers.project_slug}-dvc" if answers.dvc_remote == "local" else ""
+
+
+def inferred_task(answers: Answers) -> str:
+    """`classification` or `regression`: as answered, else as the target's values suggest."""
+    if answers.task != "auto":
+        return answers.task
+    if before := cruft.recorded("__task"):
+        return before
+    values = answers.table.values
+    return "regression" if _is_number(values) and _is_continuous(values) else "classification"
+
+
+def raw_suffix(answers: Answers) -> str:
+    """`csv` or `parquet`: the raw data is data/raw with this suffix."""
+    return cruft.recorded("__raw_suffix") or answers.table.suffix
+
+
+def dvc_extras(answers: Answers) -> str:
+    """The extras of the distribution `dvc` that the remote and the data's URL need, as `[s3]`."""
+    remote = urls.REMOTES.get(answers.dvc_remote)
+    extras = {remote.extra if remote else "", urls.IMPORTABLE.get(urls.scheme(answers.source), "")}
+    wanted = ",".join(sorted(extras - {""}))
+    return f"[{wanted}]" if wanted else ""
+
+
+def dvc_remote_location(answers: Answers) -> str:
+    """The remote's URL as .dvc/config has it."""
+    return urls.dvc_url(answers.dvc_remote, answers.dvc_remote_url)
+
+
+def data_is_url(answers: Answers) -> bool:
+    """Whether DVC imports the raw data from a URL, where new data may appear."""
+    return bool(urls.scheme(answers.source))
+
+
+def setup(answers: Answers) -> dict[str, Any]:
+    """What the post-generation hook needs to know, as plain data."""
+    remote = urls.REMOTES.get(answers.dvc_remote)
+    return {
+        "only_files": cruft.updated_project() is not None,
+        "by_cruft": cruft.is_running(),
+        "author_name": answers.author_name,
+        "author_email": answers.author_email,
+        "create_environment": answers.create_environment,
+        "source": answers.source,
+        "source_is_url": data_is_url(answers),
+        "raw": f"data/raw.{raw_suffix(answers)}",
+        "dvc_remote": answers.dvc_remote,
+        "dvc_remote_url": answers.dvc_remote_url,
+        "dvc_credentials": remote.credentials if remote else "",
+        "git_remote_url": answers.git_remote_url,
+    }
+
+
+def problems(answers: Answers) -> list[str]:
+    """What keeps a project from being built: one line each, with what would be right."""
+    unprintable = list(_text_problems(answers))
+    if unprintable:
+        return unprintable
+    found = [*_name_problems(answers), *_author_problems(answers)]
+    if not cruft.updated_project():
+        found += _data_problems(answers)
+    found += urls.remote_problems(answers.dvc_remote, answers.dvc_remote_url)
+    found += urls.tracking_problems(answers.mlflow_tracking_uri)
+    found += urls.git_problems(answers.git_remote_url)
+    return found
+
+
+DERIVED: tuple[Callable[[Answers], object], ...] = (
+    author_name,
+    author_email,
+    default_target,
+    default_remote_url,
+    inferred_task,
+    raw_suffix,
+    dvc_extras,
+    dvc_remote_location,
+    data_is_url,
+    setup,
+)
+
+
+def _text_problems(answers: Answers) -> Iterator[str]:
+    for key, value in asdict(answers).items():
+        if not isinstance(value, str):
+            continue
+        bad = [c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+        if bad or "\ufffe" in value or "\uffff" in value:
+            yield f"{key}: {value!r} holds a line break or control character; write it on one line"
+        elif "${" in value:
+            yield f"{key}: {value!r} holds ${{, where Hydra and DVC look up a value; leave it out"
+
+
+def _name_problems(answers: Answers) -> Iterator[str]:
+    if not answers.project_name.strip():
+        yield "project_name: it is empty; write the project's name, such as Penguins"
+    slug, package = answers.project_slug, answers.package_name
+    if not names.is_slug(slug):
+        yield (
+            f"project_slug: {slug!r} is no folder and distribution name; use letters, digits and "
+            f"hyphens, such as {names.slug(slug)}"
+        )
+    elif slug.lower() in names.RESERVED_SLUGS:
+        yield (
+            f"project_slug: {slug} is a package that the project depends on; choose another, "
+            f"such as {names.slug(slug)}"
+        )
+    if not names.is_package(package):
+        yield (
+            f"package_name: {package!r} is no package name; use letters, digits and underscores, "
+            f"such as {names.package(package)}"
+        )
+    elif taken := names.taken(package):
+        free = names.package(package)
+        yield f"package_name: {package} is {taken}; choose another, such as {free}"
+
+
+def _author_problems(answers: Answers) -> Iterator[str]:
+    if not answers.author_email:
+        return
+    try:
+        address = Address(addr_spec=answers.author_email)
+    except (MessageError, ValueError, IndexError):
+        address = Address()
+    if not (address.username and address.domain):
+        yield (
+            f"author_email: {answers.author_email!r} is no e-mail address; write name@example.org, "
+            "or leave it empty"
+        )
+
+
+def _data_problems(answers: Answers) -> Iterator[str]:
+    source, target = answers.source, answers.target_column
+    if urls.holds_secret(source):
+        yield (
+            "data_source: the URL holds a credential, and DVC would commit it; download the file "
+            "and give its path"
+        )
+        return
+    data = answers.table
+    if data.problem:
+        yield f"data_source: {data.problem}"
+        return
+    if data.columns is None:
+        if answers.task == "auto":
+            yield (
+                f"task: the columns of {answers.data_source} cannot be looked at from here, so "
+                "auto cannot decide; choose classification or regression"
+            )
+        if not target:
+            yield "target_column: it is empty; name the column to predict"
+    elif target not in data.columns:
+        yield _no_such_column(target, data.columns)
+    else:
+        yield from _target_problems(answers.task, target, data)
+
+
+def _no_such_column(target: str, columns: tuple[str, ...]) -> str:
+    shown = ", ".join(columns[:COLUMNS_SHOWN])
+    more = len(columns) - COLUMNS_SHOWN
+    listed = f"the columns are {shown}" + (f" and {more} more" if more > 0 else "")
+    if not target:
+        return f"target_column: it is empty; name the column to predict: {listed}"
+    lowered = {name.lower().strip(): name for name in columns}
+    near = difflib.get_close_matches(target.lower().strip(), lowered, n=1)
+    hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
+    return f"target_column: there is no column {target!r}; {hint}{listed}"
+
+
+def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]:
+    values, distinct = data.values, set(data.values)
+    numeric = _is_number(values)
+    if not values:
+        if data.whole:
+            yield f"target_column: {target!r} holds no values; choose another column"
+    elif len(distinct) == 1 and data.whole:
+        yield (
+            f"target_column: {target!r} holds the single value {values[0]!r}, so there is nothing "
+            "to predict; choose another column"
+        )
+    elif task == "regression" and not numeric:
+        text = next(value for value in values if table.number(value) is None)
+        yield (
+            f"task: regression needs numbers, and {target!r} holds {text!r}; choose "
+            "classification, or another target_column"
+        )
+    elif len(distinct) > max(CLASSES, len(values) / 2):
+        if not numeric:
+            yield (
+                f"target_column: {target!r} holds {len(distinct)} distinct texts in {len(values)} "
+                "rows, which looks like an identifier; choose another column"
+            )
+        elif task == "classification":
+            yield (
+                f"task: {target!r} holds {len(distinct)} distinct numbers in {len(values)} rows, "
+                "too many for classes; choose regression"
+            )
+
+
+def _is_number(values: tuple[str, ...]) -> bool:
+    return bool(values) and all(table.number(value) is not None for value in values)
+
+
+def _is_continuous(values: tuple[str, ...]) -> bool:
+    numbers = {table.number(value) or 0.0 for value in values}
+    return len(numbers) > CLASSES or not all(number.is_integer() for number in numbers)
