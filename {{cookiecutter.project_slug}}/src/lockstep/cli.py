@@ -1,0 +1,107 @@
+"""The command `lockstep`. Each verb imports what it needs when it runs, so that it starts fast."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import lockstep
+from lockstep import LockstepError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: The words behind `lockstep`; those of the command line by default.
+
+    Returns:
+        0 on success, 1 when the answer is no, 2 when it was asked wrongly or could not be done.
+    """
+    arguments = vars(_parser().parse_args(argv))
+    verb = arguments.pop("verb")
+    _import_from_workspace()
+    try:
+        return int(verb(**arguments) or 0)
+    except LockstepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _import_from_workspace() -> None:
+    """Import the code of the current workspace, not the installed one.
+
+    `dvc exp run --temp` and the queue run in a copy of the workspace, while the environment's
+    editable install points to the original.
+    """
+    source = Path.cwd() / "src"
+    if (source / "lockstep").is_dir():
+        sys.path.insert(0, str(source))
+        lockstep.__path__[:] = [str(source / "lockstep")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lockstep", description="Keeps git, DVC, Hydra and MLflow in lockstep."
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def add(verb: object, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(verb=verb)
+        return added
+
+    run = add(
+        _run,
+        "run",
+        "Run one stage's main() with the params that dvc.yaml lists for it.",
+        "lockstep run penguins.split data/table.parquet data/train.parquet data/test.parquet",
+    )
+    run.add_argument("module", help="the module that holds main(cfg, *paths)")
+    run.add_argument("paths", nargs="*", type=Path, help="handed on to main()")
+
+    compose = add(
+        _compose,
+        "compose",
+        "Compose conf/ into params.yaml; the first stage of the pipeline.",
+        "lockstep compose --force",
+    )
+    compose.add_argument(
+        "--force",
+        action="store_true",
+        help="drop what params.yaml holds beyond conf/ (a hand edit, an applied experiment)",
+    )
+
+    add(
+        _publish,
+        "publish",
+        "Show the state of the pipeline in MLflow, once; the last stage of the pipeline.",
+        "lockstep publish",
+    )
+    return parser
+
+
+def _run(module: str, paths: Sequence[Path]) -> None:
+    from lockstep.run import run_stage
+
+    run_stage(module, paths)
+
+
+def _compose(force: bool) -> None:
+    from lockstep.compose import compose_params
+
+    compose_params(Path.cwd(), force=force)
+
+
+def _publish() -> None:
+    from lockstep.publish import publish
+
+    publish(Path.cwd())

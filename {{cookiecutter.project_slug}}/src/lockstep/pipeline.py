@@ -1,0 +1,250 @@
+"""What dvc.yaml declares and dvc.lock recorded: the stages, and the state that a run shows."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lockstep import LockstepError
+
+PARAMS = "params.yaml"
+COMPOSED = "composed.yaml"
+
+
+def project_root(workspace: Path) -> Path:
+    """The project's own folder, also from the temporary copy that `dvc exp run --temp` works in."""
+    return Path(os.environ.get("DVC_ROOT") or workspace)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; None when there is no such file."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        return None
+    except yaml.YAMLError as error:
+        raise LockstepError(f"{path.name} is not valid YAML: {error}") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """What dvc.lock says of a stage that ran.
+
+    Attributes:
+        deps: The md5 of each file or folder that it read, by path.
+        outs: The md5 of each file or folder that it wrote, by path.
+        params: The values that it read, by param file and key.
+    """
+
+    name: str
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, dict[str, Any]]
+
+
+class Pipeline:
+    """The pipeline of a workspace, seen from the stage that publishes it."""
+
+    def __init__(self, workspace: Path) -> None:
+        """Read dvc.yaml and dvc.lock.
+
+        Args:
+            workspace: The folder that holds them.
+
+        Raises:
+            LockstepError: There is no dvc.yaml, or none of its stages publishes.
+        """
+        self.workspace = workspace
+        self.declared = _interpolated(read_yaml(workspace / "dvc.yaml") or {})
+        if "stages" not in self.declared:
+            raise LockstepError(
+                f"{workspace} holds no dvc.yaml with stages: go to the project's root"
+            )
+        lock = read_yaml(workspace / "dvc.lock") or {}
+        self.locked = {
+            name: _locked_stage(name, entry) for name, entry in lock.get("stages", {}).items()
+        }
+
+    @cached_property
+    def publisher(self) -> str:
+        """The name of the stage that publishes."""
+        for name, stage in self.declared["stages"].items():
+            if "lockstep publish" in str(stage.get("cmd")):
+                return str(name)
+        raise LockstepError("no stage of dvc.yaml runs `lockstep publish`: add one")
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """The paths that the publishing stage depends on: what a run shows."""
+        return [_path(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
+
+    @cached_property
+    def upstream(self) -> dict[str, LockedStage]:
+        """The stages whose work the publishing stage shows, directly or not.
+
+        Raises:
+            LockstepError: One of the paths that a run shows was not made yet.
+        """
+        makers = {
+            out: stage
+            for stage in self.locked.values()
+            for out in stage.outs
+            if stage.name != self.publisher
+        }
+        if missing := [path for path in self.shown if not _overlapping(path, makers)]:
+            raise LockstepError(
+                f"dvc.lock does not know {', '.join(missing)} yet: run `dvc repro` first"
+            )
+        found: dict[str, LockedStage] = {}
+        wanted = list(self.shown)
+        while wanted:
+            for stage in _overlapping(wanted.pop(), makers):
+                if stage.name not in found:
+                    found[stage.name] = stage
+                    wanted += [*stage.deps, *stage.params]
+        return {name: stage for name, stage in self.locked.items() if name in found}
+
+    @cached_property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """The params that shaped the state, by param file and key."""
+        merged: dict[str, dict[str, Any]] = {}
+        for stage in self.upstream.values():
+            for file, values in stage.params.items():
+                merged.setdefault(file, {}).update(values)
+        return merged
+
+    @cached_property
+    def outs(self) -> dict[str, str]:
+        """The md5 of what the upstream stages made, by path.
+
+        An out with `persist: true` is left out: people keep it, stages only start it (params.yaml,
+        schema.yaml).
+        """
+        persistent = {
+            _path(out)
+            for stage in self.declared["stages"].values()
+            for out in stage.get("outs", [])
+            if isinstance(out, dict) and out[_path(out)].get("persist")
+        }
+        return {path: md5 for path, md5 in self.written.items() if path not in persistent}
+
+    @cached_property
+    def written(self) -> dict[str, str]:
+        """The md5 of all that the upstream stages wrote, by path."""
+        return {path: md5 for stage in self.upstream.values() for path, md5 in stage.outs.items()}
+
+    @cached_property
+    def state(self) -> str:
+        """The identity of the state: a digest of the params that shaped it and of all it made.
+
+        Code is left out on purpose: another comment in a stage is no other result.
+        """
+        return digest({"params": self.params, "outs": self.outs})
+
+    def data(self) -> dict[str, tuple[str, list[str]]]:
+        """The data that flows through the upstream stages.
+
+        Returns:
+            By path, its md5 and the names of the stages that read it. Data is what one stage made
+            and another reads, or what `dvc add` and `dvc import-url` track; what the run shows in
+            other ways (the model, reports) is not.
+        """
+        found: dict[str, tuple[str, list[str]]] = {}
+        for stage in self.upstream.values():
+            for path, md5 in stage.deps.items():
+                tracked = (self.workspace / f"{path}.dvc").exists()
+                if path not in self.shown and (tracked or path in self.outs):
+                    found.setdefault(path, (md5, []))[1].append(stage.name)
+        return found
+
+    def models(self) -> list[dict[str, Any]]:
+        """The artifacts of dvc.yaml whose type is `model`."""
+        artifacts = self.declared.get("artifacts") or {}
+        return [entry for entry in artifacts.values() if entry.get("type") == "model"]
+
+    def metric_files(self) -> list[str]:
+        """The paths of the metrics that the run shows."""
+        metrics = [
+            _path(entry)
+            for stage in self.declared["stages"].values()
+            for entry in stage.get("metrics", [])
+        ]
+        return [path for path in metrics if path in self.shown]
+
+
+def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
+    """The keys of params.yaml that dvc.yaml lists for a stage.
+
+    Args:
+        pipeline: The content of dvc.yaml.
+        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
+
+    Raises:
+        LockstepError: dvc.yaml has no such stage.
+    """
+    stages = pipeline.get("stages", {})
+    definition = stages.get(stage.partition("@")[0])
+    if definition is None:
+        raise LockstepError(f"dvc.yaml has no stage {stage!r}; it has {', '.join(stages)}")
+    entries = definition.get("do", definition).get("params", [])
+    return [entry for entry in entries if isinstance(entry, str)]
+
+
+def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
+    def hashes(key: str) -> dict[str, str]:
+        return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
+
+    return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
+
+
+def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:
+    """The stages that made `path`, something in it, or a folder around it."""
+    return [
+        stage
+        for out, stage in makers.items()
+        if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
+    ]
+
+
+def _path(entry: str | dict[str, Any]) -> str:
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def _interpolated(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """dvc.yaml with each `${name}` that its own `vars` define put in place."""
+    variables: dict[str, Any] = {}
+    for entry in pipeline.get("vars", []):
+        if isinstance(entry, dict):
+            variables.update(entry)
+
+    def value_of(match: re.Match[str]) -> str:
+        value: Any = variables
+        for key in match[1].strip().split("."):
+            if not isinstance(value, dict) or key not in value:
+                return match[0]
+            value = value[key]
+        return str(value)
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, str):
+            return re.sub(r"\$\{([^}]+)\}", value_of, node)
+        if isinstance(node, list):
+            return [resolved(item) for item in node]
+        if isinstance(node, dict):
+            return {resolved(key): resolved(value) for key, value in node.items()}
+        return node
+
+    result: dict[str, Any] = resolved(pipeline)
+    return result

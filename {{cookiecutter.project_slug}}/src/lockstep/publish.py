@@ -1,0 +1,142 @@
+"""Show the state of the pipeline in MLflow: one run for each state, however often it is asked.
+
+The run is a projection of what DVC holds: made late, again, or elsewhere, it is the same.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep import LockstepError
+from lockstep.history import live_record, read_history
+from lockstep.live import adoptable_run
+from lockstep.package import packaged_model
+from lockstep.pipeline import PARAMS, Pipeline, project_root, read_yaml
+from lockstep.registry import log_model, register
+from lockstep.report import print_comparison
+from lockstep.run_record import RunRecord
+from lockstep.tracking import STATE_TAG, Store, lock_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+# How long a second `publish` waits for the first.
+LOCK_SECONDS = 600
+
+
+def publish(workspace: Path) -> None:
+    """Publish the state that dvc.lock records, unless its run is there already.
+
+    Args:
+        workspace: The folder that holds dvc.yaml, dvc.lock and params.yaml.
+
+    Raises:
+        LockstepError: The pipeline has not run, or the store cannot be reached.
+    """
+    pipeline = Pipeline(workspace)
+    params = read_yaml(workspace / PARAMS)
+    if not params or "tracking" not in params:
+        raise LockstepError(f"{PARAMS} holds no `tracking`: run `dvc repro`")
+    root = project_root(workspace)
+    store = Store(root, params["tracking"])
+    if run_id := store.find_finished(pipeline.state):
+        print(f"already published: run {run_id}")
+        return
+    store.require_reachable()
+    record = RunRecord(pipeline, workspace, root, params)
+
+    from filelock import FileLock
+
+    # The model's process starts before MLflow is imported here: the two take their time together.
+    with (
+        FileLock(lock_file(root, "publish"), timeout=LOCK_SECONDS),
+        packaged_model(pipeline) as packaged,
+        store.errors_explained(),
+    ):
+        client = store.client()
+        experiment_id = store.experiment_id(client)
+        if found := _find(client, experiment_id, pipeline.state, finished=True):
+            print(f"already published: run {found.info.run_id}")
+            return
+        run_id = _run_to_fill(client, store, experiment_id, record)
+        _fill(client, run_id, record)
+        model_id = log_model(client, run_id, experiment_id, record, packaged())
+        version = register(client, run_id, model_id, record)
+        client.set_terminated(run_id, "FINISHED")
+        live_record(workspace).unlink(missing_ok=True)
+        print_comparison(client, store, client.get_run(run_id), record, version)
+
+
+def _find(
+    client: "MlflowClient", experiment_id: str, state: str, *, finished: bool
+) -> "Run | None":
+    query = f"tags.`{STATE_TAG}` = '{state}'"
+    if finished:
+        query += " and attributes.status = 'FINISHED'"
+    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
+
+
+def _run_to_fill(
+    client: "MlflowClient", store: Store, experiment_id: str, record: "RunRecord"
+) -> str:
+    """A new run, or the one that a live training or an interrupted `publish` left."""
+    state = record.pipeline.state
+    if unfinished := _find(client, experiment_id, state, finished=False):
+        client.update_run(unfinished.info.run_id, status="RUNNING", name=record.name)
+        return str(unfinished.info.run_id)
+    histories = [record.workspace / path for path in record.histories]
+    if adopted := adoptable_run(store, record.workspace, histories):
+        with contextlib.suppress(Exception):
+            if STATE_TAG not in client.get_run(adopted).data.tags:
+                client.update_run(adopted, name=record.name)
+                client.set_tag(adopted, STATE_TAG, state)
+                return adopted
+    run = client.create_run(experiment_id, run_name=record.name, tags={STATE_TAG: state})
+    return str(run.info.run_id)
+
+
+def _fill(client: "MlflowClient", run_id: str, record: "RunRecord") -> None:
+    """Log all that does not need the model; the same again changes nothing."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+    run = client.get_run(run_id)
+    now = int(time.time() * 1000)
+    known = run.data.params
+    params = [Param(key, value) for key, value in record.params.items() if key not in known]
+    metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items()]
+    metrics += [Metric(*item[:2], now, item[2]) for item in _missing_steps(client, run, record)]
+    tags = [RunTag(key, value) for key, value in record.tags.items()]
+    client.log_batch(run_id, metrics, params, tags)
+    if not (run.inputs and run.inputs.dataset_inputs):
+        inputs = [
+            DatasetInput(
+                Dataset(item.path, item.md5, "dvc", json.dumps(item.source)),
+                [InputTag("mlflow.data.context", ", ".join(item.read_by))],
+            )
+            for item in record.datasets
+        ]
+        client.log_inputs(run_id, inputs)
+    for path, folder in record.artifacts:
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), folder)
+        else:
+            client.log_artifact(run_id, str(path), folder)
+
+
+def _missing_steps(
+    client: "MlflowClient", run: "Run", record: "RunRecord"
+) -> Iterator[tuple[str, float, int]]:
+    """The metrics with steps that a live training has not brought to the run."""
+    streamed = {
+        (name, metric.step)
+        for name in run.data.metrics
+        for metric in client.get_metric_history(run.info.run_id, name)
+    }
+    for path in record.histories:
+        for name, value, step in read_history(record.workspace / path):
+            if (name, step) not in streamed:
+                yield name, value, step

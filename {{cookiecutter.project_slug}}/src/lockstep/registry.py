@@ -1,0 +1,74 @@
+"""The model of a run: logged, and registered as a version."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep.run_record import RunRecord
+from lockstep.tracking import STATE_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def log_model(
+    client: "MlflowClient",
+    run_id: str,
+    experiment_id: str,
+    record: RunRecord,
+    folder: Path | None,
+) -> str | None:
+    """Log the packaged model, once, and link it with the run and its metrics."""
+    if folder is None:
+        return None
+    from mlflow.entities import LoggedModelOutput, Metric
+    from mlflow.entities.logged_model_status import LoggedModelStatus
+
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return run.outputs.model_outputs[0].model_id
+    model = client.create_logged_model(
+        experiment_id, name="model", source_run_id=run_id, tags={STATE_TAG: record.pipeline.state}
+    )
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(key, value, now, 0, model_id=model.model_id, run_id=run_id)
+        for key, value in record.metrics.items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    return model.model_id
+
+
+def register(
+    client: "MlflowClient", run_id: str, model_id: str | None, record: RunRecord
+) -> str | None:
+    """Register the model as a new version, once, with the alias of a challenger."""
+    from mlflow.exceptions import MlflowException
+
+    name = record.registry.get("name")
+    if not name or not model_id:
+        return None
+    with contextlib.suppress(MlflowException):
+        client.create_registered_model(name)
+    quoted = name.replace("'", "\\'")
+    state = record.pipeline.state
+    query = f"name = '{quoted}' and tags.`{STATE_TAG}` = '{state}'"
+    found = client.search_model_versions(query, max_results=1)
+    version = (
+        found[0]
+        if found
+        else client.create_model_version(
+            name,
+            source=f"models:/{model_id}",
+            run_id=run_id,
+            tags=record.version_tags,
+            model_id=model_id,
+        )
+    )
+    if alias := record.registry.get("alias"):
+        client.set_registered_model_alias(name, alias, str(version.version))
+    return str(version.version)

@@ -1,0 +1,249 @@
+"""Where runs are kept: the embedded store by default, a server by configuration.
+
+Nothing here imports MLflow before it must: that takes longer than all the rest of publishing.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import socket
+import sqlite3
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from lockstep import LockstepError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STATE_TAG = "lockstep.state"
+SQLITE = "sqlite:///"
+DATABASE = "mlflow.db"
+# A server that is away answers within seconds (MLflow's own defaults: four minutes a call), and the
+# command line stays free of MLflow's own notices. What the user sets wins.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+}
+CONNECT_SECONDS = 3.0
+
+
+class Store:
+    """The MLflow store of a project."""
+
+    def __init__(self, root: Path, tracking: dict[str, Any]) -> None:
+        """Find the store; nothing is opened yet.
+
+        Args:
+            root: The project's own folder, also under `dvc exp run --temp`: a store in the
+                temporary copy would be deleted with it.
+            tracking: The config group `tracking`. The variable MLFLOW_TRACKING_URI wins over its
+                `uri`; without either, the store is the file `mlflow.db` in the project's root.
+        """
+        self.root = root.resolve()
+        self.experiment: str = tracking["experiment"]
+        given = os.environ.get("MLFLOW_TRACKING_URI") or tracking.get("uri")
+        self.embedded = not given
+        self.uri = _anchored(given or SQLITE + DATABASE, self.root)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether runs are kept by an MLflow server."""
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+    def find_finished(self, state: str) -> str | None:
+        """The id of the finished run that shows a state, looked up without importing MLflow.
+
+        A shortcut: None says only that it found none, and `find_runs` has the last word.
+        """
+        try:
+            return self._find_by_rest(state) if self.is_server else self._find_by_sql(state)
+        except (OSError, sqlite3.Error, ValueError, LookupError):
+            return None
+
+    def _find_by_sql(self, state: str) -> str | None:
+        database = database_of(self.uri)
+        if database is None or not database.exists():
+            return None
+        with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+            row = connection.execute(
+                "select runs.run_uuid from tags join runs on runs.run_uuid = tags.run_uuid"
+                " join experiments on experiments.experiment_id = runs.experiment_id"
+                " where tags.key = ? and tags.value = ? and experiments.name = ?"
+                " and runs.status = 'FINISHED' and runs.lifecycle_stage = 'active'",
+                (STATE_TAG, state, self.experiment),
+            ).fetchone()
+        return row and str(row[0])
+
+    def _find_by_rest(self, state: str) -> str | None:
+        name = quote(self.experiment, safe="")
+        found = self._rest(f"experiments/get-by-name?experiment_name={name}")
+        answer = self._rest(
+            "runs/search",
+            {
+                "experiment_ids": [found["experiment"]["experiment_id"]],
+                "filter": f"tags.`{STATE_TAG}` = '{state}' and attributes.status = 'FINISHED'",
+                "max_results": 1,
+            },
+        )
+        return next((run["info"]["run_id"] for run in answer.get("runs", [])), None)
+
+    def _rest(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.uri.rstrip('/')}/api/2.0/mlflow/{path}",
+            data=json.dumps(body).encode() if body else None,
+            headers={"Content-Type": "application/json", **_authorization()},
+        )
+        with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
+            return json.load(response)
+
+    def require_reachable(self) -> None:
+        """Say within seconds that a server is away.
+
+        Raises:
+            LockstepError: Nothing listens at its address.
+        """
+        if not self.is_server:
+            return
+        parts = urlsplit(self.uri)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
+        except OSError as error:
+            raise LockstepError(
+                f"the MLflow server {without_secrets(self.uri)} cannot be reached ({error})\n"
+                "nothing is lost: DVC keeps the results. Once it is back, run `dvc repro` again"
+            ) from error
+
+    def client(self) -> "MlflowClient":
+        """Open the store; the embedded one is made if need be.
+
+        Raises:
+            LockstepError: The server cannot be reached.
+        """
+        self.require_reachable()
+        configure_mlflow()
+        if self.embedded:
+            self._create_database()
+        import mlflow
+
+        # The registry looks a logged model up at the global URI, whatever the client's own is.
+        mlflow.set_tracking_uri(self.uri)
+        return mlflow.MlflowClient(self.uri)
+
+    @contextlib.contextmanager
+    def errors_explained(self) -> Iterator[None]:
+        """Turn what MLflow raises into a message that says what to do.
+
+        Raises:
+            LockstepError: In place of MLflow's own.
+        """
+        configure_mlflow()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise LockstepError(
+                f"MLflow at {without_secrets(self.uri)} says: {error}\n"
+                "nothing is lost: DVC keeps the results. Run `dvc repro` again to complete the run"
+            ) from error
+
+    def experiment_id(self, client: "MlflowClient") -> str:
+        """The id of the experiment, which is created if need be."""
+        experiment = client.get_experiment_by_name(self.experiment)
+        if experiment is None:
+            location = f"project:/mlartifacts/{slug(self.experiment)}" if self.embedded else None
+            return client.create_experiment(self.experiment, artifact_location=location)
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
+
+    def _create_database(self) -> None:
+        """Make `mlflow.db` aside and put it in place whole.
+
+        Two processes that open a new store at once leave it unusable: MLflow's migrations take
+        no lock (measured with 3.17; https://github.com/mlflow/mlflow/issues/12353 is one of many).
+        """
+        from filelock import FileLock
+
+        database = self.root / DATABASE
+        if database.exists():
+            return
+        from mlflow import MlflowClient
+
+        with FileLock(lock_file(self.root, "store")):
+            if not database.exists():
+                draft = database.with_name(f".{DATABASE}.{os.getpid()}")
+                MlflowClient(_sqlite_uri(draft)).search_experiments(max_results=1)
+                draft.replace(database)
+
+
+def configure_mlflow() -> None:
+    """Set MLflow's environment; call it before MLflow is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def lock_file(root: Path, name: str) -> Path:
+    """A lock file of the project, in DVC's own folder for what is temporary."""
+    path = root / ".dvc" / "tmp" / "lockstep" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def without_secrets(uri: str) -> str:
+    """A URI without a user's name and password, to be shown."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+def slug(name: str) -> str:
+    """A name that is safe as a folder's."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+def database_of(uri: str) -> Path | None:
+    """The SQLite file that a tracking URI names; None when it names none."""
+    if not uri.startswith(SQLITE) or uri == SQLITE or ":memory:" in uri:
+        return None
+    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0]))
+
+
+def _sqlite_uri(database: Path) -> str:
+    """The URI of an SQLite file.
+
+    SQLAlchemy takes `%`, `?` and `#` in a path for its own. Nothing else is quoted: MLflow makes
+    the folder that it reads in the URI as it stands.
+    """
+    return SQLITE + re.sub("[%?#]", lambda match: quote(match[0]), database.as_posix())
+
+
+def _anchored(uri: str, root: Path) -> str:
+    """An SQLite file's URI with its path made absolute, below the project's root."""
+    database = database_of(uri)
+    return _sqlite_uri(root / database) if database else uri
+
+
+def _authorization() -> dict[str, str]:
+    """The header that MLflow's client would send, from the same variables."""
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    if user and password:
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {encoded}"}
+    return {}
