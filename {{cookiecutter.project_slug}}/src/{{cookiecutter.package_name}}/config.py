@@ -1,0 +1,134 @@
+"""The shape of conf/: its keys, their types and ranges. The values live in conf/, and only there.
+
+`lockstep compose` checks every composed config against `Config` before a stage runs.
+"""
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Section(BaseModel):
+    """A part of the config in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Component(BaseModel):
+    """What Hydra instantiates: `_target_` names a class, the other keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    target: str = Field(alias="_target_", pattern=r"^\w+(\.\w+)+$", description="package.Class")
+
+
+COMMON_METRICS = {
+    *("accuracy", "balanced_accuracy", "f1_macro", "roc_auc_ovr", "neg_log_loss"),
+    *("neg_root_mean_squared_error", "neg_mean_absolute_error", "r2"),
+}
+Steps = dict[str, Component]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Csv(Section):
+    """How a CSV file is written; null is found out."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
+    encoding: str | None
+    decimal: Literal[".", ","] | None
+
+
+class Data(Section):
+    """The raw table, and what is in it."""
+
+    target: str = Field(min_length=1, description="the column to predict")
+    task: Literal["classification", "regression"]
+    drop: list[str]
+    time: str | None = Field(description="the column that orders the rows")
+    group: str | None = Field(description="the column that tells which rows belong together")
+    types: dict[str, str] = Field(description="column -> kind, or the format of a date")
+    missing: list[str]
+    csv: Csv
+
+    @field_validator("types")
+    @classmethod
+    def _are_kinds(cls, types: dict[str, str]) -> dict[str, str]:
+        for column, kind in types.items():
+            if kind not in ("number", "category", "boolean", "date") and "%" not in kind:
+                raise ValueError(
+                    f"{column}: {kind!r} is no kind; "
+                    "use number, category, boolean, date, or a date's format such as %d.%m.%Y"
+                )
+        return types
+
+
+class Split(Section):
+    """Which rows test the model."""
+
+    strategy: Literal["random", "stratified", "group", "time"]
+    test_size: float = Field(gt=0, lt=1, description="share of the rows")
+    seed: Seed
+
+
+class Preprocess(Section):
+    """For each kind of column, the transformers that it goes through."""
+
+    number: Steps
+    category: Steps
+    boolean: Steps
+    date: Steps
+
+
+class Importance(Section):
+    """Permutation importance."""
+
+    repeats: int = Field(ge=0, description="0 leaves it out")
+    rows: int = Field(ge=1, description="at most so many test rows")
+
+
+class Evaluate(Section):
+    """What is measured."""
+
+    metrics: list[str] = Field(min_length=1, description="names of scikit-learn's scorers")
+    importance: Importance
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_scorers(cls, metrics: list[str]) -> list[str]:
+        if not set(metrics) <= COMMON_METRICS:
+            from sklearn.metrics import get_scorer_names  # slow to import
+
+            for name in set(metrics).difference(get_scorer_names()):
+                close = difflib.get_close_matches(name, get_scorer_names(), n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"scikit-learn has no scorer {name}{hint}")
+        return metrics
+
+
+class Tracking(Section):
+    """Where MLflow shows the runs."""
+
+    experiment: str = Field(min_length=1, max_length=500)
+    uri: str | None = Field(description="null: mlflow.db in the project's folder")
+    live: bool = Field(description="stream the metrics of a training while it runs")
+
+
+class Registry(Section):
+    """Where MLflow registers the models."""
+
+    name: str = Field(min_length=1, pattern=r"^[^/:]+$")
+    alias: str = Field(pattern=r"^[\w-]+$", description="of the newest version")
+
+
+class Config(Section):
+    """Everything in conf/."""
+
+    environment: list[str] = Field(description="packages whose versions shape a result")
+    data: Data
+    split: Split
+    preprocess: Preprocess
+    model: Component
+    evaluate: Evaluate
+    tracking: Tracking
+    registry: Registry

@@ -1,0 +1,141 @@
+"""What the plots show, as tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+GRID = np.linspace(0, 1, 101)
+BINS = 10
+POINTS = 2000  # a scatter plot shows at most so many
+
+Array = npt.NDArray[Any]
+
+
+def classification_tables(
+    model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
+) -> dict[str, pd.DataFrame]:
+    """The tables of a classifier; those that it cannot serve are left out with a note.
+
+    Args:
+        model: The fitted classifier.
+        features: Rows that it never saw, shape (rows, columns).
+        target: Their classes, shape (rows,).
+
+    Returns:
+        confusion: actual, predicted; for each row.
+        roc, precision_recall: the two rates and `class`. Of two classes the second is shown; of
+            more, each against all others.
+        calibration: predicted, observed, rows. Of two classes, how probable the second was said to
+            be and how often it came; of more, the same of the predicted class.
+    """
+    classes, truth, predicted = model.classes_, target.to_numpy(), model.predict(features)
+    tables = {
+        "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=features.index)
+    }
+    scores = class_scores(model, features)
+    if scores is None:
+        print("note: no ROC, precision-recall and calibration, as the model gives no scores")
+        return tables
+    tables["roc"] = _by_class(roc, classes, truth, scores)
+    tables["precision_recall"] = _by_class(precision_recall, classes, truth, scores)
+    if not hasattr(model, "predict_proba"):
+        print("note: no calibration, as the model gives no probabilities")
+    elif len(classes) == 2:
+        tables["calibration"] = calibration(truth == classes[1], scores[:, 1])
+    else:
+        tables["calibration"] = calibration(truth == predicted, scores.max(axis=1))
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def regression_tables(
+    model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
+) -> dict[str, pd.DataFrame]:
+    """The table of a regressor.
+
+    Args:
+        model: The fitted regressor.
+        features: Rows that it never saw, shape (rows, columns).
+        target: Their values, shape (rows,).
+
+    Returns:
+        predictions: actual, predicted, residual (actual - predicted); for rows at even distances.
+    """
+    rows = np.linspace(0, len(features) - 1, min(len(features), POINTS)).round().astype(int)
+    actual, predicted = target.iloc[rows], np.ravel(model.predict(features.iloc[rows]))
+    table = pd.DataFrame({"actual": actual, "predicted": predicted})
+    return {"predictions": table.assign(residual=table["actual"] - table["predicted"])}
+
+
+def class_scores(model: Any, features: pd.DataFrame) -> Array | None:
+    """Probabilities, or else the values of the decision function, shape (rows, classes)."""
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(features))
+    if not hasattr(model, "decision_function"):
+        return None
+    scores = np.asarray(model.decision_function(features))
+    return scores if scores.ndim == 2 else np.column_stack([-scores, scores])
+
+
+def roc(truth: Array, scores: Array) -> pd.DataFrame:
+    """How many positives are found for how many false alarms, on an even grid.
+
+    Args:
+        truth: Whether a row is positive, shape (rows,), bool.
+        scores: The higher, the more so, shape (rows,).
+    """
+    false_alarms, found, _ = roc_curve(truth, scores)
+    rates = np.interp(GRID, false_alarms, found)
+    return pd.DataFrame({"false_positive_rate": [0.0, *GRID], "true_positive_rate": [0.0, *rates]})
+
+
+def precision_recall(truth: Array, scores: Array) -> pd.DataFrame:
+    """The best precision at each recall or more, on an even grid.
+
+    The interpolation is that of Manning et al., Introduction to Information Retrieval, chapter 8: a
+    straight line between two points would promise too much.
+
+    Args:
+        truth: Whether a row is positive, shape (rows,), bool.
+        scores: The higher, the more so, shape (rows,).
+    """
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    recall, best = recall[-2::-1], np.maximum.accumulate(precision)[-2::-1]  # rising recall
+    return pd.DataFrame({"recall": GRID, "precision": best[np.searchsorted(recall, GRID)]})
+
+
+def calibration(came_true: Array, probability: Array) -> pd.DataFrame:
+    """How often things came true that were said to be so probable, in bins of equal width.
+
+    Args:
+        came_true: shape (rows,), bool.
+        probability: What was said, shape (rows,).
+    """
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    table = pd.DataFrame({"predicted": probability, "observed": came_true, "bin": bins})
+    grouped = table.groupby("bin")
+    return grouped.mean().assign(rows=grouped.size()).reset_index(drop=True)
+
+
+def average(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean of the curves of all classes; DVC draws one curve for each experiment."""
+    if "class" not in table:
+        return table
+    position = table.groupby("class").cumcount()
+    return table.drop(columns="class").groupby(position).mean()
+
+
+def _by_class(
+    curve: Callable[[Array, Array], pd.DataFrame], classes: Array, truth: Array, scores: Array
+) -> pd.DataFrame:
+    """A curve for each class that some rows are of, and others are not."""
+    shown = range(len(classes))[1:] if len(classes) == 2 else range(len(classes))
+    curves = [
+        curve(truth == classes[n], scores[:, n]).assign(**{"class": str(classes[n])})
+        for n in shown
+        if 0 < (truth == classes[n]).sum() < len(truth)
+    ]
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()

@@ -1,0 +1,122 @@
+"""Measure the model on rows that it never saw: metrics/metrics.json and plots/."""
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from lockstep import LockstepError
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import get_scorer
+
+from .curves import average, classification_tables, regression_tables
+from .features import features_and_target
+from .plots import draw
+
+
+def main(cfg: Any, model: Path, train: Path, test: Path, metrics: Path, plots: Path) -> None:
+    """Run the stage; plots is a folder."""
+    fitted = joblib.load(model)
+    features, target = features_and_target(pd.read_parquet(test), cfg.data)
+    baseline = fit_baseline(*features_and_target(pd.read_parquet(train), cfg.data), cfg.data.task)
+    print(f"evaluating on {len(features)} rows ...", flush=True)
+    names = list(cfg.evaluate.metrics)
+    scores = score(fitted, features, target, names)
+    with_baseline = {**scores, "baseline": score(baseline, features, target, names)}
+    metrics.write_text(json.dumps(with_baseline, indent=2) + "\n", encoding="utf-8")
+    print(as_text(with_baseline))
+    tables_of = classification_tables if cfg.data.task == "classification" else regression_tables
+    tables = tables_of(fitted, features, target)
+    if cfg.evaluate.importance.repeats:
+        metric = next(name for name in names if name.removeprefix("neg_") in scores)
+        tables["importance"] = importance(fitted, features, target, metric, cfg)
+    save_plots(tables, plots)
+
+
+def fit_baseline(features: pd.DataFrame, target: "pd.Series[Any]", task: str) -> Any:
+    """A model that learned nothing from the columns: the frequent class, or the mean."""
+    model = DummyClassifier() if task == "classification" else DummyRegressor()
+    return model.fit(features, target)
+
+
+def score(
+    model: Any, features: pd.DataFrame, target: "pd.Series[Any]", names: list[str]
+) -> dict[str, float]:
+    """Score a model; a metric that it cannot serve is left out with a note.
+
+    Args:
+        model: A fitted estimator.
+        features: Rows that it never saw, shape (rows, columns).
+        target: What they are, shape (rows,).
+        names: scikit-learn's names of scorers.
+
+    Returns:
+        The scores; those called `neg_...` without it, and positive.
+    """
+    scores = {}
+    for name in names:
+        try:
+            with warnings.catch_warnings(category=UndefinedMetricWarning, action="ignore"):
+                value = float(get_scorer(name)(model, features, target))
+        except (AttributeError, ValueError) as error:
+            print(f"note: no {name}: {str(error).strip().splitlines()[0]}")
+            continue
+        if not math.isfinite(value):
+            print(f"note: no {name}: it is {value} on these rows")
+            continue
+        positive = name.removeprefix("neg_")
+        scores[positive] = value if positive == name else -value
+    if not scores:
+        raise LockstepError(
+            f"this model can serve none of the metrics {', '.join(names)}: change evaluate.metrics"
+        )
+    return scores
+
+
+def importance(
+    model: Any, features: pd.DataFrame, target: "pd.Series[Any]", metric: str, cfg: Any
+) -> pd.DataFrame:
+    """How much a metric suffers when a column is shuffled (Breiman, Random Forests, 2001).
+
+    Returns:
+        feature, importance, std; the most important one first.
+    """
+    options = cfg.evaluate.importance
+    print(f"shuffling each of {features.shape[1]} columns ...", flush=True)
+    found = permutation_importance(
+        model,
+        features,
+        target,
+        scoring=metric,
+        n_repeats=options.repeats,
+        max_samples=min(options.rows, len(features)),
+        random_state=cfg.split.seed,
+    )
+    values = {"importance": found.importances_mean, "std": found.importances_std}
+    table = pd.DataFrame({"feature": features.columns, **values})
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def save_plots(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Write each table as a CSV, which `dvc plots` draws, and as pictures, which MLflow shows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
+        for picture, figure in draw(name, table).items():
+            figure.savefig(folder / f"{picture}.png", dpi=120)
+
+
+def as_text(scores: dict[str, Any]) -> str:
+    """The scores beside those of the baseline, a line each."""
+    width = max(map(len, scores))
+    lines = [f"{'':{width}}  {'model':>10}  {'baseline':>10}"]
+    for name, value in scores.items():
+        if name != "baseline":
+            baseline = scores["baseline"].get(name, float("nan"))
+            lines.append(f"{name:{width}}  {value:10.4g}  {baseline:10.4g}")
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""Read the raw table and give each column a type: data/raw.* -> data/table.parquet."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lockstep import LockstepError
+from pandas.api import types
+
+from .kinds import KINDS, Column, as_text, convert, infer
+from .parsing import to_numbers
+from .reading import read_raw
+
+
+def main(cfg: Any, raw: Path, table: Path, columns: Path) -> None:
+    """Run the stage; columns is a report on each column, also on those left out."""
+    rows, decimals = read_raw(raw, cfg.data.csv)
+    typed, report = type_columns(rows, cfg.data, decimals)
+    typed.to_parquet(table)
+    report.to_csv(columns, index=False)
+    print(summary(typed, report, cfg.data.target))
+    print(f"each column is explained in {columns.as_posix()}")
+
+
+def type_columns(raw: pd.DataFrame, data: Any, decimals: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give each column the type of its kind, and leave out those that teach nothing.
+
+    Args:
+        raw: The raw table, its index the number of the row.
+        data: The section `data` of the config.
+        decimals: The decimal marks that text may have, the likely one first.
+
+    Returns:
+        The typed table, without the rows whose target is missing; and the report, a row for each
+        raw column: column, kind, missing, distinct, note.
+
+    Raises:
+        LockstepError: A column that the config names does not exist, the target does not suit the
+            task, or there is nothing to learn from.
+    """
+    _check_names(raw.columns, data)
+    raw = pd.DataFrame({name: _mark_missing(raw[name], set(data.missing)) for name in raw})
+    known = raw[data.target].notna()
+    raw = raw[known]
+    typed, report = {}, []
+    for name, values in raw.items():
+        column = _column(values, data, decimals)
+        if column.kind in KINDS:
+            typed[name] = column.values
+        distinct = (as_text(values) if column.kind == "nested" else values).nunique()
+        report.append((name, column.kind, values.isna().sum(), distinct, column.note))
+    if not set(typed) - {data.target, data.group}:
+        raise LockstepError("no column is left to learn from: let data.types keep one")
+    if dropped := (~known).sum():
+        print(f"note: {dropped} rows left out, as their {data.target} is missing")
+    names = ["column", "kind", "missing", "distinct", "note"]
+    return pd.DataFrame(typed), pd.DataFrame(report, columns=names)
+
+
+def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
+    """A line on the typed table: `344 rows; species from 5 number, 2 category`."""
+    kinds = report[report["column"].isin(table.columns.drop(target))]["kind"].value_counts()
+    left_out = report[~report["column"].isin(table.columns)]["column"]
+    text = (
+        f"{len(table)} rows; {target} from {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
+    )
+    return f"{text}; left out: {', '.join(left_out)}" if len(left_out) else text
+
+
+def _mark_missing(values: "pd.Series[Any]", words: set[str]) -> "pd.Series[Any]":
+    if not isinstance(values.dtype, pd.StringDtype):
+        return values
+    text = values.str.strip()
+    return text.mask(text.str.lower().isin(words))
+
+
+def _column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
+    name = str(values.name)
+    if name == data.target:
+        return target_column(values, data, decimals)
+    if name in data.drop:
+        return Column("dropped", values, "left out: in data.drop")
+    if name in data.types:
+        return convert(values, data.types[name], decimals)
+    if name == data.group:
+        return Column("category", as_text(values), "tells groups apart; not learned from")
+    column = infer(values, decimals)
+    if name == data.time and column.kind not in ("number", "date"):
+        return convert(values, "number", decimals)
+    return column
+
+
+def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
+    """The column to predict: float64 for a regression; for a classification labels, as in the data.
+
+    Args:
+        values: The raw column, without missing values.
+        data: The section `data` of the config.
+        decimals: As for `type_columns`.
+
+    Raises:
+        LockstepError: It cannot be predicted.
+    """
+    if values.nunique() < 2:
+        raise LockstepError(
+            f"the target {data.target!r} holds {values.nunique()} different values, so there is "
+            "nothing to predict: choose another data.target"
+        )
+    wanted = data.types.get(data.target)
+    numbers = to_numbers(as_text(values), decimals)
+    if data.task == "regression":
+        if numbers.isna().any():
+            raise LockstepError(
+                f"the target {data.target!r} holds {values[numbers.isna()].iloc[0]!r}, no number: "
+                "set data.task: classification, or another data.target, or add it to data.missing"
+            )
+        return Column("number", numbers, "the target")
+    if types.is_bool_dtype(values):
+        return Column("boolean", values, "the target")
+    is_code = wanted == "category" or as_text(values).str.fullmatch(r"0\d+").any()
+    if is_code or numbers.isna().any() or (numbers % 1 != 0).any():
+        return Column("category", as_text(values), "the target")
+    return Column("integer", numbers.astype("int64"), "the target")
+
+
+def _check_names(columns: pd.Index, data: Any) -> None:
+    named = {"data.target": [data.target], "data.drop": data.drop, "data.types": list(data.types)}
+    named |= {"data.time": [data.time], "data.group": [data.group]}
+    for key, names in named.items():
+        for name in names:
+            if name is not None and name not in columns:
+                close = difflib.get_close_matches(name, map(str, columns), n=1, cutoff=0.4)
+                raise LockstepError(
+                    f"{key} in conf/data names the column {name!r}, which the raw table does not "
+                    f"have; {f'did you mean {close[0]!r}?' if close else 'it has:'} "
+                    f"{'' if close else ', '.join(map(str, columns[:20]))}"
+                )
+    if data.target in data.drop:
+        raise LockstepError(f"data.drop holds the target {data.target!r}: take it off the list")

@@ -1,0 +1,160 @@
+"""Tell what kind of column a column is, and give its values the type of that kind.
+
+| kind     | dtype          | missing values                                  |
+|----------|----------------|-------------------------------------------------|
+| number   | float64        | NaN                                             |
+| category | str            | NaN                                             |
+| boolean  | bool           | none: with missing values it becomes a category |
+| date     | datetime64[us] | NaT                                             |
+| integer  | int64          | none: only the classes of a target are kept so  |
+
+A column of another kind (empty, constant, id, text, nested) teaches a model nothing as it stands,
+and is left out with a note.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import pandas as pd
+from lockstep import LockstepError
+from pandas.api import types
+
+from .parsing import day_or_month, to_booleans, to_dates, to_numbers
+
+KINDS = ("number", "category", "boolean", "date", "integer")
+NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
+FEW = 20  # with fewer values than this, nothing tells an id or a text from a category
+
+
+class Column(NamedTuple):
+    """The values of a column, with the type of its kind, and what there is to say about them."""
+
+    kind: str
+    values: "pd.Series[Any]"
+    note: str = ""
+
+
+def infer(values: "pd.Series[Any]", decimals: str = ".,") -> Column:
+    """Find out the kind of a column.
+
+    Args:
+        values: Text with its missing values marked, or what a Parquet file holds.
+        decimals: The decimal marks that text may have, the likely one first.
+    """
+    present = values.dropna()
+    if present.empty:
+        return Column("empty", values, "left out: every value is missing")
+    if isinstance(values.dtype, pd.StringDtype):
+        found = _infer_text(values, decimals)
+    elif types.is_bool_dtype(present.infer_objects()):
+        found = _boolean(as_text(values), values)
+    elif types.is_datetime64_any_dtype(values):
+        found = Column("date", to_dates(as_text(values))[0])
+    elif types.is_timedelta64_dtype(values):
+        found = Column("number", values.dt.total_seconds(), "in seconds")
+    elif types.is_numeric_dtype(values):
+        found = _number(values.astype("float64"))
+    else:
+        return Column("nested", values, f"left out: {type(present.iloc[0]).__name__} in its cells")
+    if len(present) == len(values) and (present == present.iloc[0]).all():
+        return Column("constant", values, f"left out: always {present.iloc[0]}")
+    return found
+
+
+def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column:
+    """Read a column as a kind that was asked for.
+
+    Args:
+        values: As for `infer`.
+        kind: One of `KINDS`, or the format of a date.
+        decimals: As for `infer`.
+
+    Raises:
+        LockstepError: Not one value can be read so.
+    """
+    text = as_text(values)
+    if kind == "category":
+        return Column("category", text)
+    if kind == "boolean":
+        booleans = to_booleans(text.replace({"1": "true", "0": "false"}))
+        if booleans is None:
+            raise _refusal(text, kind)
+        return _boolean(text, booleans)
+    if kind == "number":
+        converted = to_numbers(text, decimals)
+    else:
+        converted, kind = to_dates(text, kind if "%" in kind else None)[0], "date"
+    strange = text[text.notna() & converted.isna()]
+    if text.notna().any() and converted.isna().all():
+        raise _refusal(text, kind)
+    return Column(kind, converted, _strange(strange, f"counted as missing, being no {kind}"))
+
+
+def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The values as they would stand in a CSV file; missing ones stay missing."""
+    if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype("str") if values.notna().all() else values.astype("string").astype("str")
+
+
+def _infer_text(text: "pd.Series[Any]", decimals: str) -> Column:
+    booleans = to_booleans(text)
+    if booleans is not None:
+        return _boolean(text, booleans)
+    if text.str.fullmatch(r"0\d+").any():
+        return _category(text, "codes, by their leading zeros")
+    numbers = to_numbers(text, decimals)
+    if numbers.count() == text.count():
+        return _number(numbers)
+    dates, pattern = to_dates(text)
+    if pattern:
+        other = day_or_month(text, pattern)
+        note = f"; {other} fits as well: data.types decides" if other else ""
+        return Column("date", dates, f"read as {pattern}{note}")
+    if numbers.count() >= 0.9 * text.count():
+        strange = text[text.notna() & numbers.isna()]
+        return _category(text, _strange(strange, "no number; data.missing could list them"))
+    return _category(text)
+
+
+def _boolean(text: "pd.Series[Any]", booleans: "pd.Series[Any]") -> Column:
+    if text.isna().any():
+        return Column("category", text, "boolean with missing values")
+    return Column("boolean", booleans.astype("bool"))
+
+
+def _number(values: "pd.Series[Any]") -> Column:
+    """A number, unless its name or its values say that it only tells rows apart."""
+    present = values.dropna()
+    named = NAMES_ROWS.search(str(values.name))
+    if (present % 1 != 0).any():
+        return Column("number", values)
+    counts_rows = present.size == values.size > 1 and (values.diff().iloc[1:] == 1).all()
+    if counts_rows or (named and present.is_unique):
+        return Column("id", values, "left out: it tells the rows apart")
+    if named:
+        return Column("category", as_text(values), "codes, by its name")
+    return Column("number", values)
+
+
+def _category(text: "pd.Series[Any]", note: str = "") -> Column:
+    """A category, unless most of its values occur once."""
+    present = text.dropna()
+    if len(present) < FEW or present.nunique() <= len(present) / 2:
+        return Column("category", text, note)
+    is_prose = present.str.len().mean() > 30 or present.str.count(r"\s").mean() >= 2
+    why = "left out: most values are different; data.types: category keeps it"
+    return Column("text" if is_prose else "id", text, "; ".join(filter(None, [why, note])))
+
+
+def _strange(values: "pd.Series[Any]", verdict: str) -> str:
+    shown = ", ".join(repr(value) for value in values.unique()[:3])
+    return f"{len(values)} values ({shown}) {verdict}" if len(values) else ""
+
+
+def _refusal(text: "pd.Series[Any]", kind: str) -> LockstepError:
+    shown = ", ".join(repr(value) for value in text.dropna().unique()[:5])
+    return LockstepError(
+        f"column {text.name!r} cannot be read as {kind}, as data.types says; it holds {shown}\n"
+        "mend data.types in conf/data/default.yaml"
+    )

@@ -1,0 +1,103 @@
+"""Turn text into booleans, numbers and dates, a column at a time."""
+
+from itertools import product
+
+import pandas as pd
+
+BOOLEANS = [("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off")]
+DAYS = [
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d.%m.%y",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+]
+TIMES = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
+FORMATS = ["ISO8601", *(day + time for time, day in product(TIMES, DAYS))]
+
+
+def to_booleans(text: pd.Series) -> pd.Series | None:
+    """Read `yes` and `no` and their like, in any case.
+
+    Returns:
+        True and False, or None when the text says something else, or only one of the two.
+    """
+    found = set(text.dropna().str.lower().unique())
+    for true, false in BOOLEANS:
+        if found == {true, false}:
+            return text.str.lower() == true
+    return None
+
+
+def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
+    """Read numbers, also with thousands separators, a currency sign or a percent sign.
+
+    Args:
+        text: The column.
+        decimals: The decimal marks to try, `.` or `,` or both; the first one that fits best counts.
+
+    Returns:
+        float64; NaN where the text is missing or no number.
+    """
+    best = _finite(text) if "." in decimals else pd.Series(float("nan"), text.index)
+    if best.count() == text.count():
+        return best
+    plain = text.str.replace(r"^[$€£]\s*|\s*[$€£%]$", "", regex=True)
+    for mark in decimals:
+        thousands = "," if mark == "." else "."
+        pattern = rf"[+-]?(\d+|[1-9]\d{{0,2}}(\{thousands}\d{{3}})+)?(\{mark}\d*)?([eE][+-]?\d+)?"
+        fits = plain.where(plain.str.fullmatch(pattern).fillna(False).astype(bool))
+        fits = fits.str.replace(thousands, "", regex=False).str.replace(mark, ".", regex=False)
+        numbers = _finite(fits)
+        if numbers.count() > best.count():
+            best = numbers
+    return best
+
+
+def to_dates(text: pd.Series, pattern: str | None = None) -> tuple[pd.Series, str]:
+    """Read dates in the ISO format or one of the common others.
+
+    Args:
+        text: The column.
+        pattern: The format, as `strptime` has it; None finds one that fits all of the column.
+
+    Returns:
+        The dates, without a time zone (those with one in UTC), missing where the text is no date;
+        and the format that fits, or an empty string when none does.
+    """
+    if pattern:
+        return _dates(text, pattern), pattern
+    present = pd.Series(text.dropna().unique())
+    sample = present.iloc[:100]
+    for candidate in FORMATS:
+        if _dates(sample, candidate).notna().all() and _dates(present, candidate).notna().all():
+            return _dates(text, candidate), candidate
+    return _dates(text, "ISO8601"), ""
+
+
+def day_or_month(text: pd.Series, pattern: str) -> str:
+    """The format with day and month swapped, when it fits as well; else an empty string."""
+    swap = str.maketrans({"d": "m", "m": "d"})
+    other = pattern.translate(swap) if pattern in FORMATS[1:] else pattern
+    fits = other != pattern and _dates(text.dropna(), other).notna().all()
+    return other if fits else ""
+
+
+def _finite(text: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    return numbers.where(numbers.abs() != float("inf"))
+
+
+def _dates(text: pd.Series, pattern: str) -> pd.Series:
+    dates = pd.to_datetime(text, format=pattern, errors="coerce", utc=True)
+    return dates.dt.tz_localize(None).astype("datetime64[us]")

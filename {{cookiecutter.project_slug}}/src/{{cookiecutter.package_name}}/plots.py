@@ -1,0 +1,146 @@
+"""Pictures of the tables that `curves` makes."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .curves import average
+
+INK, ACCENT, PALE = "#334155", "#2563eb", "#94a3b8"
+COLOURS = ["#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#db2777"]
+MOST_BARS = 20
+MOST_CELLS = 20  # a larger confusion matrix gets no numbers and no names
+
+
+def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
+    """Draw a table.
+
+    Args:
+        name: One of `PICTURES`.
+        table: As `curves` makes it, and `importance` with feature, importance, std.
+
+    Returns:
+        The figures, by the names of their files.
+    """
+    figures = {}
+    for picture, (title, draw_on) in PICTURES[name].items():
+        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(title, loc="left", color=INK, fontweight="bold")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        draw_on(axes, table)
+        figures[picture] = figure
+    return figures
+
+
+def _roc(axes: Axes, table: pd.DataFrame) -> None:
+    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1, label="chance")
+    _curves(axes, table, "area {:.3f}")
+    axes.set(xlabel="False positive rate", ylabel="True positive rate")
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _precision_recall(axes: Axes, table: pd.DataFrame) -> None:
+    _curves(axes, table, "mean precision {:.3f}")
+    axes.set(xlabel="Recall", ylabel="Precision")
+    axes.legend(loc="lower left", frameon=False)
+
+
+def _curves(axes: Axes, table: pd.DataFrame, caption: str) -> None:
+    """A line for each class; of many classes only the mean is named."""
+    x, y, _ = table.columns
+    classes = list(table.groupby("class", sort=False))
+    few = len(classes) <= len(COLOURS)
+    for n, (label, curve) in enumerate(classes):
+        text = f"{label}: {caption.format(np.trapezoid(curve[y], curve[x]))}" if few else None
+        colour = COLOURS[n] if few else PALE
+        axes.plot(curve[x], curve[y], color=colour, linewidth=1.6 if few else 0.8, label=text)
+    if len(classes) > 1:
+        mean = average(table)
+        text = f"mean: {caption.format(np.trapezoid(mean[y], mean[x]))}"
+        axes.plot(mean[x], mean[y], color=INK, linewidth=2.4, linestyle=":", label=text)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def _confusion(axes: Axes, table: pd.DataFrame) -> None:
+    counts = pd.crosstab(table["actual"], table["predicted"])
+    classes = counts.index.union(counts.columns)
+    counts = counts.reindex(index=classes, columns=classes, fill_value=0)
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    bar = axes.figure.colorbar(image, ax=axes, label="Share of the actual class")
+    bar.outline.set_visible(False)
+    axes.grid(visible=False)
+    axes.set(xlabel="Predicted", ylabel="Actual")
+    if len(classes) > MOST_CELLS:
+        return
+    names = [_short(name) for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    for (row, column), count in np.ndenumerate(counts.to_numpy()):
+        colour = "white" if shares[row, column] > 0.6 else INK
+        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+
+
+def _calibration(axes: Axes, table: pd.DataFrame) -> None:
+    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1, label="perfect")
+    sizes = 20 + 180 * table["rows"] / table["rows"].max()
+    axes.plot(table["predicted"], table["observed"], color=ACCENT, linewidth=1.2)
+    axes.scatter(table["predicted"], table["observed"], s=sizes, color=ACCENT, label="model")
+    axes.set(xlabel="Predicted probability", ylabel="Share that came true")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.legend(loc="upper left", frameon=False, markerscale=0.5)
+    axes.text(1, 0, "larger: more rows", ha="right", color=PALE)
+
+
+def _predicted_against_true(axes: Axes, table: pd.DataFrame) -> None:
+    values = table[["actual", "predicted"]].to_numpy()
+    ends = [values.min(), values.max()]
+    axes.plot(ends, ends, color=PALE, linestyle="--", linewidth=1, label="perfect")
+    axes.scatter(table["actual"], table["predicted"], s=14, alpha=0.5, color=ACCENT, linewidth=0)
+    axes.set(xlabel="Actual", ylabel="Predicted")
+    axes.legend(loc="upper left", frameon=False)
+
+
+def _residuals(axes: Axes, table: pd.DataFrame) -> None:
+    axes.axhline(0, color=PALE, linestyle="--", linewidth=1)
+    axes.scatter(table["predicted"], table["residual"], s=14, alpha=0.5, color=ACCENT, linewidth=0)
+    axes.set(xlabel="Predicted", ylabel="Actual - predicted")
+
+
+def _importance(axes: Axes, table: pd.DataFrame) -> None:
+    shown = table.head(MOST_BARS)[::-1]
+    axes.barh(
+        [_short(name, 28) for name in shown["feature"]],
+        shown["importance"],
+        xerr=shown["std"],
+        color=ACCENT,
+        error_kw={"ecolor": PALE, "capsize": 2},
+    )
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("How much the metric suffers when the column is shuffled")
+
+
+def _short(name: object, length: int = 14) -> str:
+    text = str(name)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+# Table -> the pictures of it: file name -> title and what draws it.
+PICTURES: dict[str, dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]]] = {
+    "roc": {"roc": ("ROC", _roc)},
+    "precision_recall": {"precision_recall": ("Precision and recall", _precision_recall)},
+    "confusion": {"confusion": ("Confusion matrix", _confusion)},
+    "calibration": {"calibration": ("Calibration", _calibration)},
+    "predictions": {
+        "predicted_against_true": ("Predicted against true", _predicted_against_true),
+        "residuals": ("Residuals", _residuals),
+    },
+    "importance": {"importance": ("Permutation importance", _importance)},
+}

@@ -1,0 +1,109 @@
+"""Choose the rows that test the model: data/table.parquet -> data/{train,test}.parquet."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lockstep import LockstepError
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+
+def main(cfg: Any, table: Path, train: Path, test: Path) -> None:
+    """Run the stage."""
+    train_rows, test_rows = split_rows(pd.read_parquet(table), cfg.data, cfg.split)
+    train_rows.to_parquet(train)
+    test_rows.to_parquet(test)
+    print(f"{cfg.split.strategy}: {len(train_rows)} rows to train on, {len(test_rows)} to test on")
+
+
+def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a table, the same way each time.
+
+    Args:
+        table: The typed table.
+        data: The section `data` of the config.
+        split: The section `split` of the config.
+
+    Returns:
+        The rows to train on and the rows to test on, both in the order of the table.
+
+    Raises:
+        LockstepError: The table cannot be split so.
+    """
+    chosen = STRATEGIES[split.strategy](table, data, split)
+    is_test = np.zeros(len(table), dtype=bool)
+    is_test[chosen] = True
+    if is_test.all() or not is_test.any():
+        raise LockstepError(
+            f"split={split.strategy} with test_size={split.test_size} leaves no rows to "
+            f"{'train' if is_test.all() else 'test'} on: change split.test_size"
+        )
+    return table[~is_test], table[is_test]
+
+
+def _random(table: pd.DataFrame, data: Any, split: Any) -> Any:
+    return _draw(table, split)
+
+
+def _stratified(table: pd.DataFrame, data: Any, split: Any) -> Any:
+    if data.task != "classification":
+        raise LockstepError("split=stratified needs classes; for a regression use split=random")
+    sizes = table[data.target].value_counts()
+    if sizes.min() < 2:
+        raise LockstepError(
+            f"split=stratified needs two rows of each {data.target}, but there is one of "
+            f"{', '.join(map(repr, sizes[sizes < 2].index[:5].tolist()))}\n"
+            "mend or remove these rows, or use split=random"
+        )
+    return _draw(table, split, stratify=table[data.target])
+
+
+def _group(table: pd.DataFrame, data: Any, split: Any) -> Any:
+    groups = _column(table, data.group, "group")
+    drawn = GroupShuffleSplit(1, test_size=split.test_size, random_state=split.seed)
+    try:
+        return next(drawn.split(table, groups=groups))[1]
+    except ValueError as error:
+        raise LockstepError(
+            f"{groups.nunique()} groups in {data.group!r} cannot be split: {error}\n"
+            "change split.test_size, or choose another data.group"
+        ) from error
+
+
+def _time(table: pd.DataFrame, data: Any, split: Any) -> Any:
+    """The last rows; those of one moment stay together."""
+    times = _column(table, data.time, "time")
+    first = times.sort_values().iloc[int(len(times) * (1 - split.test_size))]
+    return (times >= first).to_numpy()
+
+
+STRATEGIES = {"random": _random, "stratified": _stratified, "group": _group, "time": _time}
+
+
+def _draw(table: pd.DataFrame, split: Any, stratify: Any = None) -> Any:
+    try:
+        return train_test_split(
+            np.arange(len(table)),
+            test_size=split.test_size,
+            random_state=split.seed,
+            stratify=stratify,
+        )[1]
+    except ValueError as error:
+        raise LockstepError(
+            f"{len(table)} rows cannot be split by split={split.strategy}: {error}\n"
+            "change split.test_size, or use split=random"
+        ) from error
+
+
+def _column(table: pd.DataFrame, name: str | None, strategy: str) -> "pd.Series[Any]":
+    key = f"data.{strategy}"
+    if name is None:
+        raise LockstepError(
+            f"split={strategy} needs a column: set {key} in conf/data, or add -S {key}=COLUMN"
+        )
+    if missing := int(table[name].isna().sum()):
+        raise LockstepError(
+            f"{key}: {name!r} is missing in {missing} rows: mend them, or choose another column"
+        )
+    return table[name]

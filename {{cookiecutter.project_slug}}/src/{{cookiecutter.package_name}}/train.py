@@ -1,0 +1,83 @@
+"""Fit preprocessing and model as one pipeline: data/train.parquet -> models/model.joblib."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from lockstep import LockstepError
+from lockstep.history import history
+from sklearn.pipeline import Pipeline
+
+from .features import build, features_and_target, preprocessor
+
+# Where estimators keep their learning curves, and what these are called in metrics/history.csv.
+CURVES = {
+    "train_score_": "train_score",
+    "validation_score_": "validation_score",
+    "loss_curve_": "loss",
+    "validation_scores_": "validation_score",
+}
+
+
+def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) -> None:
+    """Run the stage; example gets a few rows of input, history_file the learning curve."""
+    features, target = features_and_target(pd.read_parquet(train), cfg.data)
+    features.head().reset_index(drop=True).to_parquet(example)
+    name = cfg.model._target_.rpartition(".")[2]
+    print(f"fitting {name} on {len(features)} rows, {features.shape[1]} columns ...", flush=True)
+    start = time.perf_counter()
+    with history(history_file) as log:
+        pipeline = fit(features, target, cfg)
+        for step, values in enumerate(learning_curve(pipeline[-1])):
+            log(step=step, **values)
+    joblib.dump(pipeline, model)
+    size = model.stat().st_size / 1e6
+    print(f"fitted in {time.perf_counter() - start:.1f} s; the model takes {size:.1f} MB")
+
+
+def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any) -> Pipeline:
+    """Fit the pipeline that the sections `preprocess` and `model` of the config describe.
+
+    Raises:
+        LockstepError: It does not accept the data.
+    """
+    model = build(cfg.model)
+    if cfg.data.task == "classification" and _needs_codes(model, target):
+        model = _with_codes(model)
+    pipeline = Pipeline([("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)])
+    try:
+        return pipeline.fit(features, target)
+    except ValueError as error:
+        raise LockstepError(
+            f"{cfg.model._target_} cannot be fitted: {error}\n"
+            "change conf/model, or conf/preprocess so that the model gets what it can handle"
+        ) from error
+
+
+def learning_curve(model: Any) -> Iterator[dict[str, float]]:
+    """The scores that a fitted estimator kept of each of its iterations, if it is one that does."""
+    curves = {
+        name: np.ravel(curve).tolist()
+        for attribute, name in CURVES.items()
+        if (curve := getattr(model, attribute, None)) is not None
+    }
+    for values in itertools.zip_longest(*curves.values()):
+        yield {name: value for name, value in zip(curves, values, strict=True) if value is not None}
+
+
+def _needs_codes(model: Any, target: "pd.Series[Any]") -> bool:
+    """XGBoost is alone in taking classes only as 0, 1, 2, ... (dmlc/xgboost#11228)."""
+    codes = list(range(target.nunique()))
+    return type(model).__module__.startswith("xgboost") and sorted(target.unique()) != codes
+
+
+def _with_codes(model: Any) -> Any:
+    """A vote of one: it tells the model codes in place of classes, and translates its answers."""
+    from sklearn.ensemble import VotingClassifier
+
+    return VotingClassifier([("model", model)], voting="soft")

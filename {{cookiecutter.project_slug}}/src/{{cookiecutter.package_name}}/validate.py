@@ -1,0 +1,111 @@
+"""Check data/table.parquet against schema.yaml; stop the pipeline where the two disagree."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from lockstep import LockstepError
+from pandera.errors import SchemaErrors
+
+from .schema import DTYPES, Rule, infer_schema, read_schema, write_schema
+
+SHOWN = 10  # rows that break a rule
+
+
+def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
+    """Run the stage; writes schema when there is none, and report in any case."""
+    rows = pd.read_parquet(table)
+    if not schema.exists():
+        write_schema(infer_schema(rows, cfg.data.target), schema)
+        print(f"{schema.name} written from the data: look through it, edit it, commit it")
+    rules = read_schema(schema).columns
+    problems = check(rows, {name: rules[name] for name in rules if name not in cfg.data.drop})
+    summary = pd.DataFrame({"rows": [len(rows)], "problems": [problems.to_dict("records")]})
+    report.write_text(summary.iloc[0].to_json(indent=2, force_ascii=False), encoding="utf-8")
+    if len(problems):
+        raise LockstepError(explain(problems, rows, table, schema))
+    print(f"{len(rows)} rows, {rows.shape[1]} columns: as {schema.name} says")
+
+
+def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:
+    """Find what breaks the rules.
+
+    Args:
+        table: The typed table, its index the number of the row in the raw file.
+        rules: What is said of each column.
+
+    Returns:
+        A row for each violation: column, problem, row, value. The last two are missing where the
+        column as a whole is wrong.
+    """
+    try:
+        pandera_schema(rules).validate(table, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+    else:
+        return pd.DataFrame(columns=["column", "problem", "row", "value"])
+    problems = [
+        _problem(case.column, case.check, case.index, case.failure_case, table, rules)
+        for case in cases.itertuples()
+    ]
+    found = pd.DataFrame(problems, columns=["column", "problem", "row", "value"])
+    wrong_kind = found.loc[found["problem"].str.startswith("is "), "column"]
+    of_values = found["row"].notna() | (found["problem"] == "")
+    return found[~(of_values & found["column"].isin(wrong_kind))].drop_duplicates()
+
+
+def pandera_schema(rules: dict[str, Rule]) -> pa.DataFrameSchema:
+    """The rules as Pandera has them; the name of a check says what is wrong with a value."""
+    columns = {}
+    for name, rule in rules.items():
+        checks = []
+        if rule.min is not None:
+            checks.append(pa.Check.ge(rule.min, error=f"under min {rule.min:g}"))
+        if rule.max is not None:
+            checks.append(pa.Check.le(rule.max, error=f"over max {rule.max:g}"))
+        if rule.values is not None:
+            checks.append(pa.Check.isin(rule.values, error="not among the allowed values"))
+        columns[name] = pa.Column(
+            DTYPES[rule.kind], checks, nullable=rule.missing, unique=rule.unique
+        )
+    return pa.DataFrameSchema(columns, strict=True)
+
+
+def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Path) -> str:
+    """The violations in words, the first rows that break a rule, and what to do."""
+    lines = [f"{path.as_posix()} is not as {schema.name} says:"]
+    for (column, problem), cases in problems.groupby(["column", "problem"], sort=False):
+        examples = [f"row {case.row}: {case.value}" for case in cases.dropna().itertuples()]
+        count = f" in {len(examples)} rows ({'; '.join(examples[:3])})" if examples else ""
+        lines.append(f"  {column}: {problem}{count}".replace("in 1 rows", "in 1 row"))
+    broken = table.loc[problems["row"].dropna().drop_duplicates().head(SHOWN)]
+    if len(broken):
+        suspects = [name for name in table.columns if name in set(problems["column"])]
+        others = [name for name in table.columns if name not in suspects]
+        shown = broken[[*suspects, *others][:8]]
+        lines.append(f"the rows, at most {SHOWN} (row 1 is the first below the header):")
+        lines.append(shown.to_string(max_colwidth=24))
+    lines.append(
+        f"mend the data; or, where the data are right, edit {schema.name}, or delete it to have it "
+        "written anew; then `dvc repro`"
+    )
+    return "\n".join(lines)
+
+
+def _problem(
+    column: Any, check: str, row: Any, value: Any, table: pd.DataFrame, rules: dict[str, Rule]
+) -> tuple[str, str, Any, Any]:
+    """Pandera's name of a check in words."""
+    if check == "column_in_schema":
+        return value, "new: add it to the schema, or to data.drop", None, None
+    if check == "column_in_dataframe":
+        return value, "not in the table, see reports/columns.csv", None, None
+    if check.startswith("dtype("):
+        kinds = {dtype: kind for kind, dtype in DTYPES.items()}
+        found = kinds.get(str(table[column].dtype), str(table[column].dtype))
+        return column, f"is {found}, not {rules[column].kind}", None, None
+    if row is None:  # a check that could not be made, for the column is of another kind
+        return column, "", None, None
+    words = {"not_nullable": "missing", "field_uniqueness": "not unique"}
+    return column, words.get(check, check), row, None if pd.isna(value) else value
