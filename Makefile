@@ -1,0 +1,28 @@
+# The two commands of this repository; README.md has the same without make.
+VENV := .venv
+PYTHON ?= python3
+
+.PHONY: demo test test-fast lint clean
+
+demo: $(VENV)/ready ## scaffold a project, run it three times, compare
+	$(VENV)/bin/python scripts/demo.py
+
+test: $(VENV)/ready ## the whole suite
+	$(VENV)/bin/python -m pytest
+
+test-fast: $(VENV)/ready ## the part that takes seconds
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+lint: $(VENV)/ready
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV)

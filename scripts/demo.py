@@ -1,0 +1,93 @@
+"""Scaffold a project, run its pipeline three ways, and compare the runs: `make demo`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+FOLDER = TEMPLATE / "demo"
+COMPARE = """
+import json
+from mlflow import MlflowClient
+client = MlflowClient()
+found = [experiment.experiment_id for experiment in client.search_experiments()]
+runs = client.search_runs(found, order_by=["attributes.start_time"])
+print(json.dumps(
+    [[r.info.run_name, r.data.params["model._target_"], r.data.metrics] for r in runs]
+))
+"""
+
+
+def main() -> None:
+    """Live in a new project for a few minutes."""
+    FOLDER.mkdir(exist_ok=True)
+    project = next(
+        FOLDER / name
+        for name in ("penguins", *(f"penguins-{number}" for number in range(2, 1000)))
+        if not (FOLDER / name).exists()
+    )
+    answers = [f"project_slug={project.name}", "package_name=penguins"]
+    shell(
+        [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"]
+        + ["--output-dir", str(FOLDER), *answers],
+        cwd=TEMPLATE,
+    )
+    shell(["uv", "run", "dvc", "repro"], cwd=project)
+    shell(["git", "add", "--all"], cwd=project)
+    shell(["git", "commit", "--quiet", "--message", "First results"], cwd=project, required=False)
+
+    forest = project / "conf" / "model" / "random_forest.yaml"
+    say(f"edit {forest.relative_to(project)}: n_estimators: 100 -> 30")
+    text = forest.read_text(encoding="utf-8")
+    forest.write_text(text.replace("n_estimators: 100", "n_estimators: 30"), encoding="utf-8")
+    shell(["uv", "run", "dvc", "repro"], cwd=project)
+    shell(["uv", "run", "dvc", "exp", "run", "-S", "model=logistic"], cwd=project)
+
+    say("the three runs, as MLflow has them")
+    compare(project)
+    print(f"\nopen them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
+
+
+def say(text: str) -> None:
+    """Print a heading."""
+    print(f"\n=== {text}", flush=True)
+
+
+def shell(command: list[str], *, cwd: Path, required: bool = True) -> None:
+    """Show a command, run it, and stop when it fails."""
+    say(" ".join(["cookiecutter", *command[3:]] if command[0] == sys.executable else command))
+    done = subprocess.run(command, cwd=cwd, env=environment(), check=False)
+    if required and done.returncode:
+        sys.exit(f"the command failed with exit code {done.returncode}; the project is in {cwd}")
+
+
+def environment() -> dict[str, str]:
+    """This process's, with the tools installed beside its Python found first."""
+    env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    # A variable that some shells set; with it Python compiles every module again at each start.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    return env
+
+
+def compare(project: Path) -> None:
+    """Print the runs that the project's MLflow store holds."""
+    command = ["uv", "run", "python", "-W", "ignore", "-c", COMPARE]
+    env = {**environment(), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    done = subprocess.run(
+        command, cwd=project, env=env, check=True, capture_output=True, encoding="utf-8"
+    )
+    runs = json.loads(done.stdout)
+    names = [name for name in runs[0][2] if f"baseline.{name}" in runs[0][2]][:3]
+    rows = [["run", "model", *names]]
+    rows += [[run, model.rpartition(".")[2], *(f"{metrics[name]:.3f}" for name in names)]
+             for run, model, metrics in runs]  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
+
+
+if __name__ == "__main__":
+    main()

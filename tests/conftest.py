@@ -1,0 +1,92 @@
+"""Fixtures: scaffolded projects, and one environment that they share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from project import Project
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+Scaffold = Callable[..., Project]
+
+
+@pytest.fixture(scope="session")
+def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a user whose machine has git's identity and nothing else of interest."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "gitconfig").write_text(
+        "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+    )
+    (home / "cookiecutter.yaml").write_text(
+        f"cookiecutters_dir: {home / 'cookiecutters'}\nreplay_dir: {home / 'replay'}\n"
+    )
+    dropped = ("MLFLOW_", "DVC_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    return {
+        **kept,
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "COOKIECUTTER_CONFIG": str(home / "cookiecutter.yaml"),
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "DVC_NO_ANALYTICS": "1",
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+@pytest.fixture(scope="session")
+def first_project(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project made with every default, its environment included; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("first")
+    return _scaffold(clean_env, folder, {}, None)
+
+
+@pytest.fixture
+def scaffold(clean_env: dict[str, str], first_project: Project, tmp_path: Path) -> Scaffold:
+    """Make a project; it shares the first one's environment: `lockstep` runs the code around it."""
+
+    def make(folder: Path | None = None, **answers: str) -> Project:
+        return _scaffold(clean_env, folder or tmp_path, answers, first_project.bin)
+
+    return make
+
+
+@pytest.fixture
+def project(scaffold: Scaffold) -> Project:
+    """A project with the defaults."""
+    return scaffold()
+
+
+def _scaffold(
+    env: dict[str, str], folder: Path, answers: dict[str, str], shared: Path | None
+) -> Project:
+    if shared:
+        answers = {"create_environment": "false", **answers}
+        env = {**env, "PATH": f"{shared}{os.pathsep}{env['PATH']}"}
+    before = set(folder.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input", "-o", str(folder)]
+        + [f"{key}={value}" for key, value in answers.items()],
+        env=env,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout
+    made = [path for path in set(folder.iterdir()) - before if (path / "dvc.yaml").exists()]
+    assert len(made) == 1, done.stdout
+    binaries = shared or made[0] / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+    if shared:
+        # Made by `uv sync` where the project has an environment of its own.
+        shutil.copy(shared.parent.parent / "uv.lock", made[0])
+    return Project(made[0], env, binaries, done.stdout)

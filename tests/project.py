@@ -1,0 +1,114 @@
+"""A generated project as its user meets it: commands, and what MLflow, DVC and git say."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Prints what the store holds; it runs in the generated project's environment.
+RUNS = """
+import json, sys
+from mlflow import MlflowClient
+
+client = MlflowClient()
+
+def history(run, name):
+    return [[point.step, point.value] for point in client.get_metric_history(run, name)]
+
+runs = []
+for experiment in client.search_experiments():
+    for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"]):
+        inputs = [item.dataset for item in run.inputs.dataset_inputs] if run.inputs else []
+        outputs = run.outputs.model_outputs if run.outputs else []
+        runs.append({
+            "id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
+            "experiment": experiment.name, "params": run.data.params,
+            "metrics": run.data.metrics, "tags": run.data.tags,
+            "inputs": {dataset.name: dataset.digest for dataset in inputs},
+            "history": {name: history(run.info.run_id, name) for name in run.data.metrics},
+            "models": [item.model_id for item in outputs],
+        })
+json.dump(runs, sys.stdout)
+"""
+
+
+@dataclass
+class Project:
+    """A generated project and the environment that its commands run in."""
+
+    path: Path
+    env: dict[str, str]
+    bin: Path
+    output: str = field(default="", repr=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the shell in which the user works, with the environment activated."""
+        return {**self.env, "PATH": f"{self.bin}{os.pathsep}{self.env['PATH']}"}
+
+    def run(
+        self, *command: str, ok: bool | None = True, env: Mapping[str, str] | None = None
+    ) -> str:
+        """Run a command in the project; its output, stderr included.
+
+        `ok` is whether it must succeed; None when either will do.
+        """
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env={**self.environment, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            timeout=600,
+        )
+        if ok is not None:
+            assert (done.returncode == 0) == ok, f"{command} -> {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def repro(self, *arguments: str, **env: str) -> list[str]:
+        """Run `dvc repro`; the names of the stages that ran."""
+        return stages_that_ran(self.run("dvc", "repro", *arguments, env=env))
+
+    def experiment(self, *arguments: str, **env: str) -> str:
+        """Run `dvc exp run`; its output."""
+        return self.run("dvc", "exp", "run", *arguments, env=env)
+
+    def git(self, *arguments: str) -> str:
+        """The output of a git command."""
+        return self.run("git", *arguments).strip()
+
+    def commit(self, message: str = "work") -> str:
+        """Commit everything; the new commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def runs(self, **env: str) -> list[dict[str, Any]]:
+        """The runs that MLflow holds, the oldest first."""
+        text = self.python(RUNS, **env)
+        found: list[dict[str, Any]] = json.loads(text[text.index("[") :])
+        return found
+
+    def python(self, code: str, *arguments: str, **env: str) -> str:
+        """Run Python in the project's environment."""
+        env = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_DISABLE_TELEMETRY": "true", **env}
+        return self.run("python", "-W", "ignore", "-c", code, *arguments, env=env)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace text in a file; it must be there."""
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file} holds no {old!r}:\n{text}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def stages_that_ran(output: str) -> list[str]:
+    """The stages that DVC ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", output)

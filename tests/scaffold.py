@@ -1,0 +1,58 @@
+"""Renders the template for tests: in this process without hooks, or as a user does, with them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
+
+TEMPLATE = Path(__file__).parent.parent
+SAMPLE = TEMPLATE / "samples" / "penguins.csv"
+
+
+def render(folder: Path, **answers: object) -> Path:
+    """Render the files only, in this process; returns the project."""
+    return Path(
+        cookiecutter(
+            str(TEMPLATE),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(folder),
+            config_file=str(_config(folder)),
+            accept_hooks=False,
+        )
+    )
+
+
+def generate(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, **answers: str
+) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter's command, hooks and all, as from a user's shell in a folder."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"),
+            *("--config-file", str(_config(folder))),
+            *options,
+            *(f"{key}={value}" for key, value in answers.items()),
+        ],
+        cwd=folder,
+        env=os.environ | {"DVC_NO_ANALYTICS": "1", "PWD": str(folder)} | dict(env or {}),
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def git(project: Path, *argv: str) -> str:
+    """What git says in a project."""
+    return subprocess.run(
+        ["git", *argv], cwd=project, capture_output=True, check=True, text=True
+    ).stdout.strip()
+
+
+def _config(folder: Path) -> Path:
+    """A configuration of cookiecutter's that keeps its records away from the user's home."""
+    config = folder / ".cookiecutter.yaml"
+    config.write_text(f"replay_dir: {folder}/.replay\ncookiecutters_dir: {folder}/.clones\n")
+    return config

@@ -1,0 +1,432 @@
+"""What is derived from the answers, and what is refused, without cookiecutter around it."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from scaffold import SAMPLE, render
+
+from lockstep_template import answers, cruft, names, table, urls
+
+GOOD = {
+    "project_name": "Penguins",
+    "project_slug": "penguins",
+    "package_name": "penguins",
+    "description": "Birds.",
+    "author_name": "Ada",
+    "author_email": "ada@example.org",
+    "license": "MIT",
+    "data_source": "",
+    "task": "auto",
+    "target_column": "species",
+    "dvc_remote": "local",
+    "dvc_remote_url": "../penguins-dvc",
+    "mlflow_tracking_uri": "",
+    "git_remote_url": "",
+    "ci": "github",
+    "create_environment": True,
+}
+NASTY = [
+    'quo"te',
+    "apos'trophe",
+    "back\\slash",
+    "# comment",
+    "key: value",
+    "{{ braces }}",
+    "{% tag",
+    "[list, of]",
+    "- dash",
+    "*anchor &x !tag",
+    "ünï ペンギン 🐧",
+    "'''\"\"\"",
+    "%s %(x)s $HOME",
+    "trailing \\",
+    "null",
+    "0x1F",
+]
+
+
+def problems(folder: Path = Path(), /, **changed: Any) -> list[str]:
+    return answers.problems(answers.Answers.of(GOOD | changed, folder))
+
+
+def task(tmp_path: Path, text: str, target: str = "y") -> str:
+    (tmp_path / "data.csv").write_text(text)
+    table.look.cache_clear()
+    given = GOOD | {"data_source": "data.csv", "target_column": target}
+    return answers.inferred_task(answers.Answers.of(given, tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _fresh_look() -> None:
+    table.look.cache_clear()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A web server on a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None: ...
+
+    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    Thread(target=served.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{served.server_address[1]}"
+    served.shutdown()
+    served.server_close()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "package"),
+    [
+        ("Penguins", "penguins", "penguins"),
+        ("  House Prices, 2nd try! ", "house-prices-2nd-try", "house_prices_2nd_try"),
+        ("Größe", "grosse", "grosse"),
+        ("ペンギン", "ml-project", "ml_project"),
+        ("3D shapes", "3d-shapes", "p3d_shapes"),
+        ("MLflow", "mlflow-project", "mlflow_project"),
+        ("Test", "test", "test_project"),
+        ("class", "class", "class_project"),
+        ("../../etc/passwd", "etc-passwd", "etc_passwd"),
+        ("x" * 200, "x" * 64, "x" * 64),
+    ],
+)
+def test_names_are_derived(name: str, slug: str, package: str) -> None:
+    assert (names.slug(name), names.package(names.slug(name))) == (slug, package)
+
+
+@pytest.mark.parametrize(
+    "name", [*NASTY, "import", "sklearn", "Lockstep", "none", "_", "0", "x" * 63]
+)
+def test_derived_names_are_never_refused(name: str) -> None:
+    slug = names.slug(name)
+    assert problems(project_name=name, project_slug=slug, package_name=names.package(slug)) == []
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_quoted_text_reads_back_in_each_language(text: str) -> None:
+    quoted = names.quote(text)
+    assert tomllib.loads(f"x = {quoted}") == {"x": text}
+    assert yaml.safe_load(f"x: {quoted}") == {"x": text}
+    assert json.loads(quoted) == text
+
+
+def test_good_answers_have_no_problems() -> None:
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"project_name": " "}, "project_name: it is empty"),
+        ({"project_slug": "a b"}, "project_slug: 'a b' is no folder .* such as a-b"),
+        ({"project_slug": ".."}, "project_slug: '..' is no folder"),
+        ({"project_slug": "mlflow"}, "project_slug: mlflow is a package that the project depends"),
+        ({"package_name": "my-pkg"}, "package_name: 'my-pkg' is no package name.* my_pkg"),
+        ({"package_name": "größe"}, "package_name: 'größe' is no package name.* grosse"),
+        ({"package_name": "class"}, "package_name: class is a Python keyword.* class_project"),
+        ({"package_name": "json"}, "package_name: json is a module of Python's own"),
+        (
+            {"package_name": "sklearn"},
+            "package_name: sklearn is a package that the project depends",
+        ),
+        ({"package_name": "MLflow"}, "package_name: MLflow is a package that the project depends"),
+        ({"package_name": "lockstep"}, "package_name: lockstep is a folder of the project itself"),
+        ({"package_name": "tests"}, "package_name: tests is a folder of the project itself"),
+        ({"description": "a\nb"}, r"description: 'a\\nb' holds a line break"),
+        ({"author_name": "a\x1b[2J"}, "author_name: .* holds a line break or control character"),
+        ({"target_column": "${x}"}, "target_column: .* where Hydra and DVC look up a value"),
+        ({"author_email": "ada"}, "author_email: 'ada' is no e-mail address"),
+        ({"author_email": "a b@c"}, "author_email: 'a b@c' is no e-mail address"),
+        (
+            {"target_column": "specie"},
+            "target_column: .*did you mean 'species'\\? the columns are sp",
+        ),
+        ({"target_column": ""}, "target_column: it is empty; .* the columns are species, island"),
+        ({"task": "regression"}, "task: regression needs numbers, and 'species' holds 'Adelie'"),
+        ({"dvc_remote_url": ""}, "dvc_remote_url: a local remote needs a folder"),
+        ({"dvc_remote_url": "store"}, "dvc_remote_url: 'store' lies inside the project"),
+        ({"dvc_remote_url": "../a/../p/../x/.."}, ""),
+        ({"dvc_remote_url": "s3://b/p"}, "dvc_remote_url: s3:// is no folder"),
+        ({"dvc_remote_url": '../a"b'}, 'dvc_remote_url: DVC cannot keep a "'),
+        ({"dvc_remote": "s3", "dvc_remote_url": ""}, "s3 needs a URL such as s3://bucket/path"),
+        ({"dvc_remote": "s3"}, "'../penguins-dvc' is no URL of the kind s3; write s3://bucket/p"),
+        ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p"}, ""),
+        ({"dvc_remote": "gcs", "dvc_remote_url": "gcs://b/p"}, "kind gcs; write gs://bucket/path"),
+        ({"dvc_remote": "gcs", "dvc_remote_url": "gs://b"}, ""),
+        ({"dvc_remote": "azure", "dvc_remote_url": "azure://c/p"}, ""),
+        ({"dvc_remote": "azure", "dvc_remote_url": "azure:///p"}, "write azure://container/path"),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u@h:2222/p"}, ""),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "u@h:p"}, "write ssh://user@host/path"),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"}, "holds a credential"),
+        ({"dvc_remote": "webdav", "dvc_remote_url": "webdavs://h/p"}, ""),
+        ({"dvc_remote": "webdav", "dvc_remote_url": "https://h/p"}, "write webdavs://host/path"),
+        ({"dvc_remote": "http", "dvc_remote_url": "https://h/p"}, ""),
+        ({"dvc_remote": "none"}, "dvc_remote_url: a URL is given, but dvc_remote is none"),
+        ({"mlflow_tracking_uri": "https://mlflow.example.org"}, ""),
+        ({"mlflow_tracking_uri": "postgresql+psycopg://db/mlflow"}, ""),
+        ({"mlflow_tracking_uri": "sqlite:////srv/mlflow.db"}, ""),
+        ({"mlflow_tracking_uri": "databricks"}, ""),
+        ({"mlflow_tracking_uri": "databricks://profile"}, ""),
+        (
+            {"mlflow_tracking_uri": "./mlruns"},
+            "mlflow_tracking_uri: './mlruns' is none that MLflow",
+        ),
+        ({"mlflow_tracking_uri": "https://"}, "mlflow_tracking_uri: 'https://' is none"),
+        ({"mlflow_tracking_uri": "http://h:port"}, "mlflow_tracking_uri: 'http://h:port' is none"),
+        (
+            {"mlflow_tracking_uri": "https://u:pw@h"},
+            "holds a credential.* MLFLOW_TRACKING_PASSWORD",
+        ),
+        ({"mlflow_tracking_uri": "mysql://u:pw@h/d"}, "holds a credential.* MLFLOW_TRACKING_URI"),
+        ({"git_remote_url": "git@github.com:ada/penguins.git"}, ""),
+        ({"git_remote_url": "https://dev@example.org/ada/penguins"}, ""),
+        ({"git_remote_url": "ssh://git@h:22/p.git"}, ""),
+        ({"git_remote_url": "/srv/git/a b.git"}, ""),
+        ({"git_remote_url": "ada/penguins"}, "git_remote_url: 'ada/penguins' is no git URL"),
+        ({"git_remote_url": "--upload-pack=x:y"}, "git_remote_url: '--upload-pack=x:y' is no git"),
+        ({"git_remote_url": "ftp://h/p"}, "git_remote_url: 'ftp://h/p' is no git URL"),
+        ({"git_remote_url": "https://ghp_abc@h/p"}, "git_remote_url: it holds a credential"),
+        ({"data_source": "https://h/d.csv?sig=abc"}, "data_source: the URL holds a credential"),
+        ({"data_source": "ftp://h/d.csv"}, "data_source: DVC cannot import ftp:// URLs"),
+        ({"data_source": "s3://b/d.csv"}, "task: the columns of s3://b/d.csv cannot be looked at"),
+        ({"data_source": "s3://b/d.csv", "task": "regression"}, ""),
+    ],
+)
+def test_a_bad_answer_is_refused_in_one_line(changed: dict[str, str], told: str) -> None:
+    found = problems(Path(), **changed)
+    if not told:
+        assert found == []
+        return
+    assert len(found) == 1
+    assert re.search(told, found[0])
+    assert "\n" not in found[0]
+
+
+def test_a_refusal_does_not_repeat_a_secret() -> None:
+    found = problems(
+        dvc_remote="ssh",
+        dvc_remote_url="ssh://u:hunter2@h/p",
+        git_remote_url="https://u:hunter2@h/p",
+        mlflow_tracking_uri="https://u:hunter2@h",
+        data_source="https://h/d.csv?token=hunter2",
+    )
+    assert len(found) == 4
+    assert "hunter2" not in "".join(found)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_odd_texts_are_welcome_where_they_do_no_harm(text: str) -> None:
+    assert problems(project_name=text, description=text, author_name=text) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the file is empty"),
+        (b" \n\n", "the file is empty"),
+        (b"a,b\n", "there are no rows below a header"),
+        (b"a,a\n1,2\n", "two columns are called 'a'"),
+        (b"a,y\n1,2\n1,2,3\n", "row 3 has 3 fields where the header has 2"),
+        (b"\x1f\x8b\x08", "this is a gzip file; unpack it"),
+        (b"PK\x03\x04", "this is a zip or Excel file"),
+        (b"a\0b\n1\0\n", "this is no text"),
+        (b"PAR1 and no more", "is no readable Parquet"),
+    ],
+)
+def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    if content.startswith(b"PAR1"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / "my data.csv").write_bytes(content)
+    (found,) = problems(tmp_path, data_source="my data.csv", target_column="y")
+    assert found.startswith("data_source: ")
+    assert told in found
+    assert "\n" not in found
+
+
+def test_missing_data_are_refused(tmp_path: Path) -> None:
+    assert "there is no file" in problems(tmp_path, data_source="no.csv")[0]
+    assert "is a folder" in problems(tmp_path, data_source=".")[0]
+    assert "there is no file" in problems(tmp_path, data_source="~nobody-of-that-name/x.csv")[0]
+
+
+@pytest.mark.parametrize(
+    "content", ["a;y\n1,5;2\n2,5;3\n", "a\ty\n1\t2\n1\t3\n", "a|y\n1|2\n,|3\n"]
+)
+def test_the_delimiter_is_found(tmp_path: Path, content: str) -> None:
+    (tmp_path / "d.csv").write_text(content)
+    assert table.look(str(tmp_path / "d.csv"), "y").columns == ("a", "y")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_the_encoding_is_found(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "d.csv").write_text("größe,y\n1,2\n2,3\n", encoding=encoding)
+    assert table.look(str(tmp_path / "d.csv"), "y").columns == ("größe", "y")
+
+
+def test_an_index_without_a_name_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(",y\n0,2\n1,3\n")
+    assert table.look(str(tmp_path / "d.csv"), "y").columns == ("column_1", "y")
+
+
+def test_only_the_beginning_of_a_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "FILE_BYTES", 1000)
+    cell = '"one\ntwo"'  # the cut may go through a quoted cell
+    (tmp_path / "d.csv").write_text("a,y\n" + f"{cell},1\n" * 500 + "broken\n")
+    seen = table.look(str(tmp_path / "d.csv"), "y")
+    assert not seen.whole
+    assert not seen.problem
+    assert set(seen.values) == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("cat dog cat", "classification"),
+        ("0 1 1 0", "classification"),
+        ("1.0 2.0 NA 1.0", "classification"),
+        ("0.5 1.5 2.5", "regression"),
+        (" ".join(map(str, range(30))), "regression"),
+        ("$1,200 $3,400.50 $2", "regression"),
+        ("true false true", "classification"),
+        ("1e-3 2.5e-3 ?", "regression"),
+    ],
+)
+def test_the_task_is_inferred(tmp_path: Path, values: str, expected: str) -> None:
+    assert task(tmp_path, "y\tx\n" + "".join(f"{v}\t1\n" for v in values.split())) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "answered", "told"),
+    [
+        (["a"] * 9, "auto", "holds the single value 'a'"),
+        (["NA", "?", "null"], "auto", "holds no values"),
+        ([f"id-{n}" for n in range(50)], "auto", "looks like an identifier"),
+        ([f"{n}.5" for n in range(50)], "classification", "too many for classes"),
+        (["1", "2", "x"], "regression", "regression needs numbers, and 'y' holds 'x'"),
+    ],
+)
+def test_a_task_that_does_not_fit_is_refused(
+    tmp_path: Path, values: list[str], answered: str, told: str
+) -> None:
+    (tmp_path / "d.csv").write_text("x,y\n" + "".join(f"0,{value}\n" for value in values))
+    (found,) = problems(tmp_path, data_source="d.csv", task=answered, target_column="y")
+    assert told in found
+
+
+def test_defaults_of_the_sample_fit_the_task() -> None:
+    for answered, target in [("auto", "species"), ("regression", "body_mass_g")]:
+        given = answers.Answers.of(GOOD | {"task": answered}, Path())
+        assert answers.default_target(given) == target
+    given = answers.Answers.of(GOOD | {"target_column": "body_mass_g"}, Path())
+    assert answers.inferred_task(given) == "regression"
+
+
+def test_parquet_is_looked_at_with_pyarrow(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    data = pyarrow.table({"größe": [1.5, 2.5, None], "y": ["a", None, "b"]})
+    parquet.write_table(data, tmp_path / "my data")
+    seen = table.look(str(tmp_path / "my data"), "y")
+    assert seen == table.Table("parquet", ("größe", "y"), ("a", "b"), whole=True)
+    assert "did you mean 'y'" in problems(tmp_path, data_source="my data", target_column="Y")[0]
+
+
+def test_parquet_without_pyarrow_needs_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", "")
+    (tmp_path / "d.parquet").write_bytes(b"PAR1...")
+    given = {"data_source": "d.parquet", "target_column": "y"}
+    (found,) = problems(tmp_path, **given)
+    assert found.startswith("task: the columns of d.parquet cannot be looked at")
+    assert problems(tmp_path, **given, task="regression") == []
+
+
+def test_a_url_is_looked_at(tmp_path: Path, server: str) -> None:
+    (tmp_path / "d.csv").write_text("x,y\n" + "1,2.5\n" * 50_000)
+    seen = table.look(f"{server}/d.csv", "y")
+    assert seen.columns == ("x", "y")
+    assert not seen.whole
+    assert len(seen.values) < 12_000, "more than the first 64 KiB were read"
+    (found,) = problems(data_source=f"{server}/no.csv")
+    assert "cannot be fetched" in found
+
+
+def test_a_server_that_is_away_is_told() -> None:
+    (found,) = problems(data_source="http://127.0.0.1:9/d.csv")
+    assert found.startswith("data_source: http://127.0.0.1:9/d.csv cannot be fetched")
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "expected"),
+    [
+        ("local", "../store", "../../store"),
+        ("local", "/srv/store", "/srv/store"),
+        ("local", "~/store", "~/store"),
+        ("local", "C:\\store", "C:\\store"),
+        ("s3", "s3://b/p", "s3://b/p"),
+    ],
+)
+def test_the_remote_is_seen_from_its_configuration(kind: str, url: str, expected: str) -> None:
+    assert urls.dvc_url(kind, url) == expected
+
+
+def test_the_extras_of_dvc_are_those_needed() -> None:
+    def extras(**changed: str) -> str:
+        return answers.dvc_extras(answers.Answers.of(GOOD | changed, Path()))
+
+    assert extras() == ""
+    assert extras(dvc_remote="gcs") == "[gs]"
+    assert extras(dvc_remote="ssh", data_source="s3://b/d.csv") == "[s3,ssh]"
+
+
+def test_cruft_update_uses_what_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"context": {"cookiecutter": {"__task": "regression", "__raw_suffix": "parquet"}}}
+    (tmp_path / ".cruft.json").write_text(json.dumps(state))
+    monkeypatch.setattr("sys.argv", ["cruft", "update", "-y", "--project-dir", str(tmp_path)])
+    given = answers.Answers.of(GOOD | {"data_source": "gone.csv"}, tmp_path)
+    monkeypatch.delitem(sys.modules, "cruft", raising=False)
+    assert cruft.updated_project() is None, "cookiecutter itself may have such arguments"
+    monkeypatch.setitem(sys.modules, "cruft", cruft)
+    assert answers.inferred_task(given) == "regression"
+    assert answers.raw_suffix(given) == "parquet"
+    assert answers.problems(given) == []
+    assert answers.setup(given)["only_files"]
+
+
+def test_names_of_all_dependencies_are_reserved(tmp_path: Path) -> None:
+    project = tomllib.loads((render(tmp_path) / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    distributions = {re.split(r"[\[<>=]", line)[0] for line in wanted}
+    assert distributions - set(names.DEPENDENCIES) == set()
+
+
+def test_the_sample_is_the_published_one() -> None:
+    lines = SAMPLE.read_text().splitlines()
+    assert len(lines) == 345
+    assert lines[0].startswith("species,island,bill_length_mm")
+
+
+def test_git_settings_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(OSError))
+    assert names.git_config("user.name") == ""

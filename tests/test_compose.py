@@ -1,0 +1,123 @@
+"""conf/ becomes params.yaml; mistakes are named, and no value is lost without a word."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from project import Project
+
+pytestmark = pytest.mark.slow
+
+
+def params(project: Project) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = yaml.safe_load((project.path / "params.yaml").read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("conf/split/stratified.yaml", "test_size:", "test_siz:", "did you mean test_size?"),
+        ("conf/split/stratified.yaml", "test_size: 0.2", "test_size: 1.5", "split.test_size: 1.5"),
+        (
+            "conf/split/stratified.yaml",
+            "test_size: 0.2",
+            "test_size: much",
+            "split.test_size: 'much'",
+        ),
+        (
+            "conf/model/random_forest.yaml",
+            "n_estimators:",
+            "n_estimator:",
+            "did you mean n_estimators?",
+        ),
+        ("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: -1", "[1, inf)"),
+        ("conf/model/random_forest.yaml", "RandomForestC", "RandomForrestC", "mean RandomForestC"),
+        ("conf/model/random_forest.yaml", "sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
+        ("conf/config.yaml", "model: random_forest", "model: random_forrest", "random_forest"),
+    ],
+)
+def test_a_mistake_in_conf_is_named(
+    project: Project, file: str, old: str, new: str, expected: str
+) -> None:
+    project.edit(file, old, new)
+    output = project.run("dvc", "repro", ok=False)
+    assert expected in output
+    assert "Traceback" not in output
+    assert file in output or "conf/ cannot be composed" in output
+    assert not (project.path / "params.yaml").exists()
+
+
+def test_a_wrong_override_is_named(project: Project) -> None:
+    project.commit()
+    output = project.run("dvc", "exp", "run", "-S", "model.n_estimators=-3", ok=False)
+    assert "-S model.n_estimators" in output
+    assert "[1, inf)" in output
+
+
+def test_a_hand_edited_params_file_is_kept(project: Project) -> None:
+    project.run("lockstep", "compose")
+    project.edit("params.yaml", "n_estimators: 100", "n_estimators: 55")
+    output = project.run("lockstep", "compose", ok=False)
+    assert "model.n_estimators: 55 in params.yaml, 100 in conf/" in output
+    assert "lockstep compose --force" in output
+    assert params(project)["model"]["n_estimators"] == 55
+
+    project.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 55")
+    project.run("lockstep", "compose")
+    assert params(project)["model"]["n_estimators"] == 55
+
+
+def test_an_applied_override_is_not_dropped_silently(project: Project) -> None:
+    project.commit("environment")
+    project.experiment("-S", "model=knn", "-S", "split.seed=7")
+    project.commit("knn")
+    project.edit("conf/evaluate/default.yaml", "accuracy", "balanced_accuracy")
+    output = project.run("dvc", "repro", ok=False)
+    assert "an experiment left model=knn split.seed=7" in output
+    assert params(project)["split"]["seed"] == 7
+
+    output = project.experiment("-S", "model=knn")
+    assert "the workspace held split.seed=7, which this experiment does not" in output
+    assert params(project)["split"]["seed"] == 42
+
+    project.run("lockstep", "compose", "--force")
+    assert params(project)["model"]["_target_"] == "sklearn.ensemble.RandomForestClassifier"
+
+
+def test_another_lock_file_keeps_an_applied_override(project: Project) -> None:
+    project.commit("environment")
+    project.experiment("-S", "model=knn")
+    lock = project.path / "uv.lock"
+    lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
+    assert project.repro() == ["compose"]
+    assert str(params(project)["model"]["_target_"]).endswith("KNeighborsClassifier")
+
+
+def test_a_comment_in_conf_reruns_nothing_else(project: Project) -> None:
+    project.repro()
+    config = project.path / "conf" / "config.yaml"
+    config.write_text(config.read_text() + "\n# a thought\n")
+    assert project.repro() == ["compose"]
+    assert len(project.runs()) == 1
+
+
+def test_a_stage_that_reads_an_unlisted_param_is_told(project: Project) -> None:
+    split = project.path / "src" / "penguins" / "split.py"
+    source = split.read_text()
+    assert "cfg.split" in source
+    split.write_text(source.replace("cfg.split", "cfg.model.split", 1))
+    output = project.run("dvc", "repro", ok=False)
+    assert "not listed for it in dvc.yaml" in output
+    assert "stages.split.params" in output
+    assert "Traceback" not in output
+
+
+def test_commands_outside_a_project_say_so(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    project.path = tmp_path / "elsewhere"
+    for verb in ("compose", "publish"):
+        output = project.run("lockstep", verb, ok=False)
+        assert "go to the project's root" in output
+        assert "Traceback" not in output

@@ -1,0 +1,433 @@
+"""The generated files for every answer, and what the hooks do around them."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from scaffold import SAMPLE, TEMPLATE, generate, git, render
+
+OPTIONS: list[dict[str, str]] = [
+    {},
+    *({"license": name} for name in ("Apache-2.0", "BSD-3-Clause", "Proprietary")),
+    {"task": "classification"},
+    {"task": "regression"},
+    {"target_column": "body_mass_g"},
+    {"dvc_remote": "s3", "dvc_remote_url": "s3://bucket/path"},
+    {"dvc_remote": "gcs", "dvc_remote_url": "gs://bucket"},
+    {"dvc_remote": "azure", "dvc_remote_url": "azure://container/path"},
+    {"dvc_remote": "ssh", "dvc_remote_url": "ssh://ada@host/srv/dvc"},
+    {"dvc_remote": "webdav", "dvc_remote_url": "webdavs://host/dvc"},
+    {"dvc_remote": "http", "dvc_remote_url": "https://host/dvc"},
+    {"dvc_remote": "none"},
+    {"dvc_remote_url": "../my storage, #1 (ünï)"},
+    {"mlflow_tracking_uri": "https://mlflow.example.org"},
+    {"git_remote_url": "git@host:ada/penguins.git"},
+    {"ci": "gitlab"},
+    {"ci": "none"},
+    {"author_name": "", "author_email": ""},
+    {"description": ""},
+    {"project_slug": "my-birds", "package_name": "birds"},
+    {"data_source": "s3://bucket/d.parquet", "task": "regression", "target_column": "y"},
+    *(
+        {"project_name": text, "description": text, "author_name": text}
+        for text in [
+            *('say "hi"', "it's", "back\\slash\\", "a # b", "key: value", "- item", "[x]", "&a *b"),
+            *("{{ cookiecut }} {% raw %}", "{# no #}", "ペンギン 🐧", "'''\"\"\"", "  spaces  "),
+        ]
+    ),
+]
+
+
+def option_id(answers: dict[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in answers.items()) or "defaults"
+
+
+def files(project: Path) -> Iterator[Path]:
+    for path in sorted(project.rglob("*")):
+        caches = ("__pycache__", ".mypy_cache", ".ruff_cache")  # of tools that ran in the template
+        if path.is_file() and not set(caches) & set(path.parts):
+            yield path
+
+
+@pytest.fixture(scope="module", params=OPTIONS, ids=option_id)
+def option(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One answer flipped: the answers, and the files rendered with them."""
+    return request.param, render(tmp_path_factory.mktemp("option"), **request.param)
+
+
+def test_every_file_can_be_read(option: Any) -> None:
+    _, project = option
+    for path in files(project):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            ast.parse(text)
+        elif path.suffix == ".toml":
+            tomllib.loads(text)
+        elif path.suffix in (".yaml", ".yml"):
+            yaml.safe_load(text)
+
+
+def test_files_are_tidy(option: Any) -> None:
+    answers, project = option
+    braces = re.compile(r"\{\{|\{%|cookiecutter\.")
+    for path in files(project):
+        name, text = path.relative_to(project), path.read_text(encoding="utf-8")
+        assert text.endswith("\n") or not text, f"{name} ends without a newline"
+        assert not text.endswith("\n\n"), f"{name} ends with empty lines"
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{name} has trailing spaces"
+        if path.suffix != ".py" and "{" not in answers.get("description", ""):
+            assert not braces.search(text), f"{name} is not wholly rendered"
+        assert "registry.npmjs" not in text
+        assert "pypi" not in text.lower(), f"{name} names a registry"
+
+
+def test_answers_arrive(option: Any) -> None:
+    answers, project = option
+    meta = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    if "description" in answers:
+        assert meta["project"]["description"] == answers["description"].strip()
+    if answers.get("author_name"):
+        assert meta["project"]["authors"][0]["name"] == answers["author_name"]
+    package = answers.get("package_name")
+    if package:
+        assert (project / "src" / package).is_dir()
+        assert meta["tool"]["lockstep"]["schema"] == f"{package}.config:Config"
+    if answers.get("author_name") == "":
+        assert "authors" not in meta["project"]
+
+
+def test_only_the_extra_of_the_remote_is_installed(option: Any) -> None:
+    answers, project = option
+    meta = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    (dvc,) = [line for line in meta["project"]["dependencies"] if line.startswith("dvc")]
+    remote = answers.get("dvc_remote", "local")
+    extra = {"gcs": "gs", "local": "", "http": "", "none": ""}.get(remote, remote)
+    if answers.get("data_source", "").startswith("s3:"):
+        extra = "s3"
+    assert dvc.split(">=")[0] == (f"dvc[{extra}]" if extra else "dvc")
+
+
+def test_ci_is_the_one_chosen(option: Any) -> None:
+    answers, project = option
+    chosen = answers.get("ci", "github")
+    assert (project / ".github/workflows/ci.yml").exists() == (chosen == "github")
+    assert (project / ".gitlab-ci.yml").exists() == (chosen == "gitlab")
+
+
+def test_the_licence_is_the_one_chosen(option: Any) -> None:
+    answers, project = option
+    chosen = answers.get("license", "MIT")
+    text = (project / "LICENSE").read_text(encoding="utf-8")
+    mark = {
+        "MIT": 'THE SOFTWARE IS PROVIDED "AS IS"',
+        "Apache-2.0": "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION",
+        "BSD-3-Clause": "Neither the name of the copyright holder",
+        "Proprietary": "All rights reserved.",
+    }[chosen]
+    assert mark in text
+    assert time.strftime("%Y") in text
+    meta = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert chosen in meta["project"]["license"]
+
+
+def test_dvc_knows_its_remote(option: Any) -> None:
+    configobj = pytest.importorskip("configobj")
+    answers, project = option
+    config = configobj.ConfigObj(str(project / ".dvc/config"), encoding="utf-8")
+    assert config["hydra"]["enabled"] == "True"
+    if answers.get("dvc_remote") == "none":
+        assert "core" not in config
+        return
+    url = answers.get("dvc_remote_url", f"../{project.name}-dvc")
+    seen = config['remote "storage"']["url"]
+    assert config["core"]["remote"] == "storage"
+    assert seen == (f"../{url}" if "dvc_remote" not in answers else url)
+
+
+def test_prompts_cover_all_questions() -> None:
+    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    prompts = questions["__prompts__"]
+    asked = {key: value for key, value in questions.items() if not key.startswith("_")}
+    assert list(prompts) == list(asked)
+    for key, value in asked.items():
+        if isinstance(value, list):
+            assert list(prompts[key]) == ["__prompt__", *value], key
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment without settings of git's."""
+    (tmp_path / "home").mkdir()
+    return {
+        "HOME": str(tmp_path / "home"),
+        "XDG_CONFIG_HOME": str(tmp_path / "home"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "home/.gitconfig"),
+    }
+
+
+@pytest.fixture
+def identity(home: dict[str, str]) -> dict[str, str]:
+    """An environment in which git knows who commits."""
+    who = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
+    return home | who | {key.replace("AUTHOR", "COMMITTER"): value for key, value in who.items()}
+
+
+def states(output: str) -> dict[str, str]:
+    """The closing table: step -> state."""
+    names = "git repository|environment|DVC|raw data|data in DVC|DVC remote|git remote|first commit"
+    return dict(re.findall(rf"^  ({names}) +(done|skipped|failed)\b", output, re.MULTILINE))
+
+
+def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
+    made = generate(
+        tmp_path,
+        env=identity,
+        create_environment="no",
+        git_remote_url="git@host:ada/penguins.git",
+        ci="none",
+    )
+    assert made.returncode == 0, made.stderr
+    project = tmp_path / "penguins"
+    assert git(project, "branch", "--show-current") == "main"
+    assert git(project, "log", "--format=%an %s") == "Ada Start from the Lockstep template"
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "remote", "get-url", "origin") == "git@host:ada/penguins.git"
+    assert (project / "data/raw.csv").read_bytes() == SAMPLE.read_bytes()
+    assert (tmp_path / "penguins-dvc").is_dir()
+    assert not (project / ".github").exists()
+    table = states(made.stdout)
+    assert table["environment"] == "skipped"
+    assert table["first commit"] == table["git remote"] == table["raw data"] == "done"
+    assert made.stdout.rstrip().endswith("uv run mlflow ui")
+    assert "cd penguins\n" in made.stdout
+
+
+def test_refused_answers_leave_nothing(tmp_path: Path) -> None:
+    made = generate(tmp_path, package_name="class", target_column="spcies")
+    assert made.returncode == 1
+    assert "package_name: class is a Python keyword" in made.stdout
+    assert "did you mean 'species'?" in made.stdout
+    assert "Traceback" not in made.stdout + made.stderr
+    assert not (tmp_path / "penguins").exists()
+
+
+def test_the_hook_refuses_what_a_replay_brings(tmp_path: Path) -> None:
+    good = render(tmp_path)
+    shutil.rmtree(good)
+    (replay,) = (tmp_path / ".replay").iterdir()
+    replay.write_text(replay.read_text().replace('"species"', '"spcies"'))
+    made = subprocess.run(
+        [
+            *(sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--replay"),
+            *("--config-file", str(tmp_path / ".cookiecutter.yaml")),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 1
+    assert "target_column: there is no column 'spcies'" in made.stderr
+    assert not (tmp_path / "penguins").exists()
+
+
+def test_a_missing_identity_is_told_with_its_cure(tmp_path: Path, home: dict[str, str]) -> None:
+    home |= {"GIT_CONFIG_COUNT": "1"}
+    home |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+    made = generate(tmp_path, env=home, create_environment="no", author_name="Ada O'Neil")
+    assert made.returncode == 0
+    assert states(made.stdout)["first commit"] == "failed"
+    assert "$ git config --global user.email you@example.org" in made.stdout
+    told = re.findall(r"\$ (git .*)", made.stdout.split("\n  git repository")[1])
+    for command in told:
+        if not command.startswith("git remote"):
+            subprocess.run(
+                ["sh", "-c", command],
+                cwd=tmp_path / "penguins",
+                env=os.environ | home,
+                check=True,
+            )
+    assert git(tmp_path / "penguins", "log", "--format=%an") == "Ada O'Neil"
+
+
+def test_missing_git_stops_only_what_needs_it(tmp_path: Path, home: dict[str, str]) -> None:
+    (tmp_path / "bin").mkdir()
+    made = generate(tmp_path, env=home | {"PATH": str(tmp_path / "bin")}, create_environment="no")
+    assert made.returncode == 0, made.stderr
+    assert states(made.stdout) == {
+        "git repository": "failed",
+        "environment": "skipped",
+        "DVC": "skipped",
+        "raw data": "done",
+        "data in DVC": "skipped",
+        "DVC remote": "done",
+        "git remote": "skipped",
+        "first commit": "skipped",
+    }
+    assert "git is not installed" in made.stdout
+
+
+def test_inside_a_repository_the_project_has_its_own(
+    tmp_path: Path, identity: dict[str, str]
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    made = generate(tmp_path, env=identity, create_environment="no")
+    assert states(made.stdout)["first commit"] == "done"
+    assert f"inside the repository {tmp_path.resolve()}" in made.stdout
+    assert git(tmp_path / "penguins", "rev-parse", "--show-prefix") == ""
+
+
+def test_generating_again_commits_nothing(tmp_path: Path, identity: dict[str, str]) -> None:
+    generate(tmp_path, env=identity, create_environment="no", git_remote_url="/srv/a.git")
+    project = tmp_path / "penguins"
+    (project / "data/raw.csv").write_text("mine")
+    again = generate(
+        tmp_path, "-f", env=identity, create_environment="no", git_remote_url="/srv/b.git"
+    )
+    assert again.returncode == 0
+    assert git(project, "rev-list", "--count", "HEAD") == "1"
+    assert git(project, "remote", "get-url", "origin") == "/srv/a.git"
+    assert (project / "data/raw.csv").read_text() == "mine"
+
+
+def test_own_data_are_found_from_the_users_folder(tmp_path: Path, identity: dict[str, str]) -> None:
+    (tmp_path / "my data").mkdir()
+    (tmp_path / "my data/houses, “all”.csv").write_text("rooms;price\n1;100,5\n2;200,5\n3;150\n")
+    made = generate(
+        tmp_path,
+        env=identity,
+        create_environment="no",
+        data_source="my data/houses, “all”.csv",
+        target_column="price",
+    )
+    assert made.returncode == 0, made.stdout
+    project = tmp_path / "penguins"
+    assert (project / "data/raw.csv").read_text().startswith("rooms;price")
+    assert "task: regression" in (project / "conf/data/default.yaml").read_text()
+    texts = chain.from_iterable(path.read_text().splitlines() for path in files(project / "conf"))
+    assert not [line for line in texts if str(tmp_path) in line]
+
+
+def test_environment_variables_of_another_repository_do_no_harm(
+    tmp_path: Path, identity: dict[str, str]
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    misleading = {"GIT_DIR": str(tmp_path / "other/.git"), "GIT_WORK_TREE": str(tmp_path / "other")}
+    made = generate(tmp_path, env=identity | misleading, create_environment="no")
+    assert states(made.stdout)["first commit"] == "done"
+    assert git(tmp_path / "penguins", "rev-list", "--count", "HEAD") == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["uv", "venv"])
+def test_the_environment_is_made(tmp_path: Path, identity: dict[str, str], tool: str) -> None:
+    """With uv, and without: then through venv and pip, which leave a uv.lock all the same."""
+    if tool == "uv" and not shutil.which("uv"):
+        pytest.skip("uv is not on the path")
+    (tmp_path / "bin").mkdir()
+    for name in ("git", "uv") if tool == "uv" else ("git",):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    del identity["HOME"]  # the caches of uv and pip are there
+    env = identity | {"PATH": str(tmp_path / "bin"), "UV_PYTHON": sys.executable}
+    made = generate(tmp_path, env=env)
+    assert made.returncode == 0, made.stderr
+    not_done = {name for name, state in states(made.stdout).items() if state != "done"}
+    assert not_done == {"git remote"}, made.stdout
+    project = tmp_path / "penguins"
+    tracked = git(project, "ls-files").splitlines()
+    assert {"uv.lock", "data/raw.csv.dvc"} <= set(tracked)
+    assert "data/raw.csv" not in tracked
+    assert git(project, "status", "--porcelain") == ""
+    dvc = subprocess.run([project / ".venv/bin/dvc", "status", "data/raw.csv.dvc"], cwd=project)
+    assert dvc.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_url_is_imported(tmp_path: Path, identity: dict[str, str]) -> None:
+    dvc = Path(sys.executable).parent / "dvc"
+    if not dvc.exists():
+        pytest.skip("DVC is not installed")
+    web = tmp_path / "web"
+    web.mkdir()
+    shutil.copy(SAMPLE, web / "birds.csv")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None: ...
+
+    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(web)))
+    Thread(target=served.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{served.server_address[1]}/birds.csv"
+    made = generate(
+        tmp_path,
+        env=identity | {"PATH": f"{dvc.parent}{os.pathsep}{os.environ['PATH']}"},
+        create_environment="no",
+        data_source=url,
+        target_column="species",
+    )
+    served.shutdown()
+    served.server_close()
+    assert states(made.stdout)["raw data"] == "done", made.stdout
+    pointer = yaml.safe_load((tmp_path / "penguins/data/raw.csv.dvc").read_text())
+    assert pointer["deps"][0]["path"] == url
+    assert (tmp_path / "penguins/data/raw.csv").read_bytes() == SAMPLE.read_bytes()
+
+
+@pytest.mark.slow
+def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> None:
+    """A later template reaches a project; its history, data and remotes stay as they are."""
+    pytest.importorskip("cruft")
+    template, project = tmp_path / "template", tmp_path / "penguins"
+    shutil.copytree(
+        TEMPLATE, template, ignore=shutil.ignore_patterns(".git", "__pycache__", "tests")
+    )
+    (tmp_path / "own.csv").write_text("x,price\n" + "".join(f"{n},{n}.5\n" for n in range(40)))
+    env = os.environ | identity
+
+    def run(*argv: str, cwd: Path) -> str:
+        done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def commit(folder: Path) -> None:
+        run("git", "add", "-A", cwd=folder)
+        run("git", "commit", "-q", "-m", "a version", cwd=folder)
+
+    run("git", "init", "-q", cwd=template)
+    commit(template)
+    cruft = (sys.executable, "-m", "cruft")
+    answers = {"create_environment": "no", "data_source": "own.csv", "target_column": "price"}
+    given = ("--no-input", "--extra-context", json.dumps(answers))
+    run(*cruft, "create", str(template), *given, cwd=tmp_path)
+    assert git(project, "rev-list", "--count", "HEAD") == "1"
+    commit(project)
+    (tmp_path / "own.csv").unlink()
+    readme = template / "{{cookiecutter.project_slug}}" / "README.md"
+    readme.write_text(readme.read_text() + "\n{{ cookiecutter | remark }}\n")
+    filters = template / "lockstep_template/answers.py"
+    remark = "def remark(_: Answers) -> str:\n    return 'A later remark.'\n\n\nDERIVED"
+    code = filters.read_text().replace("DERIVED", remark, 1)
+    filters.write_text(code.replace("    setup,\n", "    setup,\n    remark,\n"))
+    commit(template)
+
+    assert run(*cruft, "diff", cwd=project) == ""
+    run(*cruft, "update", "--skip-apply-ask", cwd=project)
+    assert git(project, "status", "--porcelain", "--untracked-files").count("\n") == 1
+    assert git(project, "diff", "--name-only", "HEAD").split() == [".cruft.json", "README.md"]
+    assert (project / "README.md").read_text().endswith("\nA later remark.\n")
+    assert git(project, "rev-list", "--count", "HEAD") == "2"
+    assert "task: regression" in (project / "conf/data/default.yaml").read_text()

@@ -1,0 +1,189 @@
+"""A project's life as its user leads it; MLflow, DVC and git are asked what is true."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import Scaffold
+from project import Project
+
+pytestmark = pytest.mark.slow
+
+ALL = ["compose", "ingest", "validate", "split", "train", "evaluate", "publish"]
+FROM_TRAIN = ["compose", "train", "evaluate", "publish"]
+FOREST = "conf/model/random_forest.yaml"
+
+
+def test_a_life(project: Project) -> None:
+    project.commit("environment")
+
+    assert project.repro() == ALL
+    (first,) = project.runs()
+    assert first["status"] == "FINISHED"
+    assert first["params"]["model._target_"] == "sklearn.ensemble.RandomForestClassifier"
+    metrics = json.loads((project.path / "metrics/metrics.json").read_text())
+    assert first["metrics"]["accuracy"] == pytest.approx(metrics["accuracy"])
+    assert first["metrics"]["baseline.accuracy"] == pytest.approx(metrics["baseline"]["accuracy"])
+    assert metrics["accuracy"] > metrics["baseline"]["accuracy"], "no better than the dummy"
+    one = project.commit("first results")
+
+    assert project.repro() == [], "nothing changed, so nothing runs"
+    assert "already published" in project.run("lockstep", "publish")
+    assert len(project.runs()) == 1
+
+    project.edit(FOREST, "n_estimators: 100", "n_estimators: 30")
+    assert project.repro() == FROM_TRAIN, "only what depends on the model"
+    runs = project.runs()
+    assert [run["params"]["model.n_estimators"] for run in runs] == ["100", "30"]
+    two = project.commit("a smaller forest")
+
+    output = project.experiment("-S", "model=logistic", "--name", "try-logistic")
+    assert "lockstep publish" in output
+    runs = project.runs()
+    assert runs[-1]["name"] == "try-logistic"
+    assert runs[-1]["tags"]["dvc.experiment"] == "try-logistic"
+    assert runs[-1]["tags"]["overrides"] == "model=logistic"
+    assert runs[-1]["tags"]["mlflow.source.git.commit"] == two
+    assert runs[-1]["params"]["model._target_"].endswith("LogisticRegression")
+
+    project.git("checkout", "--quiet", "--force", "main")
+    project.run("dvc", "checkout")
+    project.experiment("--queue", "-S", "model.n_estimators=11,12,13")
+    project.run("dvc", "exp", "run", "--run-all", "--jobs", "1")
+    runs = project.runs()
+    assert {run["params"].get("model.n_estimators") for run in runs[-3:]} == {"11", "12", "13"}
+    experiments = project.git("for-each-ref", "refs/exps", "--format", "%(refname:lstrip=-1)")
+    assert {run["name"] for run in runs[-3:]} <= set(experiments.split())
+
+    project.experiment("--temp", "-S", "model=svm", "--name", "in-a-copy")
+    runs = project.runs()
+    assert len(runs) == 7
+    assert runs[-1]["name"] == "in-a-copy"
+
+    project.run("dvc", "exp", "apply", "in-a-copy")
+    assert "Running stage" not in project.run("dvc", "repro"), "an applied experiment is done"
+    project.commit("svm it is")
+    assert len(project.runs()) == 7
+
+    project.git("checkout", "--quiet", one)
+    project.run("dvc", "checkout")
+    project.repro()
+    assert len(project.runs()) == 7, "an old state has its run already"
+
+    project.git("checkout", "--quiet", "main")
+    project.edit(FOREST, "n_estimators: 30", "n_estimators: 11")
+    project.run("lockstep", "compose", "--force")
+    output = project.run("dvc", "repro")
+    assert "is cached - skipping run" in output, "the queue computed this before"
+    assert len(project.runs()) == 7, "a state from the run cache is no other state"
+
+    states = [run["tags"]["lockstep.state"] for run in project.runs()]
+    assert len(set(states)) == len(states), "one run a state"
+
+
+def test_a_run_says_where_it_comes_from(project: Project) -> None:
+    commit = project.commit("environment")
+    (project.path / "conf" / "notes.txt").write_text("hm")
+    project.repro()
+    (run,) = project.runs()
+
+    tags = run["tags"]
+    assert tags["mlflow.source.git.commit"] == commit
+    assert tags["mlflow.source.git.branch"] == "main"
+    assert tags["git.dirty"] == "true"
+    assert tags["git.changed"] == "conf/notes.txt"
+    assert tags["package.scikit-learn"]
+    assert tags["system.python"]
+    assert tags["hardware.cpus"]
+    assert "| accuracy |" in tags["mlflow.note.content"]
+
+    raw = next((project.path / "data").glob("raw.*.dvc"))
+    assert run["inputs"][f"data/{raw.stem}"] in raw.read_text(), "the digest is DVC's md5"
+    assert {"data/train.parquet", "data/test.parquet"} <= set(run["inputs"])
+
+    listed = project.python(
+        "import sys; from mlflow import MlflowClient; c = MlflowClient()\n"
+        "def walk(p):\n"
+        "  for f in c.list_artifacts(sys.argv[1], p):\n"
+        "    print(f.path); f.is_dir and walk(f.path)\n"
+        "walk(None)",
+        run["id"],
+    ).split()
+    assert {"params.yaml", "dvc.lock", "plots/roc.png", "reports/columns.csv"} <= set(listed)
+
+
+def test_the_registered_model_predicts(project: Project) -> None:
+    project.repro()
+    output = project.python(
+        "import joblib, mlflow, pandas as pd\n"
+        "rows = pd.read_parquet('data/test.parquet').drop(columns='species')\n"
+        "model = mlflow.pyfunc.load_model('models:/penguins@challenger')\n"
+        "same = model.predict(rows) == joblib.load('models/model.joblib').predict(rows)\n"
+        "again = mlflow.sklearn.load_model('models:/penguins@challenger').predict(rows)\n"
+        "assert model.metadata.signature and model.input_example is not None\n"
+        "print(len(rows), same.all(), (again == model.predict(rows)).all())\n"
+        "print(open(mlflow.artifacts.download_artifacts("
+        "'models:/penguins@challenger/MLmodel')).read())\n"
+        "print(open(mlflow.artifacts.download_artifacts("
+        "'models:/penguins@challenger/requirements.txt')).read())\n"
+    )
+    assert "True True" in output
+    assert "serialization_format: skops" in output
+    assert "scikit-learn==" in output
+
+
+def test_a_folder_that_moved_keeps_its_runs_and_models(scaffold: Scaffold, tmp_path: Path) -> None:
+    project = scaffold()
+    project.repro()
+    moved = tmp_path / "ein Ordner für alle"
+    shutil.move(project.path, moved)
+    project.path = moved
+    (run,) = project.runs()
+    output = project.python(
+        "import sys, mlflow\n"
+        "print(mlflow.pyfunc.load_model('models:/penguins@challenger').metadata.run_id)\n"
+        "print(mlflow.artifacts.load_text(f'runs:/{sys.argv[1]}/params.yaml'))",
+        run["id"],
+    )
+    assert run["id"] in output
+    assert "n_estimators" in output
+    assert project.repro() == []
+    project.edit(FOREST, "n_estimators: 100", "n_estimators: 30")
+    assert project.repro() == FROM_TRAIN
+    assert len(project.runs()) == 2
+
+
+def test_upgrading_a_package_that_shapes_results_trains_anew(project: Project) -> None:
+    project.repro()
+    lock = project.path / "uv.lock"
+    lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
+    assert project.repro() == ["compose"], "only the check of versions"
+
+    lock.write_text(lock.read_text() + "\n# scikit-learn was upgraded\n")
+    # The version that Python reports is what counts; a stand-in for another one of scikit-learn's.
+    fake = project.path / "fake" / "scikit_learn-99.0.dist-info"
+    fake.mkdir(parents=True)
+    (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 99.0\n")
+    ran = project.repro(PYTHONPATH=str(fake.parent))
+    assert ran[:2] == ["compose", "train"]
+    assert ran[-1] == "publish"
+
+
+def test_results_do_not_depend_on_the_machine_s_clock_or_process(scaffold: Scaffold) -> None:
+    def digests(project: Project) -> dict[str, str]:
+        project.repro()
+        lock = project.python(
+            "import yaml, json; lock = yaml.safe_load(open('dvc.lock'))['stages']\n"
+            "outs = [out for stage in lock.values() for out in stage.get('outs', [])]\n"
+            "print(json.dumps({out['path']: out['md5'] for out in outs}))"
+        )
+        return dict(json.loads(lock))
+
+    first, second = scaffold(project_slug="first"), scaffold(project_slug="second")
+    one, other = digests(first), digests(second)
+    for named in ("params.yaml", "composed.yaml"):  # these hold the experiment's name
+        one.pop(named)
+        other.pop(named)
+    assert one == other

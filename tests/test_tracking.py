@@ -1,0 +1,269 @@
+"""Publishing to servers, racing publishers, faults, and live training."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import Scaffold
+from project import Project
+
+pytestmark = pytest.mark.slow
+
+
+class Server:
+    """An MLflow server on a port of its own, on loopback."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [str(project.bin / "mlflow"), "server", "--port", str(self.port)]
+        self._command += ["--host", "127.0.0.1", "--workers", "1"]
+        self._env = {
+            **project.environment,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self._folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, (self._folder / "log.txt").read_text()
+                time.sleep(0.1)
+        raise AssertionError((self._folder / "log.txt").read_text())
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait(30)
+
+
+@pytest.fixture
+def server(first_project: Project, tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    made = Server(first_project, folder)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_everything_points_at_a_server(scaffold: Scaffold, server: Server) -> None:
+    project = scaffold(mlflow_tracking_uri=server.url)
+    output = project.run("dvc", "repro")
+    assert f"look at it: {server.url}/#/experiments/" in output
+    (run,) = project.runs(MLFLOW_TRACKING_URI=server.url)
+    assert run["status"] == "FINISHED"
+    assert "already published" in project.run("lockstep", "publish")
+    assert not (project.path / "mlflow.db").exists()
+    predicted = project.python(
+        "import mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model('models:/penguins@challenger')\n"
+        "print(len(model.predict(pd.read_parquet('models/example.parquet'))))",
+        MLFLOW_TRACKING_URI=server.url,
+    )
+    assert "5" in predicted
+
+
+def test_the_variable_wins_and_another_store_gets_the_run(project: Project, server: Server) -> None:
+    project.repro()
+    project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
+    project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
+    (local,), (remote,) = project.runs(), project.runs(MLFLOW_TRACKING_URI=server.url)
+    assert local["tags"]["lockstep.state"] == remote["tags"]["lockstep.state"]
+    assert local["metrics"].items() <= remote["metrics"].items()
+
+
+def test_a_server_that_is_away_costs_a_later_publish(scaffold: Scaffold, server: Server) -> None:
+    server.stop()
+    project = scaffold(mlflow_tracking_uri=server.url)
+    output = project.run("dvc", "repro", ok=False)
+    assert "cannot be reached" in output
+    assert "run `dvc repro` again" in output
+    assert "Traceback" not in output
+    assert (project.path / "metrics/metrics.json").exists()
+    server.start()
+    assert project.repro() == ["publish"]
+    (run,) = project.runs(MLFLOW_TRACKING_URI=server.url)
+    assert run["status"] == "FINISHED"
+
+
+def test_a_first_publish_from_several_processes_makes_one_run(project: Project) -> None:
+    project.repro("evaluate")
+    env = project.environment
+    started = [
+        subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env) for _ in range(4)
+    ]
+    assert [process.wait(300) for process in started] == [0, 0, 0, 0]
+    (run,) = project.runs()
+    assert len(run["models"]) == 1
+
+
+def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None:
+    project.repro("evaluate")
+    env = project.environment
+    database = project.path / "mlflow.db"
+    process = subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _count(database, "runs"):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    (left,) = project.runs()
+    assert left["status"] == "RUNNING"
+    project.repro()
+    (run,) = project.runs()
+    assert (run["id"], run["status"]) == (left["id"], "FINISHED")
+    assert len(run["models"]) == 1
+
+
+def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:
+    """The look-up without MLflow knows its tables; a change of them must not go unnoticed."""
+    project.repro()
+    (run,) = project.runs()
+    found = project.python(
+        "from pathlib import Path; from lockstep.pipeline import Pipeline, read_yaml\n"
+        "from lockstep.tracking import Store\n"
+        "params = read_yaml(Path('params.yaml'))\n"
+        "store = Store(Path(), params['tracking'])\n"
+        "print(store.find_finished(Pipeline(Path()).state), store.find_finished('none'))"
+    )
+    assert found.split() == [run["id"], "None"]
+
+
+LOOP = """
+import os, time
+from lockstep.history import history
+
+def _train_for_long(path):
+    with history(path) as log:
+        for step in range(int(os.environ.get("STEPS", "5"))):
+            log(step=step, loss=1.0 / (step + 1))
+            time.sleep(float(os.environ.get("PAUSE", "0.2")))
+"""
+
+
+@pytest.fixture
+def looping(project: Project) -> Project:
+    """A project whose training has a loop, with live tracking on."""
+    train = project.path / "src" / "penguins" / "train.py"
+    train.write_text(train.read_text() + LOOP + "\n_main = main\n"
+        "def main(cfg, train, model, example, path):\n"
+        "    _main(cfg, train, model, example, path)\n"
+        "    _train_for_long(path)\n"
+    )  # fmt: skip
+    project.edit("conf/tracking/default.yaml", "live: false", "live: true")
+    project.repro("split")
+    return project
+
+
+def test_live_metrics_arrive_while_it_trains_and_publish_completes_the_run(
+    looping: Project,
+) -> None:
+    env = looping.environment
+    process = subprocess.Popen(
+        ["dvc", "repro"], cwd=looping.path, env={**env, "STEPS": "20", "PAUSE": "0.5"}
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _count(looping.path / "mlflow.db", "metrics"):
+        time.sleep(0.1)
+    assert process.poll() is None, "still training"
+    (live,) = looping.runs()
+    assert live["status"] == "RUNNING"
+    assert live["history"]["loss"][0] == [0, 1.0]
+    assert process.wait(120) == 0
+    (run,) = looping.runs()
+    assert (run["id"], run["status"]) == (live["id"], "FINISHED")
+    assert [step for step, _ in run["history"]["loss"]] == list(range(20))
+    assert "accuracy" in run["metrics"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_dies_leaves_a_failed_run(looping: Project, how: signal.Signals) -> None:
+    env = looping.environment
+    process = subprocess.Popen(
+        ["lockstep", "run", "penguins.train", "data/train.parquet", "models/model.joblib"]
+        + ["models/example.parquet", "metrics/history.csv"],
+        cwd=looping.path,
+        env={**env, "STEPS": "1000"},
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _count(looping.path / "mlflow.db", "metrics"):
+        time.sleep(0.1)
+    process.send_signal(how)
+    assert process.wait(60) != 0
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and looping.runs()[0]["status"] == "RUNNING":
+        time.sleep(0.5)
+    (run,) = looping.runs()
+    assert run["status"] == "FAILED"
+    looping.repro(STEPS="3", PAUSE="0")
+    assert [run["status"] for run in looping.runs()] == ["FAILED", "FINISHED"]
+
+
+def test_training_goes_on_without_the_server(looping: Project, server: Server) -> None:
+    server.stop()
+    output = looping.run("dvc", "repro", "train", env={"MLFLOW_TRACKING_URI": server.url})
+    assert output.count("no live metrics from here on") == 1
+    server.start()
+    looping.repro(MLFLOW_TRACKING_URI=server.url)
+    (run,) = looping.runs(MLFLOW_TRACKING_URI=server.url)
+    assert [step for step, _ in run["history"]["loss"]] == list(range(5))
+
+
+def test_a_server_that_goes_away_in_mid_training_loses_nothing(
+    looping: Project, server: Server
+) -> None:
+    env = looping.environment
+    env = env | {"STEPS": "20", "PAUSE": "0.5", "MLFLOW_TRACKING_URI": server.url}
+    process = subprocess.Popen(
+        ["dvc", "repro", "train"],
+        cwd=looping.path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    database = server._folder / "mlflow.db"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _count(database, "metrics"):
+        time.sleep(0.1)
+    server.stop()
+    output = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 0, output
+    assert output.count("no live metrics from here on") == 1
+    server.start()
+    looping.repro(MLFLOW_TRACKING_URI=server.url)
+    (run,) = looping.runs(MLFLOW_TRACKING_URI=server.url)
+    assert run["status"] == "FINISHED"
+    assert [step for step, _ in run["history"]["loss"]] == list(range(20))
+
+
+def _count(database: Path, table: str) -> int:
+    """The rows of a table of MLflow's; 0 while there is none."""
+    import contextlib
+    import sqlite3
+
+    if not database.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+        try:
+            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
+        except sqlite3.OperationalError:
+            return 0
