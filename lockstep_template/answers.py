@@ -86,6 +86,20 @@ def default_remote_url(answers: Answers) -> str:
     return f"../{answers.project_slug}-dvc" if answers.dvc_remote == "local" else ""
 
 
+def default_tracking_uri(answers: Answers) -> str:
+    """DagsHub's MLflow server for a remote there; else none, which means the embedded store."""
+    if answers.dvc_remote != "dagshub":
+        return ""
+    return urls.dagshub_url(answers.dvc_remote_url, "mlflow")
+
+
+def default_git_url(answers: Answers) -> str:
+    """DagsHub's repository for a remote there; else none."""
+    if answers.dvc_remote != "dagshub":
+        return ""
+    return urls.dagshub_url(answers.dvc_remote_url, "git")
+
+
 def inferred_task(answers: Answers) -> str:
     """`classification` or `regression`: as answered, else as the target's values suggest."""
     if answers.task != "auto":
@@ -157,6 +171,8 @@ DERIVED: tuple[Callable[[Answers], object], ...] = (
     author_email,
     default_target,
     default_remote_url,
+    default_tracking_uri,
+    default_git_url,
     inferred_task,
     raw_suffix,
     dvc_extras,

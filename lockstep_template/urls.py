@@ -63,6 +63,13 @@ REMOTES = {
         "",
         "`dvc remote modify --local storage user …` and `… password …`",
     ),
+    "dagshub": Remote(
+        r"[\w.-]+/[\w.-]+",
+        "owner/repository",
+        "",
+        "your DagsHub token: `dvc remote modify --local storage user …` and `… password …`, "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
 }
 # What `dvc import-url` reads besides http(s): scheme -> the extra of `dvc`.
 IMPORTABLE = {"s3": "s3", "gs": "gs", "azure": "azure", "ssh": "ssh"} | dict.fromkeys(
@@ -106,9 +113,17 @@ def is_absolute(path: str) -> bool:
 
 def dvc_url(kind: str, url: str) -> str:
     """The remote's URL as .dvc/config has it: there, a relative path starts in .dvc/."""
+    if kind == "dagshub":
+        return dagshub_url(url, "dvc")
     if kind != "local" or is_absolute(url):
         return url
     return normpath(f"../{url}")
+
+
+def dagshub_url(repository: str, service: str) -> str:
+    """Where DagsHub serves `dvc`, `mlflow` or `git` of an `owner/repository`; else empty."""
+    is_one = re.fullmatch(REMOTES["dagshub"].pattern, repository)
+    return f"https://dagshub.com/{repository}.{service}" if is_one else ""
 
 
 def remote_problems(kind: str, url: str) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Scaffold a project, run its pipeline three ways, and compare the runs: `make demo`."""
+"""Scaffold a project, run its pipeline three ways, and compare the runs: `make demo`.
+
+The projects go to the folder `demo`, or to the one that is named.
+"""
 
 import json
 import os
@@ -7,7 +10,6 @@ import sys
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-FOLDER = TEMPLATE / "demo"
 COMPARE = """
 import json
 from mlflow import MlflowClient
@@ -22,16 +24,14 @@ print(json.dumps(
 
 def main() -> None:
     """Live in a new project for a few minutes."""
-    FOLDER.mkdir(exist_ok=True)
-    project = next(
-        FOLDER / name
-        for name in ("penguins", *(f"penguins-{number}" for number in range(2, 1000)))
-        if not (FOLDER / name).exists()
-    )
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATE / "demo"
+    folder.mkdir(exist_ok=True)
+    names = ("penguins", *(f"penguins-{number}" for number in range(2, 1000)))
+    project = next(folder / name for name in names if not (folder / name).exists())
     answers = [f"project_slug={project.name}", "package_name=penguins"]
     shell(
         [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"]
-        + ["--output-dir", str(FOLDER), *answers],
+        + ["--output-dir", str(folder), *answers],
         cwd=TEMPLATE,
     )
     shell(["uv", "run", "dvc", "repro"], cwd=project)

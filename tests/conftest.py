@@ -11,6 +11,9 @@ import pytest
 
 from project import Project
 
+# The glue is imported from the template's own folder, whose files are copied as they stand.
+sys.dont_write_bytecode = True
+
 TEMPLATE = Path(__file__).resolve().parent.parent
 Scaffold = Callable[..., Project]
 
@@ -46,17 +49,17 @@ def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def first_project(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project made with every default, its environment included; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("first")
-    return _scaffold(clean_env, folder, {}, None)
+    return make(clean_env, folder, {}, None)
 
 
 @pytest.fixture
 def scaffold(clean_env: dict[str, str], first_project: Project, tmp_path: Path) -> Scaffold:
     """Make a project; it shares the first one's environment: `lockstep` runs the code around it."""
 
-    def make(folder: Path | None = None, **answers: str) -> Project:
-        return _scaffold(clean_env, folder or tmp_path, answers, first_project.bin)
+    def made(folder: Path | None = None, **answers: str) -> Project:
+        return make(clean_env, folder or tmp_path, answers, first_project.bin)
 
-    return make
+    return made
 
 
 @pytest.fixture
@@ -65,9 +68,10 @@ def project(scaffold: Scaffold) -> Project:
     return scaffold()
 
 
-def _scaffold(
+def make(
     env: dict[str, str], folder: Path, answers: dict[str, str], shared: Path | None
 ) -> Project:
+    """Scaffold a project in a folder; without a shared environment, with one of its own."""
     if shared:
         answers = {"create_environment": "false", **answers}
         env = {**env, "PATH": f"{shared}{os.pathsep}{env['PATH']}"}

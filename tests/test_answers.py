@@ -172,6 +172,8 @@ def test_good_answers_have_no_problems() -> None:
         ({"dvc_remote": "webdav", "dvc_remote_url": "webdavs://h/p"}, ""),
         ({"dvc_remote": "webdav", "dvc_remote_url": "https://h/p"}, "write webdavs://host/path"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p"}, ""),
+        ({"dvc_remote": "dagshub", "dvc_remote_url": "ada/engine"}, ""),
+        ({"dvc_remote": "dagshub", "dvc_remote_url": "https://h/p"}, "write owner/repository"),
         ({"dvc_remote": "none"}, "dvc_remote_url: a URL is given, but dvc_remote is none"),
         ({"mlflow_tracking_uri": "https://mlflow.example.org"}, ""),
         ({"mlflow_tracking_uri": "postgresql+psycopg://db/mlflow"}, ""),

@@ -73,7 +73,7 @@ def test_an_applied_override_is_not_dropped_silently(project: Project) -> None:
     project.commit("environment")
     project.experiment("-S", "model=knn", "-S", "split.seed=7")
     project.commit("knn")
-    project.edit("conf/evaluate/default.yaml", "accuracy", "balanced_accuracy")
+    project.edit("conf/evaluate/default.yaml", "[accuracy,", "[recall_macro,")
     output = project.run("dvc", "repro", ok=False)
     assert "an experiment left model=knn split.seed=7" in output
     assert params(project)["split"]["seed"] == 7

@@ -33,6 +33,7 @@ OPTIONS: list[dict[str, str]] = [
     {"dvc_remote": "ssh", "dvc_remote_url": "ssh://ada@host/srv/dvc"},
     {"dvc_remote": "webdav", "dvc_remote_url": "webdavs://host/dvc"},
     {"dvc_remote": "http", "dvc_remote_url": "https://host/dvc"},
+    {"dvc_remote": "dagshub", "dvc_remote_url": "ada/engine"},
     {"dvc_remote": "none"},
     {"dvc_remote_url": "../my storage, #1 (ünï)"},
     {"mlflow_tracking_uri": "https://mlflow.example.org"},
@@ -116,7 +117,7 @@ def test_only_the_extra_of_the_remote_is_installed(option: Any) -> None:
     meta = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     (dvc,) = [line for line in meta["project"]["dependencies"] if line.startswith("dvc")]
     remote = answers.get("dvc_remote", "local")
-    extra = {"gcs": "gs", "local": "", "http": "", "none": ""}.get(remote, remote)
+    extra = {"gcs": "gs", "local": "", "http": "", "dagshub": "", "none": ""}.get(remote, remote)
     if answers.get("data_source", "").startswith("s3:"):
         extra = "s3"
     assert dvc.split(">=")[0] == (f"dvc[{extra}]" if extra else "dvc")

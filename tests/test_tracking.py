@@ -149,26 +149,23 @@ def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:
 
 
 LOOP = """
-import os, time
-from lockstep.history import history
 
-def _train_for_long(path):
-    with history(path) as log:
-        for step in range(int(os.environ.get("STEPS", "5"))):
-            log(step=step, loss=1.0 / (step + 1))
-            time.sleep(float(os.environ.get("PAUSE", "0.2")))
+def learning_curve(model):
+    import os, time
+
+    for step in range(int(os.environ.get("STEPS", "5"))):
+        yield {"loss": 1.0 / (step + 1)}
+        time.sleep(float(os.environ.get("PAUSE", "0.2")))
 """
 
 
 @pytest.fixture
 def looping(project: Project) -> Project:
-    """A project whose training has a loop, with live tracking on."""
+    """A project whose training takes its time, with live tracking on."""
     train = project.path / "src" / "penguins" / "train.py"
-    train.write_text(train.read_text() + LOOP + "\n_main = main\n"
-        "def main(cfg, train, model, example, path):\n"
-        "    _main(cfg, train, model, example, path)\n"
-        "    _train_for_long(path)\n"
-    )  # fmt: skip
+    source = train.read_text()
+    assert "def learning_curve(model" in source
+    train.write_text(source + LOOP)
     project.edit("conf/tracking/default.yaml", "live: false", "live: true")
     project.repro("split")
     return project
@@ -179,7 +176,7 @@ def test_live_metrics_arrive_while_it_trains_and_publish_completes_the_run(
 ) -> None:
     env = looping.environment
     process = subprocess.Popen(
-        ["dvc", "repro"], cwd=looping.path, env={**env, "STEPS": "20", "PAUSE": "0.5"}
+        ["dvc", "repro"], cwd=looping.path, env={**env, "STEPS": "40", "PAUSE": "0.5"}
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not _count(looping.path / "mlflow.db", "metrics"):
@@ -191,7 +188,7 @@ def test_live_metrics_arrive_while_it_trains_and_publish_completes_the_run(
     assert process.wait(120) == 0
     (run,) = looping.runs()
     assert (run["id"], run["status"]) == (live["id"], "FINISHED")
-    assert [step for step, _ in run["history"]["loss"]] == list(range(20))
+    assert [step for step, _ in run["history"]["loss"]] == list(range(40))
     assert "accuracy" in run["metrics"]
 
 
@@ -232,7 +229,7 @@ def test_a_server_that_goes_away_in_mid_training_loses_nothing(
     looping: Project, server: Server
 ) -> None:
     env = looping.environment
-    env = env | {"STEPS": "20", "PAUSE": "0.5", "MLFLOW_TRACKING_URI": server.url}
+    env = env | {"STEPS": "40", "PAUSE": "0.5", "MLFLOW_TRACKING_URI": server.url}
     process = subprocess.Popen(
         ["dvc", "repro", "train"],
         cwd=looping.path,
@@ -252,7 +249,7 @@ def test_a_server_that_goes_away_in_mid_training_loses_nothing(
     looping.repro(MLFLOW_TRACKING_URI=server.url)
     (run,) = looping.runs(MLFLOW_TRACKING_URI=server.url)
     assert run["status"] == "FINISHED"
-    assert [step for step, _ in run["history"]["loss"]] == list(range(20))
+    assert [step for step, _ in run["history"]["loss"]] == list(range(40))
 
 
 def _count(database: Path, table: str) -> int:

@@ -7,6 +7,7 @@ importing scikit-learn and importing MLflow's store then take place side by side
 
 import contextlib
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,10 +35,13 @@ def packaged_model(pipeline: Pipeline) -> Iterator[Callable[[], Path | None]]:
     workspace = pipeline.workspace
     models = [workspace / entry["path"] for entry in pipeline.models()]
     with tempfile.TemporaryDirectory() as temporary:
-        if not models or models[0].is_dir():
-            yield lambda: models[0] if models else None
-            return
         folder = Path(temporary) / "model"
+        if not models:
+            yield lambda: None
+            return
+        if models[0].is_dir():
+            yield lambda: shutil.copytree(models[0], folder)
+            return
         example = (pipeline.models()[0].get("meta") or {}).get("example", "")
         process = subprocess.Popen(
             [sys.executable, "-m", "lockstep.package", str(models[0]), example, str(folder)],

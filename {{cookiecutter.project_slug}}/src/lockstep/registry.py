@@ -24,6 +24,7 @@ def log_model(
         return None
     from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.entities.logged_model_status import LoggedModelStatus
+    from mlflow.models import Model
 
     run = client.get_run(run_id)
     if run.outputs and run.outputs.model_outputs:
@@ -31,6 +32,9 @@ def log_model(
     model = client.create_logged_model(
         experiment_id, name="model", source_run_id=run_id, tags={STATE_TAG: record.pipeline.state}
     )
+    metadata = Model.load(str(folder))
+    metadata.run_id, metadata.model_id = run_id, model.model_id
+    metadata.save(str(folder / "MLmodel"))
     client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     now = int(time.time() * 1000)

@@ -32,7 +32,8 @@ def classification_tables(
         calibration: predicted, observed, rows. Of two classes, how probable the second was said to
             be and how often it came; of more, the same of the predicted class.
     """
-    classes, truth, predicted = model.classes_, target.to_numpy(), model.predict(features)
+    classes, truth = model.classes_, target.to_numpy()
+    predicted = np.ravel(model.predict(features))  # CatBoost answers with a column
     tables = {
         "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=features.index)
     }

@@ -8,11 +8,12 @@ from typing import Any
 
 import joblib
 import pandas as pd
-from lockstep import LockstepError
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
+
+from lockstep import LockstepError
 
 from .curves import average, classification_tables, regression_tables
 from .features import features_and_target
@@ -87,7 +88,7 @@ def importance(
         feature, importance, std; the most important one first.
     """
     options = cfg.evaluate.importance
-    print(f"shuffling each of {features.shape[1]} columns ...", flush=True)
+    print(f"shuffling each of {features.shape[1]} columns {options.repeats} times ...", flush=True)
     found = permutation_importance(
         model,
         features,

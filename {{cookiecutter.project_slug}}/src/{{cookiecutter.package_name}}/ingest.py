@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from lockstep import LockstepError
 from pandas.api import types
 
-from .kinds import KINDS, Column, as_text, convert, infer
+from lockstep import LockstepError
+
+from .kinds import KINDS, Column, as_text, convert, finite, infer
 from .parsing import to_numbers
 from .reading import read_raw
 
@@ -48,8 +49,8 @@ def type_columns(raw: pd.DataFrame, data: Any, decimals: str) -> tuple[pd.DataFr
         column = _column(values, data, decimals)
         if column.kind in KINDS:
             typed[name] = column.values
-        distinct = (as_text(values) if column.kind == "nested" else values).nunique()
-        report.append((name, column.kind, values.isna().sum(), distinct, column.note))
+        shown = as_text(values) if column.kind == "nested" else column.values
+        report.append((name, column.kind, shown.isna().sum(), shown.nunique(), column.note))
     if not set(typed) - {data.target, data.group}:
         raise LockstepError("no column is left to learn from: let data.types keep one")
     if dropped := (~known).sum():
@@ -108,7 +109,7 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
             "nothing to predict: choose another data.target"
         )
     wanted = data.types.get(data.target)
-    numbers = to_numbers(as_text(values), decimals)
+    numbers = finite(to_numbers(as_text(values), decimals))
     if data.task == "regression":
         if numbers.isna().any():
             raise LockstepError(
@@ -125,16 +126,13 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
 
 
 def _check_names(columns: pd.Index, data: Any) -> None:
-    named = {"data.target": [data.target], "data.drop": data.drop, "data.types": list(data.types)}
-    named |= {"data.time": [data.time], "data.group": [data.group]}
-    for key, names in named.items():
-        for name in names:
-            if name is not None and name not in columns:
-                close = difflib.get_close_matches(name, map(str, columns), n=1, cutoff=0.4)
-                raise LockstepError(
-                    f"{key} in conf/data names the column {name!r}, which the raw table does not "
-                    f"have; {f'did you mean {close[0]!r}?' if close else 'it has:'} "
-                    f"{'' if close else ', '.join(map(str, columns[:20]))}"
-                )
+    named = [("target", data.target), ("time", data.time), ("group", data.group)]
+    named += [("drop", name) for name in data.drop] + [("types", name) for name in data.types]
+    for key, name in named:
+        if name is not None and name not in columns:
+            lower = {str(column).lower(): str(column) for column in columns}
+            close = difflib.get_close_matches(name.lower(), lower, n=1)
+            hint = f"did you mean {lower[close[0]]!r}?" if close else f"it has {', '.join(columns)}"
+            raise LockstepError(f"data.{key}: the raw table has no column {name!r}; {hint}")
     if data.target in data.drop:
         raise LockstepError(f"data.drop holds the target {data.target!r}: take it off the list")

@@ -16,14 +16,16 @@ import re
 from typing import Any, NamedTuple
 
 import pandas as pd
-from lockstep import LockstepError
 from pandas.api import types
+
+from lockstep import LockstepError
 
 from .parsing import day_or_month, to_booleans, to_dates, to_numbers
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
 FEW = 20  # with fewer values than this, nothing tells an id or a text from a category
+MOST = 0.95  # when so many values are numbers, the others are slips
 
 
 class Column(NamedTuple):
@@ -81,13 +83,14 @@ def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column
             raise _refusal(text, kind)
         return _boolean(text, booleans)
     if kind == "number":
-        converted = to_numbers(text, decimals)
-    else:
-        converted, kind = to_dates(text, kind if "%" in kind else None)[0], "date"
-    strange = text[text.notna() & converted.isna()]
-    if text.notna().any() and converted.isna().all():
+        numbers = to_numbers(text, decimals)
+        if numbers.isna().all():
+            raise _refusal(text, kind)
+        return Column(kind, finite(numbers), _lost(text, numbers, kind))
+    dates, _ = to_dates(text, kind if "%" in kind else None)
+    if dates.isna().all():
         raise _refusal(text, kind)
-    return Column(kind, converted, _strange(strange, f"counted as missing, being no {kind}"))
+    return Column("date", dates, _lost(text, dates, "date"))
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -97,12 +100,18 @@ def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
     return values.astype("str") if values.notna().all() else values.astype("string").astype("str")
 
 
+def finite(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The numbers; those that are infinite are missing."""
+    return numbers.mask(numbers.abs() == float("inf"))
+
+
 def _infer_text(text: "pd.Series[Any]", decimals: str) -> Column:
     booleans = to_booleans(text)
     if booleans is not None:
         return _boolean(text, booleans)
     if text.str.fullmatch(r"0\d+").any():
-        return _category(text, "codes, by their leading zeros")
+        column = _category(text)
+        return column._replace(note=column.note or "codes, by their leading zeros")
     numbers = to_numbers(text, decimals)
     if numbers.count() == text.count():
         return _number(numbers)
@@ -111,9 +120,8 @@ def _infer_text(text: "pd.Series[Any]", decimals: str) -> Column:
         other = day_or_month(text, pattern)
         note = f"; {other} fits as well: data.types decides" if other else ""
         return Column("date", dates, f"read as {pattern}{note}")
-    if numbers.count() >= 0.9 * text.count():
-        strange = text[text.notna() & numbers.isna()]
-        return _category(text, _strange(strange, "no number; data.missing could list them"))
+    if numbers.count() >= MOST * text.count():
+        return Column("number", finite(numbers), _lost(text, numbers, "number"))
     return _category(text)
 
 
@@ -126,35 +134,35 @@ def _boolean(text: "pd.Series[Any]", booleans: "pd.Series[Any]") -> Column:
 def _number(values: "pd.Series[Any]") -> Column:
     """A number, unless its name or its values say that it only tells rows apart."""
     present = values.dropna()
-    named = NAMES_ROWS.search(str(values.name))
-    if (present % 1 != 0).any():
-        return Column("number", values)
-    counts_rows = present.size == values.size > 1 and (values.diff().iloc[1:] == 1).all()
-    if counts_rows or (named and present.is_unique):
+    is_whole = (present % 1 == 0).all()
+    counts = is_whole and len(values) >= FEW and (values.diff().iloc[1:] == 1).all()
+    named = is_whole and NAMES_ROWS.search(str(values.name))
+    if counts or (named and present.is_unique):
         return Column("id", values, "left out: it tells the rows apart")
     if named:
         return Column("category", as_text(values), "codes, by its name")
-    return Column("number", values)
+    return Column("number", finite(values))
 
 
-def _category(text: "pd.Series[Any]", note: str = "") -> Column:
+def _category(text: "pd.Series[Any]") -> Column:
     """A category, unless most of its values occur once."""
     present = text.dropna()
     if len(present) < FEW or present.nunique() <= len(present) / 2:
-        return Column("category", text, note)
+        return Column("category", text)
     is_prose = present.str.len().mean() > 30 or present.str.count(r"\s").mean() >= 2
-    why = "left out: most values are different; data.types: category keeps it"
-    return Column("text" if is_prose else "id", text, "; ".join(filter(None, [why, note])))
+    note = "left out: most values are different; data.types: category keeps it"
+    return Column("text" if is_prose else "id", text, note)
 
 
-def _strange(values: "pd.Series[Any]", verdict: str) -> str:
-    shown = ", ".join(repr(value) for value in values.unique()[:3])
-    return f"{len(values)} values ({shown}) {verdict}" if len(values) else ""
+def _lost(text: "pd.Series[Any]", converted: "pd.Series[Any]", kind: str) -> str:
+    lost = text[text.notna() & converted.isna()]
+    shown = ", ".join(repr(value) for value in lost.unique()[:3])
+    return f"counted as missing, being no {kind}: {shown} ({len(lost)} rows)" if len(lost) else ""
 
 
 def _refusal(text: "pd.Series[Any]", kind: str) -> LockstepError:
     shown = ", ".join(repr(value) for value in text.dropna().unique()[:5])
     return LockstepError(
-        f"column {text.name!r} cannot be read as {kind}, as data.types says; it holds {shown}\n"
-        "mend data.types in conf/data/default.yaml"
+        f"column {text.name!r} cannot be read as {kind}: it holds {shown}\n"
+        "change data.types (or data.time, which takes numbers and dates) in conf/data/default.yaml"
     )

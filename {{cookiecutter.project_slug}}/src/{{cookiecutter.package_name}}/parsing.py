@@ -32,10 +32,12 @@ def to_booleans(text: pd.Series) -> pd.Series | None:
     Returns:
         True and False, or None when the text says something else, or only one of the two.
     """
-    found = set(text.dropna().str.lower().unique())
+    first = text.dropna().iloc[0].lower()
     for true, false in BOOLEANS:
-        if found == {true, false}:
-            return text.str.lower() == true
+        if first in (true, false):
+            lower = text.str.lower()
+            if set(lower.dropna().unique()) == {true, false}:
+                return lower == true
     return None
 
 
@@ -49,7 +51,7 @@ def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
     Returns:
         float64; NaN where the text is missing or no number.
     """
-    best = _finite(text) if "." in decimals else pd.Series(float("nan"), text.index)
+    best = _plain_numbers(text) if "." in decimals else pd.Series(float("nan"), text.index)
     if best.count() == text.count():
         return best
     plain = text.str.replace(r"^[$€£]\s*|\s*[$€£%]$", "", regex=True)
@@ -58,7 +60,7 @@ def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
         pattern = rf"[+-]?(\d+|[1-9]\d{{0,2}}(\{thousands}\d{{3}})+)?(\{mark}\d*)?([eE][+-]?\d+)?"
         fits = plain.where(plain.str.fullmatch(pattern).fillna(False).astype(bool))
         fits = fits.str.replace(thousands, "", regex=False).str.replace(mark, ".", regex=False)
-        numbers = _finite(fits)
+        numbers = _plain_numbers(fits)
         if numbers.count() > best.count():
             best = numbers
     return best
@@ -87,15 +89,13 @@ def to_dates(text: pd.Series, pattern: str | None = None) -> tuple[pd.Series, st
 
 def day_or_month(text: pd.Series, pattern: str) -> str:
     """The format with day and month swapped, when it fits as well; else an empty string."""
-    swap = str.maketrans({"d": "m", "m": "d"})
-    other = pattern.translate(swap) if pattern in FORMATS[1:] else pattern
-    fits = other != pattern and _dates(text.dropna(), other).notna().all()
-    return other if fits else ""
+    other = pattern.translate(str.maketrans("dm", "md"))
+    is_other = other != pattern and other in FORMATS
+    return other if is_other and _dates(text.dropna(), other).notna().all() else ""
 
 
-def _finite(text: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-    return numbers.where(numbers.abs() != float("inf"))
+def _plain_numbers(text: pd.Series) -> pd.Series:
+    return pd.to_numeric(text, errors="coerce").astype("float64")
 
 
 def _dates(text: pd.Series, pattern: str) -> pd.Series:

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+
 from lockstep import LockstepError
 
 DELIMITERS = ",;\t|"
@@ -26,8 +27,8 @@ def read_raw(path: Path, options: Any) -> tuple[pd.DataFrame, str]:
         options: `delimiter`, `encoding` and `decimal` of a CSV; None is found out.
 
     Returns:
-        All rows; the columns of a CSV as text, those of a Parquet file with their types. The index
-        `row` counts the rows from 1. And the decimal marks that text may have, the likely one first.
+        All rows, the columns of a CSV as text, those of a Parquet file with their types; the index
+        `row` counts the rows from 1. And the decimal marks of text, the likely one first.
 
     Raises:
         LockstepError: The file cannot be read, has no rows, or its column names are not unique.

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pandas as pd
 import yaml
-from lockstep import LockstepError
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lockstep import LockstepError
 
 HEADER = """\
 # What data/table.parquet has to look like; the stage `validate` stops where it does not.

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lockstep import LockstepError
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from lockstep import LockstepError
 
 
 def main(cfg: Any, table: Path, train: Path, test: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
+
 from lockstep import LockstepError
 from lockstep.history import history
-from sklearn.pipeline import Pipeline
 
 from .features import build, features_and_target, preprocessor
 
@@ -35,7 +36,7 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
         pipeline = fit(features, target, cfg)
         for step, values in enumerate(learning_curve(pipeline[-1])):
             log(step=step, **values)
-    joblib.dump(pipeline, model)
+    joblib.dump(pipeline, model, compress=3)  # the same bytes whenever it is fitted again
     size = model.stat().st_size / 1e6
     print(f"fitted in {time.perf_counter() - start:.1f} s; the model takes {size:.1f} MB")
 

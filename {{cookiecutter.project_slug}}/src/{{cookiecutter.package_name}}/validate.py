@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
-from lockstep import LockstepError
 from pandera.errors import SchemaErrors
+
+from lockstep import LockstepError
 
 from .schema import DTYPES, Rule, infer_schema, read_schema, write_schema
 
@@ -76,7 +77,11 @@ def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Pat
     """The violations in words, the first rows that break a rule, and what to do."""
     lines = [f"{path.as_posix()} is not as {schema.name} says:"]
     for (column, problem), cases in problems.groupby(["column", "problem"], sort=False):
-        examples = [f"row {case.row}: {case.value}" for case in cases.dropna().itertuples()]
+        examples = [
+            f"row {case.row}" + ("" if pd.isna(case.value) else f": {case.value}")
+            for case in cases.itertuples()
+            if not pd.isna(case.row)
+        ]
         count = f" in {len(examples)} rows ({'; '.join(examples[:3])})" if examples else ""
         lines.append(f"  {column}: {problem}{count}".replace("in 1 rows", "in 1 row"))
     broken = table.loc[problems["row"].dropna().drop_duplicates().head(SHOWN)]

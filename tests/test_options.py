@@ -1,0 +1,141 @@
+"""What the options make of the code: rendered, it is formatted, linted, typed and tested clean."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scaffold import render
+from test_hooks import OPTIONS, option_id
+
+from conftest import Scaffold
+from project import Project
+
+# The options whose Python differs from that of the defaults; the others' is theirs to the letter.
+OTHER_CODE: list[dict[str, str]] = [
+    {},
+    {"task": "regression"},
+    {"package_name": "b"},
+    {"package_name": "zz_a_name_so_long_that_the_lines_which_hold_it_have_to_be_broken"},
+]
+
+
+def python_files(project: Path) -> dict[str, str]:
+    """The text of each Python file, with the package's name left out."""
+    (package,) = {path.parent.name for path in project.glob("src/*/ingest.py")}
+    return {
+        re.sub(rf"\b{package}\b", "PACKAGE", str(path.relative_to(project))): re.sub(
+            rf"\b{package}\b", "PACKAGE", path.read_text(encoding="utf-8")
+        )
+        for path in project.rglob("*.py")
+    }
+
+
+@pytest.mark.parametrize("answers", OTHER_CODE, ids=option_id)
+def test_rendered_code_is_formatted_and_linted(answers: dict[str, str], tmp_path: Path) -> None:
+    project = render(tmp_path, **answers)
+    for command in (["format", "--check", "--diff"], ["check"]):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("ruff")), *command, "--no-cache", "."],
+            cwd=project,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_other_options_change_no_code(tmp_path: Path) -> None:
+    (tmp_path / "defaults").mkdir()
+    expected = python_files(render(tmp_path / "defaults"))
+    for number, answers in enumerate(OPTIONS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if not {"task", "target_column", "package_name", "project_name"} & set(answers):
+            assert python_files(render(folder, **answers)) == expected, answers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", OTHER_CODE, ids=option_id)
+def test_types_tests_and_hooks_pass_as_generated(
+    scaffold: Scaffold, answers: dict[str, str]
+) -> None:
+    project = scaffold(**answers)
+    source = {"MYPYPATH": str(project.path / "src"), "PYTHONPATH": str(project.path / "src")}
+    project.run("mypy", env=source)
+    assert " passed" in project.run("pytest", "-q", env=source)
+    project.run("git", "add", "--all")
+    # The hooks of the stages that run here; those of push and checkout need a remote and a branch.
+    output = project.run(
+        "pre-commit",
+        "run",
+        "--all-files",
+        env={**source, "UV_PROJECT_ENVIRONMENT": str(project.bin.parent)},
+    )
+    assert "Failed" not in output
+    assert project.git("status", "--short", "--", "src", "conf", "tests") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_a_project_lives_on_this_python(
+    version: str, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    from conftest import make
+
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    project = make({**clean_env, "UV_PYTHON": str(python)}, tmp_path, {}, None)
+    assert f"Python {version}" in project.run("python", "--version")
+    assert " passed" in project.run("pytest", "-q")
+    project.run("mypy")
+    assert project.repro()[-1] == "publish"
+    (run,) = project.runs()
+    assert run["status"] == "FINISHED"
+    assert run["tags"]["system.python"].startswith(version)
+
+
+def interpreter(version: str) -> Path | None:
+    """A Python of that version on the path, or one that pyenv keeps."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    on_path = [Path(folder) / f"python{version}" for folder in os.environ["PATH"].split(os.pathsep)]
+    kept = sorted(pyenv.glob(f"{version}.*/bin/python"))
+    for python in [*kept, *on_path]:
+        if python.exists() and not subprocess.run([python, "--version"], check=False).returncode:
+            return python
+    return None
+
+
+@pytest.mark.slow
+def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) -> None:
+    template = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, str(template / "scripts" / "demo.py"), str(tmp_path)],
+        env=clean_env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout[done.stdout.index("=== the three runs") :]
+    assert table.count("RandomForestClassifier") == 2
+    assert table.count("LogisticRegression") == 1
+    assert "uv run mlflow ui" in table
+
+
+@pytest.mark.slow
+def test_what_the_readme_tells_works(project: Project) -> None:
+    """The commands of the generated README's code blocks, but for servers and the network."""
+    text = (project.path / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("uv run ") and "mlflow ui" not in line]
+    assert len(commands) >= 4, lines
+    project.commit("environment")
+    import shlex
+
+    for command in commands:
+        project.run(*shlex.split(command.removeprefix("uv run ")))
+    project.run("dvc", "queue", "stop", "--kill", ok=None)

@@ -1,0 +1,135 @@
+"""Bring your own data: the pipeline runs on a file as it is."""
+
+import csv
+import datetime
+import functools
+import http.server
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from conftest import Scaffold
+
+pytestmark = pytest.mark.slow
+
+
+def write_houses(path: Path, rows: int = 300, delimiter: str = ",") -> Path:
+    """A table as they come: dates, missing values in many spellings, ids, text, yes and no."""
+    draw = random.Random(7)  # noqa: S311
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8-sig") as stream:
+        writer = csv.writer(stream, delimiter=delimiter)
+        writer.writerow(
+            ["Objekt-Nr", "Straße", "rooms", "sold on", "garden", "kind", "note", "price"]
+        )
+        for number in range(rows):
+            rooms = draw.randint(1, 9)
+            sold = datetime.date(2020, 1, 1) + datetime.timedelta(days=draw.randint(0, 1500))
+            writer.writerow(
+                [
+                    f"H-{number:05d}",
+                    draw.choice(["Allee", "Gasse", "Weg", ""]),
+                    draw.choice([rooms, rooms, rooms, "NA"]),
+                    sold.isoformat(),
+                    draw.choice(["yes", "no"]),
+                    draw.choice(["flat", "house", "?"]),
+                    f"seen on {sold}, {draw.random()} and rather nice, though far from town",
+                    round(40_000 * rooms + draw.gauss(0, 9_000), 2),
+                ]
+            )
+    return path
+
+
+def test_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path: Path) -> None:
+    source = write_houses(tmp_path / "meine Häuser" / "anything.csv", delimiter=";")
+    project = scaffold(data_source=str(source), target_column="price")
+    project.repro()
+    (run,) = project.runs()
+    assert run["params"]["data.task"] == "regression", "inferred under auto"
+    assert run["metrics"]["r2"] > 0.8 > run["metrics"]["baseline.r2"]
+    columns = (project.path / "reports/columns.csv").read_text(encoding="utf-8")
+    rows = {row["column"]: row for row in csv.DictReader(columns.splitlines())}
+    assert rows["sold on"]["kind"] == "date"
+    assert rows["garden"]["kind"] == "boolean"
+    assert rows["rooms"]["kind"] == "number"
+    assert rows["kind"]["kind"] == "category"
+    for left_out in ("Objekt-Nr", "note"):
+        assert rows[left_out]["note"], f"{left_out} is left out with a reason"
+    for name in ("predicted_against_true", "residuals", "importance"):
+        assert any(name in path.name for path in (project.path / "plots").glob("*.png")), name
+
+
+def test_a_url_is_followed_when_its_data_change(scaffold: Scaffold, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    write_houses(served / "houses.csv")
+    handler = functools.partial(Quiet, directory=str(served))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/houses.csv"
+        project = scaffold(data_source=url, target_column="price")
+        project.repro()
+        assert project.repro() == []
+        write_houses(served / "houses.csv", rows=350)
+        project.run("dvc", "update", "data/raw.csv.dvc")
+        assert "ingest" in project.repro()
+        first, second = project.runs()
+        assert first["inputs"]["data/raw.csv"] != second["inputs"]["data/raw.csv"]
+        server.shutdown()
+
+
+def test_a_violation_stops_the_pipeline_and_shows_the_rows(
+    scaffold: Scaffold, tmp_path: Path
+) -> None:
+    source = write_houses(tmp_path / "houses.csv")
+    project = scaffold(data_source=str(source), target_column="price")
+    project.repro()
+    raw = project.path / "data" / "raw.csv"
+    raw.write_text(raw.read_text(encoding="utf-8").replace(",flat,", ",tent,", 2), encoding="utf-8")
+    output = project.run("dvc", "repro", ok=False)
+    assert "tent" in output
+    assert "schema.yaml" in output
+    assert "Traceback" not in output
+    assert "Running stage 'split'" not in output
+    assert len(project.runs()) == 1
+
+
+def test_any_estimator_is_a_six_line_file(scaffold: Scaffold, tmp_path: Path) -> None:
+    project = scaffold(task="regression")
+    (project.path / "conf/model/extra.yaml").write_text(
+        "_target_: sklearn.ensemble.ExtraTreesRegressor\nn_estimators: 20\n"
+        "random_state: ${split.seed}\n"
+    )
+    project.commit("extra trees")
+    project.experiment("-S", "model=extra")
+    (run,) = project.runs()
+    assert run["params"]["model._target_"] == "sklearn.ensemble.ExtraTreesRegressor"
+    assert run["metrics"]["r2"] > 0.5
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_every_shipped_option_publishes(scaffold: Scaffold, task: str) -> None:
+    """Each model, preprocessing and split goes all the way, in one queue of DVC's."""
+    project = scaffold(task=task)
+    models = sorted(path.stem for path in (project.path / "conf/model").glob("*.yaml"))
+    assert len(models) >= 5
+    project.repro()
+    project.commit("first results")
+    for model in models:
+        if model != "random_forest":
+            project.experiment("-S", f"model={model}")
+    project.experiment("-S", "preprocess=ordinal")
+    project.experiment("-S", "split=group", "-S", "data.group=island")
+    project.experiment("-S", "split=time", "-S", "data.time=year")
+    runs = project.runs()
+    assert len(runs) == len(models) + 3
+    assert {run["status"] for run in runs} == {"FINISHED"}
+    assert all(len(run["models"]) == 1 for run in runs)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A file server that does not log."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,64 @@
+"""conf/: every option of every group, and the schema that guards it."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CONF, compose_conf
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from {{ cookiecutter.package_name }}.config import Config
+
+OPTIONS = sorted(CONF.glob("*/*.yaml"))
+
+
+def check(cfg: Any) -> Config:
+    return Config.model_validate(OmegaConf.to_container(cfg))
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_option_composes_and_is_valid(option: Path) -> None:
+    check(compose_conf(f"{option.parent.name}={option.stem}"))
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_option_opens_with_a_command_that_works(option: Path) -> None:
+    command = next(
+        (line for line in option.read_text().splitlines() if line.startswith("# dvc exp run ")), ""
+    )
+    words = shlex.split(command.removeprefix("# dvc exp run "))
+    assert words[::2] == ["-S"] * (len(words) // 2) != [], f"{option} has no command: {command!r}"
+    check(compose_conf(*words[1::2]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("split.test_siz", 0.1, "Extra inputs"),
+        ("split.test_size", 1.5, "less than 1"),
+        ("split.seed", "one", "valid integer"),
+        ("split.strategy", "radnom", "'random'"),
+        ("data.types", {"size": "numbr"}, "no kind"),
+        ("evaluate.metrics", ["acuracy"], "did you mean accuracy?"),
+        ("evaluate.importance.repeats", -1, "greater than or equal to 0"),
+        ("model", {"n_estimators": 3}, "Field required"),
+        ("registry.alias", "best one", "match pattern"),
+    ],
+)
+def test_a_mistake_is_named(key: str, value: Any, message: str) -> None:
+    cfg = compose_conf()
+    OmegaConf.update(cfg, key, value, merge=False, force_add=True)
+    with pytest.raises(ValidationError, match=message.replace("?", r"\?")):
+        check(cfg)
+
+
+def test_the_schema_holds_no_values() -> None:
+    def defaults(model: Any) -> list[str]:
+        fields = model.model_fields.values()
+        inner = [field.annotation for field in fields if hasattr(field.annotation, "model_fields")]
+        own = [name for name, field in model.model_fields.items() if not field.is_required()]
+        return own + [name for each in inner for name in defaults(each)]
+
+    assert defaults(Config) == []

@@ -1,0 +1,135 @@
+"""evaluate: metrics beside a baseline, and the tables and pictures of the plots."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Compose
+from omegaconf import DictConfig
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from {{ cookiecutter.package_name }} import curves, evaluate, train
+
+PLOTS = {
+    "classification": {"calibration", "confusion", "importance", "precision_recall", "roc"},
+    "regression": {"importance", "predictions"},
+}
+PICTURES = {
+    "classification": PLOTS["classification"],
+    "regression": {"importance", "predicted_against_true", "residuals"},
+}
+
+
+def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """The metrics."""
+    folder.mkdir(exist_ok=True)
+    rows = {"train": table[table.index % 4 != 0], "test": table[table.index % 4 == 0]}
+    for name, part in rows.items():
+        part.to_parquet(folder / f"{name}.parquet")
+    features, target = train.features_and_target(rows["train"], cfg.data)
+    joblib.dump(train.fit(features, target, cfg), folder / "model.joblib")
+    inputs = [folder / name for name in ("model.joblib", "train.parquet", "test.parquet")]
+    evaluate.main(cfg, *inputs, folder / "metrics.json", folder / "plots")
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return found
+
+
+def test_the_model_stands_beside_a_baseline(
+    cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    metrics = run(cfg, table, tmp_path)
+    expected = {name.removeprefix("neg_") for name in cfg.evaluate.metrics}
+    assert set(metrics) == {*expected, "baseline"}
+    assert set(metrics["baseline"]) == expected
+    first = cfg.evaluate.metrics[0]
+    better = max if first.removeprefix("neg_") == first else min
+    name = first.removeprefix("neg_")
+    assert better(metrics[name], metrics["baseline"][name]) == metrics[name], metrics
+
+
+def test_each_plot_is_a_table_and_a_picture(
+    task: str, cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    run(cfg, table, tmp_path)
+    plots = tmp_path / "plots"
+    assert {path.stem for path in plots.glob("*.csv")} == PLOTS[task]
+    assert {path.stem for path in plots.glob("*.png")} == PICTURES[task]
+    assert all(len(pd.read_csv(path)) for path in plots.glob("*.csv"))
+
+
+def test_the_same_bytes_each_time(cfg: DictConfig, table: pd.DataFrame, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(cfg, table, first)
+    run(cfg, table, second)
+    for path in (first / "plots").iterdir():
+        assert path.read_bytes() == (second / "plots" / path.name).read_bytes(), path.name
+
+
+def test_more_than_two_classes(composed: Compose, table: pd.DataFrame, tmp_path: Path) -> None:
+    cfg = composed(
+        data__task="classification",
+        data__target="colour",
+        evaluate__metrics=["accuracy", "roc_auc_ovr"],
+        model={"_target_": "sklearn.naive_bayes.GaussianNB"},
+    )
+    table["colour"] = table["colour"].fillna("red")
+    metrics = run(cfg, table, tmp_path)
+    assert set(metrics) == {"accuracy", "roc_auc_ovr", "baseline"}
+    assert list(pd.read_csv(tmp_path / "plots/roc.csv")) == [
+        "false_positive_rate",
+        "true_positive_rate",
+    ]
+
+
+class OnlyAnswers(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Gives neither probabilities nor scores; in a column, as CatBoost does."""
+
+    def fit(self, features: Any, target: Any) -> "OnlyAnswers":
+        self.classes_ = np.unique(target)
+        return self
+
+    def predict(self, features: Any) -> Any:
+        return np.full((len(features), 1), self.classes_[0])
+
+
+def test_what_a_model_cannot_serve_is_left_out_with_a_note(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    features = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0]})
+    target = pd.Series(["a", "b", "a", "b"])
+    model = OnlyAnswers().fit(features, target)
+    assert evaluate.score(model, features, target, ["neg_log_loss", "accuracy"]) == {"accuracy": 0.5}
+    assert set(curves.classification_tables(model, features, target)) == {"confusion"}
+    notes = capsys.readouterr().out
+    assert "note: no neg_log_loss: " in notes
+    assert "note: no ROC, precision-recall and calibration" in notes
+
+
+def test_the_importance_finds_what_matters(
+    cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    run(cfg, table, tmp_path)
+    importance = pd.read_csv(tmp_path / "plots/importance.csv")
+    assert importance["feature"].iloc[0] == "size", importance
+    assert set(importance["feature"]) == set(table.columns) - {"outcome"}
+
+
+def test_curves_of_a_perfect_and_of_a_useless_model() -> None:
+    truth = np.array([False, False, True, True])
+    perfect, useless = np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 0.5)
+    assert curves.roc(truth, perfect)["true_positive_rate"].tolist() == [0.0] + [1.0] * 101
+    assert np.allclose(curves.roc(truth, useless)["true_positive_rate"][1:], curves.GRID)
+    assert set(curves.precision_recall(truth, perfect)["precision"]) == {1.0}
+    assert set(curves.precision_recall(truth, useless)["precision"]) == {0.5}
+
+
+def test_calibration_compares_what_was_said_with_what_came() -> None:
+    said = np.array([0.05, 0.05, 0.75, 0.75, 1.0])
+    table = curves.calibration(np.array([False, False, True, False, True]), said)
+    assert table["predicted"].tolist() == [0.05, 0.75, 1.0]
+    assert table["observed"].tolist() == [0.0, 0.5, 1.0]
+    assert table["rows"].tolist() == [2, 2, 1]

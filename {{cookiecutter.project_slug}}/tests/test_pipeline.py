@@ -1,0 +1,94 @@
+"""dvc.yaml: each stage names the code and the params that it uses."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import CONF, ROOT, compose_conf
+from omegaconf import OmegaConf
+
+from lockstep.run import run_stage
+
+PACKAGE = "{{ cookiecutter.package_name }}"
+SOURCE = ROOT / "src" / PACKAGE
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = {
+    name: stage["cmd"].split()[3:]
+    for name, stage in DVC["stages"].items()
+    if stage["cmd"].startswith(f"lockstep run {PACKAGE}.")
+}
+
+
+def module_of(stage: str) -> str:
+    """The module that a stage runs."""
+    return str(DVC["stages"][stage]["cmd"].split()[2].removeprefix(f"{PACKAGE}."))
+
+
+def imported(module: str, seen: set[str]) -> set[str]:
+    """The project's modules that a module imports, directly or not, and itself."""
+    if module in seen or not (SOURCE / f"{module}.py").exists():
+        return seen
+    seen.add(module)
+    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names = [node.module] if node.module else names
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE:
+            names = [*names, *str(node.module).split(".")[1:]]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        else:
+            names = []
+        for name in names:
+            imported(name, seen)
+    return seen
+
+
+def deps_of(stage: str) -> set[str]:
+    """The project's modules that dvc.yaml lists for a stage."""
+    prefix = f"src/{PACKAGE}/"
+    deps = [dep for dep in DVC["stages"][stage]["deps"] if isinstance(dep, str)]
+    if f"src/{PACKAGE}" in deps:
+        return {path.stem for path in SOURCE.glob("*.py")}
+    return {dep.removeprefix(prefix).removesuffix(".py") for dep in deps if dep.startswith(prefix)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_that_it_imports(stage: str) -> None:
+    missing = imported(module_of(stage), set()) - deps_of(stage)
+    files = ", ".join(f"src/{PACKAGE}/{name}.py" for name in sorted(missing))
+    assert not missing, f"add to stages.{stage}.deps in dvc.yaml: {files}"
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_stage_depends_on_the_code_that_the_config_names(stage: str) -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in CONF.rglob("*.yaml"))
+    named = set(re.findall(rf"_target_: {PACKAGE}\.(\w+)\.", text))
+    missing = {found for name in named for found in imported(name, set())} - deps_of(stage)
+    assert not missing, f"add to stages.{stage}.deps in dvc.yaml: {sorted(missing)}"
+
+
+def test_the_stages_run_with_the_params_that_they_list(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg: Any = compose_conf("data.target=outcome", "evaluate.importance.repeats=1")
+    cfg.data.update({"drop": [], "time": None, "group": None, "types": {}})
+    (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(cfg))
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    paths = {name: Path(path) for name, path in DVC["vars"][0]["paths"].items()}
+    paths["raw"].parent.mkdir()
+    if paths["raw"].suffix == ".parquet":
+        table.to_parquet(paths["raw"])
+    else:
+        table.to_csv(paths["raw"], index=False)
+    for stage, words in STAGES.items():
+        names = [word.removeprefix("${paths.").removesuffix("}") for word in words]
+        run_stage(f"{PACKAGE}.{module_of(stage)}", [paths[name] for name in names])
+    made = [path for name, path in paths.items() if not path.exists()]
+    assert not made, f"no stage made {made}"

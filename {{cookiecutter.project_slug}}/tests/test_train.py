@@ -1,0 +1,125 @@
+"""train: every model with every preprocessing, the same bytes each time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import pytest
+from conftest import CONF, ROOT, Compose
+from omegaconf import DictConfig, OmegaConf
+from sklearn.tree import DecisionTreeClassifier
+
+from lockstep import LockstepError
+from {{ cookiecutter.package_name }} import train
+
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+PREPROCESSINGS = sorted(path.stem for path in (CONF / "preprocess").glob("*.yaml"))
+STAGE = """
+import sys
+from pathlib import Path
+from omegaconf import OmegaConf
+import {{ cookiecutter.package_name }}.train as train
+train.main(OmegaConf.load("cfg.yaml"), *map(Path, sys.argv[1:]))
+"""
+
+
+def fit(cfg: DictConfig, table: pd.DataFrame) -> object:
+    return train.fit(table.drop(columns="outcome"), table["outcome"], cfg)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("preprocess", PREPROCESSINGS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_fits_with_every_preprocessing(
+    model: str, preprocess: str, composed: Compose, table: pd.DataFrame, features: pd.DataFrame
+) -> None:
+    cfg = composed(f"model={model}", f"preprocess={preprocess}")
+    if "n_estimators" in cfg.model:
+        cfg.model.n_estimators = 5
+    fitted = train.fit(features, table["outcome"], cfg)
+    unseen = features.head(3).assign(colour=["violet", None, "red"], weight=None, sold=pd.NaT)
+    assert len(fitted.predict(unseen.astype(features.dtypes))) == 3
+
+
+def test_any_class_with_the_interface_of_scikit_learn_will_do(
+    task: str, composed: Compose, table: pd.DataFrame
+) -> None:
+    kind = "Classifier" if task == "classification" else "Regressor"
+    model = f"""
+        _target_: sklearn.ensemble.ExtraTrees{kind}
+        n_estimators: 5
+        random_state: 0
+    """
+    cfg = composed(model=OmegaConf.create(model))
+    assert fit(cfg, table)
+
+
+class OnlyCodes(DecisionTreeClassifier):  # type: ignore[misc] # scikit-learn has no types
+    """Takes classes as XGBoost does."""
+
+    __module__ = "xgboost.like"
+
+    def fit(self, features: object, target: object, **options: object) -> "OnlyCodes":
+        assert set(pd.Series(target)) == {0, 1}
+        return super().fit(features, target, **options)  # type: ignore[no-any-return]
+
+
+def test_a_model_that_takes_classes_only_as_codes_gets_codes(
+    composed: Compose, table: pd.DataFrame, features: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "build", lambda section: OnlyCodes())
+    labels = pd.Series(["b", "a"] * 60, index=table.index)
+    fitted = train.fit(features, labels, composed(data__task="classification"))
+    assert set(fitted.predict(features)) == {"a", "b"}
+
+
+def test_the_same_bytes_in_every_process(
+    cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_parquet(tmp_path / "train.parquet")
+    OmegaConf.save(cfg, tmp_path / "cfg.yaml")
+    written = []
+    for seed in "01":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "src")}
+        names = ["model.joblib", "example.parquet", "history.csv"]
+        command = [sys.executable, "-c", STAGE, "train.parquet", *names]
+        subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+        written.append([(tmp_path / name).read_bytes() for name in names])
+    assert written[0] == written[1]
+
+
+def test_the_stage_writes_model_example_and_history(
+    cfg: DictConfig, table: pd.DataFrame, features: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_parquet(tmp_path / "train.parquet")
+    paths = [tmp_path / name for name in ("model.joblib", "example.parquet", "history.csv")]
+    train.main(cfg, tmp_path / "train.parquet", *paths)
+    example = pd.read_parquet(paths[1])
+    pd.testing.assert_frame_equal(example, features.head().reset_index(drop=True))
+    assert len(joblib.load(paths[0]).predict(example)) == 5
+    assert paths[2].read_text().startswith("step")
+
+
+def test_a_learning_curve_becomes_the_history(composed: Compose, table: pd.DataFrame) -> None:
+    cfg = composed("model=hist_gradient_boosting", model__max_iter=5)
+    fitted = fit(cfg, table)
+    steps = list(train.learning_curve(fitted[-1]))  # type: ignore[index]
+    assert steps
+    assert set(steps[0]) == {"train_score", "validation_score"}
+    assert list(train.learning_curve(DecisionTreeClassifier())) == []
+
+
+def test_the_group_is_not_learned_from(composed: Compose, table: pd.DataFrame) -> None:
+    features, target = train.features_and_target(table, composed(data__group="colour").data)
+    assert list(features) == ["size", "weight", "is_new", "sold"]
+    assert target.name == "outcome"
+
+
+def test_what_cannot_be_fitted_is_explained(composed: Compose, table: pd.DataFrame) -> None:
+    cfg = composed(preprocess__number={}, model={"_target_": "sklearn.svm.LinearSVR"})
+    cfg.data.task = "regression"
+    with pytest.raises(LockstepError, match="change conf/model, or conf/preprocess"):
+        fit(cfg, table.assign(outcome=1.0))
