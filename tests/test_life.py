@@ -114,6 +114,24 @@ def test_a_run_says_where_it_comes_from(project: Project) -> None:
     assert {"params.yaml", "dvc.lock", "plots/roc.png", "reports/columns.csv"} <= set(listed)
 
 
+def test_the_data_of_a_run_can_be_loaded_by_their_md5(project: Project) -> None:
+    project.repro()
+    project.run("dvc", "push")
+    test_rows = (project.path / "data/test.parquet").read_bytes()
+    shutil.rmtree(project.path / ".dvc" / "cache")
+    project.edit("conf/split/stratified.yaml", "seed: 42", "seed: 7")
+    project.repro("split")
+    output = project.python(
+        "import mlflow\n"
+        "(run,) = mlflow.search_runs(output_format='list', search_all_experiments=True)\n"
+        "(data,) = [i.dataset for i in run.inputs.dataset_inputs if 'test' in i.dataset.name]\n"
+        "print('loaded:', mlflow.data.get_source(data).load())"
+    )
+    loaded = Path(output.partition("loaded: ")[2].strip())
+    assert loaded.read_bytes() == test_rows
+    assert (project.path / "data/test.parquet").read_bytes() != test_rows
+
+
 def test_the_registered_model_predicts(project: Project) -> None:
     project.repro()
     output = project.python(

@@ -48,7 +48,7 @@ def test_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path: Path) -> N
     project.repro()
     (run,) = project.runs()
     assert run["params"]["data.task"] == "regression", "inferred under auto"
-    assert run["metrics"]["r2"] > 0.8 > run["metrics"]["baseline.r2"]
+    assert run["metrics"]["r2"] > 0.6 > run["metrics"]["baseline.r2"]
     columns = (project.path / "reports/columns.csv").read_text(encoding="utf-8")
     rows = {row["column"]: row for row in csv.DictReader(columns.splitlines())}
     assert rows["sold on"]["kind"] == "date"

@@ -30,11 +30,13 @@ def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     rows = {"train": table[table.index % 4 != 0], "test": table[table.index % 4 == 0]}
     for name, part in rows.items():
         part.to_parquet(folder / f"{name}.parquet")
-    features, target = train.features_and_target(rows["train"], cfg.data)
-    joblib.dump(train.fit(features, target, cfg), folder / "model.joblib")
-    inputs = [folder / name for name in ("model.joblib", "train.parquet", "test.parquet")]
-    evaluate.main(cfg, *inputs, folder / "metrics.json", folder / "plots")
-    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    target = rows["train"][cfg.data.target]
+    fitted = train.fit(rows["train"].drop(columns=cfg.data.target), target, cfg)
+    model, metrics = folder / "model.joblib", folder / "metrics.json"
+    joblib.dump(fitted, model)
+    parts = folder / "train.parquet", folder / "test.parquet"
+    evaluate.main(cfg, model, *parts, metrics, folder / "plots")
+    found: dict[str, Any] = json.loads(metrics.read_text())
     return found
 
 
@@ -102,7 +104,8 @@ def test_what_a_model_cannot_serve_is_left_out_with_a_note(
     features = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0]})
     target = pd.Series(["a", "b", "a", "b"])
     model = OnlyAnswers().fit(features, target)
-    assert evaluate.score(model, features, target, ["neg_log_loss", "accuracy"]) == {"accuracy": 0.5}
+    scores = evaluate.score(model, features, target, ["neg_log_loss", "accuracy"])
+    assert scores == {"accuracy": 0.5}
     assert set(curves.classification_tables(model, features, target)) == {"confusion"}
     notes = capsys.readouterr().out
     assert "note: no neg_log_loss: " in notes

@@ -10,6 +10,7 @@ from conftest import Compose
 from omegaconf import DictConfig
 
 from lockstep import LockstepError
+
 from {{ cookiecutter.package_name }} import ingest
 
 ROWS = 40
@@ -23,7 +24,9 @@ def run(cfg: DictConfig, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_parquet(table), pd.read_csv(columns, index_col="column", na_filter=False)
 
 
-def csv(folder: Path, delimiter: str = ",", encoding: str = "utf-8", **columns: Any) -> Path:
+def csv(
+    folder: Path, columns: dict[str, list[str]], delimiter: str = ",", encoding: str = "utf-8"
+) -> Path:
     """A CSV file with an outcome and the columns given, a value of these being repeated."""
     repeated = {
         name: [values[row % len(values)] for row in range(ROWS)] for name, values in columns.items()
@@ -52,7 +55,7 @@ def csv(folder: Path, delimiter: str = ",", encoding: str = "utf-8", **columns: 
         (["yes", "no", ""], "category", "yes"),
         (["0", "1"], "number", 0.0),
         (["2024-02-01", "2024-03-31", ""], "date", pd.Timestamp("2024-02-01")),
-        (["2024-02-01T10:30:00Z", "2024-03-01T00:00:00+02:00"], "date", pd.Timestamp("2024-02-01 10:30")),
+        (["2024-02-01 10:30Z", "2024-03-01 00:00+02:00"], "date", pd.Timestamp("2024-02-01 10:30")),
         (["31.01.2024", "01.02.2024"], "date", pd.Timestamp("2024-01-31")),
         (["01/31/2024 14:05", "02/01/2024 00:00"], "date", pd.Timestamp("2024-01-31 14:05")),
         (["5 Jan 2024", "10 Feb 2024"], "date", pd.Timestamp("2024-01-05")),
@@ -61,7 +64,7 @@ def csv(folder: Path, delimiter: str = ",", encoding: str = "utf-8", **columns: 
 def test_kinds_are_inferred(
     values: list[str], kind: str, first: object, cfg: DictConfig, tmp_path: Path
 ) -> None:
-    table, report = run(cfg, csv(tmp_path, column=values))
+    table, report = run(cfg, csv(tmp_path, {"column": values}))
     assert report.loc["column", "kind"] == kind, report
     assert table["column"].iloc[0] == first
 
@@ -80,25 +83,25 @@ def test_kinds_are_inferred(
 def test_columns_that_teach_nothing_are_left_out_with_a_note(
     name: str, values: list[str], kind: str, cfg: DictConfig, tmp_path: Path
 ) -> None:
-    path = csv(tmp_path, **{name: values, "other": ["1", "2", "3"]})
+    path = csv(tmp_path, {name: values, "other": ["1", "2", "3"]})
     table, report = run(cfg, path)
     shown = name or "column_2"
     assert report.loc[shown, "kind"] == kind
-    assert report.loc[shown, "note"].startswith("left out: ")
+    assert str(report.loc[shown, "note"]).startswith("left out: ")
     assert list(table) == ["outcome", "other"]
 
 
 def test_what_the_config_says_wins(composed: Compose, tmp_path: Path) -> None:
     types = {"zip": "category", "day": "%d/%m/%Y", "flag": "boolean", "ticket": "category"}
     cfg = composed(data__types=types, data__drop=["noise"])
-    path = csv(
-        tmp_path,
-        zip=["123", "456"],
-        day=["03/04/2024"],
-        flag=["1", "0"],
-        ticket=[f"t{row}" for row in range(ROWS)],
-        noise=["1", "2"],
-    )
+    columns = {
+        "zip": ["123", "456"],
+        "day": ["03/04/2024", "04/04/2024"],
+        "flag": ["1", "0"],
+        "ticket": [f"t{row}" for row in range(ROWS)],
+        "noise": ["1", "2"],
+    }
+    path = csv(tmp_path, columns)
     table, report = run(cfg, path)
     assert report["kind"][["zip", "day", "flag"]].tolist() == ["category", "date", "boolean"]
     assert table["day"].iloc[0] == pd.Timestamp("2024-04-03")
@@ -111,7 +114,8 @@ def test_what_the_config_says_wins(composed: Compose, tmp_path: Path) -> None:
 def test_delimiter_and_encoding_are_found_out(
     delimiter: str, encoding: str, cfg: DictConfig, tmp_path: Path
 ) -> None:
-    path = csv(tmp_path, delimiter, encoding, Größe=["1", "2"], stadt=["Köln, Süd", 'a "b"; c\n|d'])
+    columns = {"Größe": ["1", "2"], "stadt": ["Köln, Süd", 'a "b"; c\n|d']}
+    path = csv(tmp_path, columns, delimiter, encoding)
     table, _ = run(cfg, path)
     assert table["Größe"].dtype == "float64"
     assert table["stadt"].unique().tolist() == ["Köln, Süd", 'a "b"; c\n|d']
@@ -126,8 +130,9 @@ def test_a_parquet_file_keeps_its_types(cfg: DictConfig, tmp_path: Path) -> None
     frame["list"] = [[1, 2]] * ROWS
     frame.to_parquet(path)
     table, report = run(cfg, path)
-    kinds = {"count": "number", "day": "date", "size": "category", "flag": "category", "list": "nested"}
-    assert report["kind"].drop("outcome").to_dict() == kinds
+    names = ["count", "day", "size", "flag", "list"]
+    kinds = ["number", "date", "category", "category", "nested"]
+    assert report["kind"][names].tolist() == kinds
     assert table["size"].isna().sum() == 10
 
 
@@ -144,10 +149,10 @@ def test_rows_without_an_outcome_are_left_out(
 def test_classes_stay_as_they_are_and_numbers_become_floats(
     composed: Compose, tmp_path: Path
 ) -> None:
-    path = csv(tmp_path, size=["1", "2", "3"])
+    path = csv(tmp_path, {"size": ["1", "2", "3"]})
     assert run(composed(data__task="classification"), path)[0]["outcome"].dtype == "int64"
     assert run(composed(data__task="regression"), path)[0]["outcome"].dtype == "float64"
-    path = csv(tmp_path, size=["1", "2", "3"], yes=["yes", "no"])
+    path = csv(tmp_path, {"size": ["1", "2", "3"], "yes": ["yes", "no"]})
     cfg = composed(data__task="classification", data__target="yes")
     assert set(run(cfg, path)[0]["yes"]) == {"yes", "no"}
 
@@ -162,7 +167,7 @@ def test_classes_stay_as_they_are_and_numbers_become_floats(
         ("outcome,size\n1,1\n1,2\n", {}, "nothing to predict"),
         ("outcome\n1\n2\n", {}, "no column is left to learn from"),
         ("outcome,size\nlow,1\nhigh,2\n", {"data__task": "regression"}, "'low', no number"),
-        ("outcome,size\n1,a\n2,b\n", {"data__types": {"size": "number"}}, "cannot be read as number"),
+        ("outcome,size\n1,a\n2,b\n", {"data__types": {"size": "number"}}, "be read as number"),
         ("outcome,size\n1,1\n2,2\n", {"data__drop": ["sise"]}, "data.drop: the raw table has no"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from conftest import Compose
 
 from lockstep import LockstepError
+
 from {{ cookiecutter.package_name }}.split import split_rows
 
 
@@ -44,9 +45,7 @@ def test_another_seed_draws_other_rows(composed: Compose, table: pd.DataFrame) -
 
 
 def test_stratified_keeps_the_shares(composed: Compose, grouped: pd.DataFrame) -> None:
-    cfg = composed(
-        split__strategy="stratified", data__target="kind", data__task="classification"
-    )
+    cfg = composed(split__strategy="stratified", data__target="kind", data__task="classification")
     for part in split_rows(grouped, cfg.data, cfg.split):
         assert (part["kind"] == "rare").mean() == pytest.approx(1 / 6, abs=0.01)
 
@@ -73,17 +72,14 @@ def test_the_last_rows_test_what_came_before(composed: Compose, grouped: pd.Data
         ({"split__strategy": "time", "data__time": "same"}, "no rows to train on"),
         ({"split__strategy": "group", "data__group": "same"}, "change split.test_size"),
         ({"split__strategy": "stratified", "data__task": "regression"}, "use split=random"),
-        (
-            {"split__strategy": "stratified", "data__task": "classification", "data__target": "one"},
-            "one of 'a'",
-        ),
+        ({"split__strategy": "stratified", "data__target": "one"}, "one of 'a'"),
         ({"split__strategy": "random", "split__test_size": 0.999999}, "split.test_size"),
     ],
 )
 def test_what_cannot_be_split_is_explained(
     values: dict[str, object], message: str, composed: Compose, grouped: pd.DataFrame
 ) -> None:
-    cfg = composed(**values)
+    cfg = composed(**{"data__task": "classification", **values})
     rows = grouped.assign(same="x", one=["a", *["b"] * (len(grouped) - 1)])
     with pytest.raises(LockstepError) as error:
         split_rows(rows, cfg.data, cfg.split)

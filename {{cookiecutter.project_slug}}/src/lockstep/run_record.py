@@ -88,12 +88,12 @@ class RunRecord:
     @cached_property
     def datasets(self) -> list[DataInput]:
         """The data that shaped the run."""
-        base = {
+        origin = {
             "repository": git.remote_url(self.root) or "",
             "commit": git.commit(self.workspace) or "",
         }
         return [
-            DataInput(path, md5, readers, {"path": path, "md5": md5, **base})
+            DataInput(path, md5, readers, {"path": path, "md5": md5, **origin})
             for path, (md5, readers) in self.pipeline.data().items()
         ]
 

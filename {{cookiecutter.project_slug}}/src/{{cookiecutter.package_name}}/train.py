@@ -28,7 +28,7 @@ CURVES = {
 def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) -> None:
     """Run the stage; example gets a few rows of input, history_file the learning curve."""
     features, target = features_and_target(pd.read_parquet(train), cfg.data)
-    features.head().reset_index(drop=True).to_parquet(example)
+    example_of(features).to_parquet(example)
     name = cfg.model._target_.rpartition(".")[2]
     print(f"fitting {name} on {len(features)} rows, {features.shape[1]} columns ...", flush=True)
     start = time.perf_counter()
@@ -39,6 +39,17 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
     joblib.dump(pipeline, model, compress=3)  # the same bytes whenever it is fitted again
     size = model.stat().st_size / 1e6
     print(f"fitted in {time.perf_counter() - start:.1f} s; the model takes {size:.1f} MB")
+
+
+def example_of(features: pd.DataFrame) -> pd.DataFrame:
+    """A few rows that show what the model takes: the first ones, and each column's first gap.
+
+    MLflow reads from them what the columns are, and which of them may be missing in a request.
+    """
+    gaps = features.isna().to_numpy()
+    first_gaps = gaps.argmax(axis=0)[gaps.any(axis=0)]
+    rows = np.union1d(np.arange(min(5, len(features))), first_gaps)
+    return features.iloc[rows].reset_index(drop=True)
 
 
 def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any) -> Pipeline:

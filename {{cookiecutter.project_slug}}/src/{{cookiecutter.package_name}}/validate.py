@@ -77,10 +77,10 @@ def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Pat
     """The violations in words, the first rows that break a rule, and what to do."""
     lines = [f"{path.as_posix()} is not as {schema.name} says:"]
     for (column, problem), cases in problems.groupby(["column", "problem"], sort=False):
+        of_rows = cases[cases["row"].notna()]
         examples = [
-            f"row {case.row}" + ("" if pd.isna(case.value) else f": {case.value}")
-            for case in cases.itertuples()
-            if not pd.isna(case.row)
+            f"row {row}" if value is None else f"row {row}: {value}"
+            for row, value in zip(of_rows["row"], of_rows["value"], strict=True)
         ]
         count = f" in {len(examples)} rows ({'; '.join(examples[:3])})" if examples else ""
         lines.append(f"  {column}: {problem}{count}".replace("in 1 rows", "in 1 row"))
