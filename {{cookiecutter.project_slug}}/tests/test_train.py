@@ -39,8 +39,8 @@ def test_every_model_fits_with_every_preprocessing(
     model: str, preprocess: str, composed: Compose, table: pd.DataFrame, features: pd.DataFrame
 ) -> None:
     cfg = composed(f"model={model}", f"preprocess={preprocess}")
-    if "n_estimators" in cfg.model:
-        cfg.model.n_estimators = 5
+    for size in {"n_estimators", "max_iter"}.intersection(cfg.model):
+        cfg.model[size] = 5
     fitted = train.fit(features, table["outcome"], cfg)
     unseen = features.head(3).copy()
     unseen["colour"] = pd.Series(["violet", None, "red"], index=unseen.index, dtype="str")

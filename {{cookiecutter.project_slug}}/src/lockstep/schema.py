@@ -84,15 +84,16 @@ class Checker:
 
         A node that dvc.lock records has run, so importing its class once more is saved.
         """
-        if not isinstance(node, dict) or node in self._ran:
+        if not isinstance(node, dict | list) or node in self._ran:
             return
+        children = node.items() if isinstance(node, dict) else enumerate(node)
         inner = [
             problem
-            for key, value in node.items()
+            for key, value in children
             for problem in self._against_targets(value, (*path, str(key)))
         ]
         yield from inner
-        if "_target_" in node and not inner:
+        if isinstance(node, dict) and "_target_" in node and not inner:
             for key, text in _target_problems(node):
                 yield (*path, key), text
 

@@ -1,5 +1,6 @@
 """Check data/table.parquet against schema.yaml; stop the pipeline where the two disagree."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from lockstep import LockstepError
 
 from .schema import DTYPES, Rule, infer_schema, read_schema, write_schema
 
-SHOWN = 10  # rows that break a rule
+SHOWN = 10  # rows that break a rule, on the screen
+LISTED = 1000  # violations in the report
 
 
 def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
@@ -22,8 +24,9 @@ def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
         print(f"{schema.name} written from the data: look through it, edit it, commit it")
     rules = read_schema(schema).columns
     problems = check(rows, {name: rules[name] for name in rules if name not in cfg.data.drop})
-    summary = pd.DataFrame({"rows": [len(rows)], "problems": [problems.to_dict("records")]})
-    report.write_text(summary.iloc[0].to_json(indent=2, force_ascii=False), encoding="utf-8")
+    listed = json.loads(problems.head(LISTED).to_json(orient="records", date_format="iso"))
+    found = {"rows": len(rows), "violations": len(problems), "problems": listed}
+    report.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(problems):
         raise LockstepError(explain(problems, rows, table, schema))
     print(f"{len(rows)} rows, {rows.shape[1]} columns: as {schema.name} says")
