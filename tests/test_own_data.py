@@ -69,6 +69,9 @@ def test_a_url_is_followed_when_its_data_change(scaffold: Scaffold, tmp_path: Pa
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/houses.csv"
         project = scaffold(data_source=url, target_column="price")
+        pointer = (project.path / "data/raw.csv.dvc").read_text()
+        assert url in pointer
+        assert (project.path / "data/raw.csv").read_bytes() == (served / "houses.csv").read_bytes()
         project.repro()
         assert project.repro() == []
         write_houses(served / "houses.csv", rows=350)
