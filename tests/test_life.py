@@ -27,6 +27,7 @@ def test_a_life(project: Project) -> None:
     assert first["metrics"]["accuracy"] == pytest.approx(metrics["accuracy"])
     assert first["metrics"]["baseline.accuracy"] == pytest.approx(metrics["baseline"]["accuracy"])
     assert metrics["accuracy"] > metrics["baseline"]["accuracy"], "no better than the dummy"
+    assert len(first["history"]["accuracy"]) == 1, "logged once"
     one = project.commit("first results")
 
     assert project.repro() == [], "nothing changed, so nothing runs"

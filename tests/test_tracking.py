@@ -132,6 +132,7 @@ def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None
     (run,) = project.runs()
     assert (run["id"], run["status"]) == (left["id"], "FINISHED")
     assert len(run["models"]) == 1
+    assert len(run["history"]["accuracy"]) == 1, "logged once"
 
 
 def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:

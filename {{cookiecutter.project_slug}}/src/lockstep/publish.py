@@ -65,6 +65,7 @@ def publish(workspace: Path) -> None:
         run_id = _run_to_fill(client, store, experiment_id, record)
         _fill(client, run_id, record)
         model_id = log_model(client, run_id, experiment_id, record, packaged())
+        _log_metrics(client, run_id, record, model_id)
         version = register(client, run_id, model_id, record)
         client.set_terminated(run_id, "FINISHED")
         live_record(workspace).unlink(missing_ok=True)
@@ -100,17 +101,14 @@ def _run_to_fill(
 
 
 def _fill(client: "MlflowClient", run_id: str, record: "RunRecord") -> None:
-    """Log all that does not need the model; the same again changes nothing."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+    """Log params, tags, inputs and artifacts; the same again changes nothing."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
     run = client.get_run(run_id)
-    now = int(time.time() * 1000)
     known = run.data.params
     params = [Param(key, value) for key, value in record.params.items() if key not in known]
-    metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items()]
-    metrics += [Metric(*item[:2], now, item[2]) for item in _missing_steps(client, run, record)]
     tags = [RunTag(key, value) for key, value in record.tags.items()]
-    client.log_batch(run_id, metrics, params, tags)
+    client.log_batch(run_id, params=params, tags=tags)
     if not (run.inputs and run.inputs.dataset_inputs):
         inputs = [
             DatasetInput(
@@ -125,6 +123,25 @@ def _fill(client: "MlflowClient", run_id: str, record: "RunRecord") -> None:
             client.log_artifacts(run_id, str(path), folder)
         else:
             client.log_artifact(run_id, str(path), folder)
+
+
+def _log_metrics(
+    client: "MlflowClient", run_id: str, record: "RunRecord", model_id: str | None
+) -> None:
+    """Log the metrics that the run lacks; those of the finished model belong to it, too."""
+    from mlflow.entities import Metric
+
+    run = client.get_run(run_id)
+    now = int(time.time() * 1000)
+    final = [
+        Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
+        for key, value in record.metrics.items()
+        if key not in run.data.metrics
+    ]
+    steps = [
+        Metric(key, value, now, step) for key, value, step in _missing_steps(client, run, record)
+    ]
+    client.log_batch(run_id, metrics=[*final, *steps])
 
 
 def _missing_steps(

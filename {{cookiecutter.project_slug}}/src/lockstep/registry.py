@@ -1,7 +1,6 @@
 """The model of a run: logged, and registered as a version."""
 
 import contextlib
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,10 @@ def log_model(
     record: RunRecord,
     folder: Path | None,
 ) -> str | None:
-    """Log the packaged model, once, and link it with the run and its metrics."""
+    """Log the packaged model, once, and link it with the run."""
     if folder is None:
         return None
-    from mlflow.entities import LoggedModelOutput, Metric
+    from mlflow.entities import LoggedModelOutput
     from mlflow.entities.logged_model_status import LoggedModelStatus
     from mlflow.models import Model
 
@@ -37,12 +36,6 @@ def log_model(
     metadata.save(str(folder / "MLmodel"))
     client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    now = int(time.time() * 1000)
-    metrics = [
-        Metric(key, value, now, 0, model_id=model.model_id, run_id=run_id)
-        for key, value in record.metrics.items()
-    ]
-    client.log_batch(run_id, metrics=metrics)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     return model.model_id
 

@@ -34,11 +34,12 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
     start = time.perf_counter()
     with history(history_file) as log:
         pipeline = fit(features, target, cfg)
+        seconds = time.perf_counter() - start
         for step, values in enumerate(learning_curve(pipeline[-1])):
             log(step=step, **values)
     joblib.dump(pipeline, model, compress=3)  # the same bytes whenever it is fitted again
     size = model.stat().st_size / 1e6
-    print(f"fitted in {time.perf_counter() - start:.1f} s; the model takes {size:.1f} MB")
+    print(f"fitted in {seconds:.1f} s; the model takes {size:.1f} MB")
 
 
 def example_of(features: pd.DataFrame) -> pd.DataFrame:
