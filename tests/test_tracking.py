@@ -91,6 +91,17 @@ def test_the_variable_wins_and_another_store_gets_the_run(project: Project, serv
     assert local["metrics"].items() <= remote["metrics"].items()
 
 
+def test_a_workspace_that_was_edited_since_is_not_published(project: Project) -> None:
+    project.repro("evaluate")
+    project.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 30")
+    project.run("lockstep", "compose")
+    metrics = project.path / "metrics/metrics.json"
+    metrics.write_text(metrics.read_text().replace("1", "2"))
+    output = project.run("lockstep", "publish", ok=False)
+    assert "params.yaml: model, metrics/metrics.json): run `dvc repro`" in output
+    assert not (project.path / "mlflow.db").exists()
+
+
 def test_a_server_that_is_away_costs_a_later_publish(scaffold: Scaffold, server: Server) -> None:
     server.stop()
     project = scaffold(mlflow_tracking_uri=server.url)

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import json
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lockstep.pipeline import PARAMS, read_yaml
+from lockstep.pipeline import PARAMS, file_digest, read_yaml
 
 # How long the end of a training waits for the last live metrics to arrive; what does not arrive,
 # `publish` adds.
@@ -78,11 +77,6 @@ def read_history(path: Path) -> list[tuple[str, float, int]]:
             for name, value in row.items()
             if name != "step" and value
         ]
-
-
-def file_digest(path: Path) -> str:
-    """The MD5 of a file, as DVC has it."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def live_record(workspace: Path) -> Path:

@@ -38,6 +38,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """The MD5 of a file, as DVC has it."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True)
 class LockedStage:
     """What dvc.lock says of a stage that ran.
@@ -153,6 +158,23 @@ class Pipeline:
         """
         return digest({"params": self.params, "outs": self.outs})
 
+    def out_of_step(self) -> list[str]:
+        """What the workspace holds otherwise than dvc.lock records: params, and files shown."""
+        params = {file: read_yaml(self.workspace / file) for file in self.params}
+        changed = [
+            f"{file}: {key}"
+            for file, values in self.params.items()
+            for key, value in values.items()
+            if _selected(params[file], key) != value
+        ]
+        files = [path for path in self.shown if path in self.written]
+        return changed + [
+            path
+            for path in files
+            if not (self.workspace / path).is_dir()
+            and not _has_digest(self.workspace / path, self.written[path])
+        ]
+
     def data(self) -> dict[str, tuple[str, list[str]]]:
         """The data that flows through the upstream stages.
 
@@ -207,6 +229,17 @@ def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
         return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
 
     return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
+
+
+def _selected(params: Any, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+
+def _has_digest(path: Path, md5: str) -> bool:
+    return path.exists() and file_digest(path) == md5
 
 
 def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:

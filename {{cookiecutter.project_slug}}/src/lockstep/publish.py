@@ -5,6 +5,7 @@ The run is a projection of what DVC holds: made late, again, or elsewhere, it is
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,11 @@ def publish(workspace: Path) -> None:
     if run_id := store.find_finished(pipeline.state):
         print(f"already published: run {run_id}")
         return
+    # In the pipeline, DVC has just seen to it.
+    if "DVC_STAGE" not in os.environ and (changed := pipeline.out_of_step()):
+        raise LockstepError(
+            f"the workspace is not what dvc.lock records ({', '.join(changed)}): run `dvc repro`"
+        )
     store.require_reachable()
     record = RunRecord(pipeline, workspace, root, params)
 
