@@ -11,6 +11,8 @@ script, without compose, publish, or `lockstep run`. Rounds take turns; medians 
 """
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -168,13 +170,13 @@ def publish(lab: Lab, rounds: int) -> None:
     """A new state, and the same once more."""
     lab.run(["dvc", "repro"], lab.project)
     metrics, lock = lab.project / "metrics/metrics.json", lab.project / "dvc.lock"
-    lab.run(["dvc", "repro"], lab.project)
 
     def another_state(number: int) -> None:
-        # Another md5 of the metrics is another state; the work of publishing it is the same.
-        lock.write_text(re.sub(r"(path: metrics/metrics\.json\n\s+hash: md5\n\s+md5: )\w{32}",
-                               rf"\g<1>{number:032x}", lock.read_text()))  # fmt: skip
-        assert metrics.exists()
+        """Change the metrics, and dvc.lock with them, as if an evaluation had ended otherwise."""
+        metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "round": number}))
+        md5 = hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest()
+        entry = r"(path: metrics/metrics\.json\n\s+hash: md5\n\s+md5: )\w{32}"
+        lock.write_text(re.sub(entry, rf"\g<1>{md5}", lock.read_text()))
 
     times = take_turns(
         rounds,
