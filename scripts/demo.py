@@ -80,7 +80,9 @@ def compare(project: Path) -> None:
         command, cwd=project, env=env, check=True, capture_output=True, encoding="utf-8"
     )
     runs = json.loads(done.stdout)
-    names = [name for name in runs[0][2] if f"baseline.{name}" in runs[0][2]][:3]
+    compared = [name for name in runs[0][2] if f"baseline.{name}" in runs[0][2]]
+    # Those in which the runs differ come first; the sample is an easy one.
+    names = sorted(compared, key=lambda name: len({run[2][name] for run in runs}) == 1)[:3]
     rows = [["run", "model", *names]]
     rows += [[run, model.rpartition(".")[2], *(f"{metrics[name]:.3f}" for name in names)]
              for run, model, metrics in runs]  # fmt: skip
