@@ -174,8 +174,8 @@ class Store:
     def _create_database(self) -> None:
         """Make `mlflow.db` aside and put it in place whole.
 
-        Two processes that open a new store at once leave it unusable: MLflow's migrations take
-        no lock (measured with 3.17; https://github.com/mlflow/mlflow/issues/12353 is one of many).
+        Two processes that open a new store at once can leave it unusable for good: MLflow's
+        migrations take no lock (https://github.com/daizutabi/hydraflow/issues/245).
         """
         from filelock import FileLock
 
