@@ -65,7 +65,7 @@ class Store:
     def find_finished(self, state: str) -> str | None:
         """The id of the finished run that shows a state, looked up without importing MLflow.
 
-        A shortcut: None says only that it found none, and `find_runs` has the last word.
+        A shortcut: None says only that it found none; `publish` then asks MLflow itself.
         """
         try:
             return self._find_by_rest(state) if self.is_server else self._find_by_sql(state)
