@@ -1,31 +1,61 @@
-"""What git knows of the workspace; nothing, where git or a repository is missing."""
+"""What git knows of the project; nothing, where git or a repository is missing."""
 
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lockstep import LockstepError
 
-def git(*arguments: str, cwd: Path) -> str | None:
-    """The output of a git command, without the last line break; None when it fails."""
+
+def git(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str | None:
+    """The output of a git command, without the last line break; None when it fails.
+
+    Args:
+        arguments: Behind `git`.
+        cwd: The folder to run it in.
+        env: Variables beyond those of this process.
+    """
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=True,
-        )
+        return _run(arguments, cwd, env)
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def git_or_fail(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """The output of a git command that has to succeed.
+
+    Raises:
+        LockstepError: With what git said.
+    """
+    try:
+        return _run(arguments, cwd, env)
+    except OSError as error:
+        raise LockstepError(f"git cannot be run: {error}") from error
+    except subprocess.CalledProcessError as error:
+        raise LockstepError(f"git {arguments[0]} failed: {error.stderr.strip()}") from error
+
+
+def _run(arguments: tuple[str, ...], cwd: Path, env: Mapping[str, str] | None) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=True,
+    )
     return done.stdout.rstrip("\n")
 
 
 def commit(workspace: Path) -> str | None:
     """The commit that the workspace started from; that of an experiment is its baseline."""
-    return os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "HEAD", cwd=workspace)
+    return os.environ.get("DVC_EXP_BASELINE_REV") or git(
+        "rev-parse", "--verify", "--quiet", "HEAD", cwd=workspace
+    )
 
 
 def branch(root: Path) -> str | None:
@@ -39,15 +69,20 @@ def remote_url(root: Path) -> str | None:
     return re.sub(r"(?<=://)[^/@]*@", "", url) if url else None
 
 
-def changed_files(workspace: Path, generated: Iterable[str]) -> list[str]:
+def prefix(root: Path) -> str:
+    """Where the project is within its repository: `models/penguins/`, or empty at the top."""
+    return git("rev-parse", "--show-prefix", cwd=root) or ""
+
+
+def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -> list[str]:
     """The files that differ from the commit the workspace started from, and the untracked ones.
 
     Args:
         workspace: The folder to look in.
+        base: The commit; None in a repository without one.
         generated: Files and folders that the pipeline writes; they do not count.
     """
     ignored = tuple(generated)
-    base = commit(workspace)
     tracked = git("diff", "--name-only", "--relative", "-z", base, cwd=workspace) if base else ""
     untracked = git("ls-files", "--others", "--exclude-standard", "-z", cwd=workspace)
     names = {name for name in f"{tracked}\0{untracked or ''}".split("\0") if name}

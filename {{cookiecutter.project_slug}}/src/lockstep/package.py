@@ -5,69 +5,114 @@ after the other. Here a process of its own imports the former and serializes the
 one imports the latter; what is left is to write the folder in the format of MLflow's own flavor.
 """
 
-import contextlib
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from lockstep import LockstepError
 from lockstep.pipeline import Pipeline
+from lockstep.serialize import DONE
 
 
-@contextlib.contextmanager
-def packaged_model(pipeline: Pipeline) -> Iterator[Callable[[], Path | None]]:
-    """Start to package the pipeline's model.
+class Packager:
+    """Packages models; the process that serializes them lives as long as the `with` block."""
 
-    Args:
-        pipeline: Its first artifact of type `model` is packaged: a joblib file, or a folder that
-            is an MLflow model already.
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._temporary = tempfile.TemporaryDirectory()
+        self._worker: subprocess.Popen[str] | None = None
 
-    Yields:
-        A function that waits for the MLflow model and returns its folder, which is gone after the
-        block; None when the pipeline has no model. It raises LockstepError when packaging failed.
-    """
-    workspace = pipeline.workspace
-    models = [workspace / entry["path"] for entry in pipeline.models()]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder, parts = Path(temporary) / "model", Path(temporary) / "parts"
+    def __enter__(self) -> Self:
+        """Nothing more; packages are gone after the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the process."""
+        if self._worker:
+            self._worker.kill()
+            self._worker.communicate()
+        self._temporary.cleanup()
+
+    def start(self, pipeline: Pipeline) -> "Package":
+        """Start to package a pipeline's model.
+
+        Args:
+            pipeline: Its first artifact of type `model` is packaged: a joblib file, or a folder
+                that is an MLflow model already.
+        """
+        folder = Path(tempfile.mkdtemp(dir=self._temporary.name))
+        models = pipeline.models()
+        if not models or (pipeline.workspace / models[0]["path"]).is_dir():
+            return Package(pipeline, folder, None)
+        if self._worker is None:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "lockstep.serialize"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        (folder / "parts").mkdir()
+        example = (models[0].get("meta") or {}).get("example", "")
+        assert self._worker.stdin
+        job = [str(pipeline.workspace.resolve()), models[0]["path"], example, str(folder / "parts")]
+        self._worker.stdin.write(json.dumps(job) + "\n")
+        self._worker.stdin.flush()
+        return Package(pipeline, folder, self._worker)
+
+
+class Package:
+    """One model on its way to MLflow."""
+
+    def __init__(
+        self, pipeline: Pipeline, folder: Path, worker: "subprocess.Popen[str] | None"
+    ) -> None:
+        """Made by `Packager.start`."""
+        self._pipeline = pipeline
+        self._folder = folder
+        self._worker = worker
+
+    def wait(self) -> Path | None:
+        """Wait for the package.
+
+        Returns:
+            The folder of the MLflow model; None when the pipeline has no model.
+
+        Raises:
+            LockstepError: It cannot be packaged.
+        """
+        workspace, models = self._pipeline.workspace, self._pipeline.models()
+        folder, parts = self._folder / "model", self._folder / "parts"
         if not models:
-            yield lambda: None
-            return
-        if models[0].is_dir():
-            yield lambda: shutil.copytree(models[0], folder)
-            return
-        parts.mkdir()
-        example = (pipeline.models()[0].get("meta") or {}).get("example", "")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep.serialize", str(models[0]), example, str(parts)],
-            cwd=workspace,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-
-        def packaged() -> Path:
-            output, _ = process.communicate()
-            if process.returncode:
-                raise LockstepError(f"the model {models[0].name} cannot be packaged:\n{output}")
-            for line in output.splitlines():
-                if line.startswith("note:"):
-                    print(line)
-            _assemble(parts, workspace / example if example else None, folder)
-            return folder
-
-        try:
-            yield packaged
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            return None
+        if self._worker is None:
+            return Path(shutil.copytree(workspace / models[0]["path"], folder))
+        said = []
+        assert self._worker.stdout
+        for line in self._worker.stdout:
+            if line.startswith("note:"):
+                print(line, end="")
+            if line.rstrip() == DONE:
+                break
+            said.append(line)
+        if not (parts / "about.json").exists():
+            name = models[0]["path"]
+            raise LockstepError(f"the model {name} cannot be packaged:\n{''.join(said).strip()}")
+        example = (models[0].get("meta") or {}).get("example")
+        _assemble(parts, workspace / example if example else None, folder)
+        return folder
 
 
 def _assemble(parts: Path, example_file: Path | None, folder: Path) -> None:

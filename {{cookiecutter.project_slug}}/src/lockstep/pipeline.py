@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +26,22 @@ def project_root(workspace: Path) -> Path:
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; None when there is no such file."""
     try:
-        with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
         return None
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """The content of YAML text; None when there is nothing in it.
+
+    Args:
+        text: The YAML.
+        name: That of the file, for the error.
+    """
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
-        raise LockstepError(f"{path.name} is not valid YAML: {error}") from error
+        raise LockstepError(f"{name} is not valid YAML: {error}") from error
 
 
 def digest(value: Any) -> str:
@@ -41,6 +52,22 @@ def digest(value: Any) -> str:
 def file_digest(path: Path) -> str:
     """The MD5 of a file, as DVC has it."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def tree_digest(path: Path) -> str:
+    """The MD5 of a file or folder, as DVC has it in dvc.lock; empty when there is none.
+
+    A folder's is that of the list of its files, each with its own
+    (https://dvc.org/doc/user-guide/project-structure/internal-files).
+    """
+    if not path.is_dir():
+        return file_digest(path) if path.exists() else ""
+    files = sorted(
+        (file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file()
+    )
+    listed = [{"md5": file_digest(file), "relpath": name} for name, file in files]
+    text = json.dumps(listed, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 @dataclass(frozen=True)
@@ -62,22 +89,25 @@ class LockedStage:
 class Pipeline:
     """The pipeline of a workspace, seen from the stage that publishes it."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, read: Callable[[str], Any] | None = None) -> None:
         """Read dvc.yaml and dvc.lock.
 
         Args:
             workspace: The folder that holds them.
+            read: Gives the content of a YAML file, None when there is none; the workspace's own
+                by default.
 
         Raises:
-            LockstepError: There is no dvc.yaml, or none of its stages publishes.
+            LockstepError: There is no dvc.yaml with stages.
         """
         self.workspace = workspace
-        self.declared = _interpolated(read_yaml(workspace / "dvc.yaml") or {})
+        read = read or (lambda name: read_yaml(workspace / name))
+        self.declared = _interpolated(read("dvc.yaml") or {})
         if "stages" not in self.declared:
             raise LockstepError(
                 f"{workspace} holds no dvc.yaml with stages: go to the project's root"
             )
-        lock = read_yaml(workspace / "dvc.lock") or {}
+        lock = read("dvc.lock") or {}
         self.locked = {
             name: _locked_stage(name, entry) for name, entry in lock.get("stages", {}).items()
         }
@@ -120,6 +150,23 @@ class Pipeline:
                     found[stage.name] = stage
                     wanted += [*stage.deps, *stage.params]
         return {name: stage for name, stage in self.locked.items() if name in found}
+
+    def in_order(self) -> list[str]:
+        """The names of the upstream stages, each after those whose outputs it reads."""
+        ordered: list[str] = []
+        makers = {path: stage for stage in self.upstream.values() for path in stage.outs}
+
+        def visit(stage: LockedStage) -> None:
+            for path in (*stage.deps, *stage.params):
+                for maker in _overlapping(path, makers):
+                    if maker.name != stage.name and maker.name not in ordered:
+                        visit(maker)
+            if stage.name not in ordered:
+                ordered.append(stage.name)
+
+        for stage in self.upstream.values():
+            visit(stage)
+        return ordered
 
     @cached_property
     def params(self) -> dict[str, dict[str, Any]]:
@@ -172,7 +219,24 @@ class Pipeline:
             path
             for path in files
             if not (self.workspace / path).is_dir()
-            and not _has_digest(self.workspace / path, self.written[path])
+            and tree_digest(self.workspace / path) != self.written[path]
+        ]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """The md5 of what the upstream stages read and neither a stage nor DVC keeps, by path."""
+        makers = {path: stage for stage in self.locked.values() for path in stage.outs}
+        return {
+            path: md5
+            for stage in self.upstream.values()
+            for path, md5 in stage.deps.items()
+            if md5 and not _overlapping(path, makers) and not self._is_tracked(path)
+        }
+
+    def edited_code(self) -> list[str]:
+        """The code that the workspace holds otherwise than the stages read it."""
+        return [
+            path for path, md5 in self.code.items() if tree_digest(self.workspace / path) != md5
         ]
 
     def data(self) -> dict[str, tuple[str, list[str]]]:
@@ -186,10 +250,23 @@ class Pipeline:
         found: dict[str, tuple[str, list[str]]] = {}
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
-                tracked = (self.workspace / f"{path}.dvc").exists()
-                if path not in self.shown and (tracked or path in self.outs):
+                if path not in self.shown and (self._is_tracked(path) or path in self.outs):
                     found.setdefault(path, (md5, []))[1].append(stage.name)
         return found
+
+    def sources(self) -> dict[str, str]:
+        """The md5 of what the upstream stages read and `dvc add` or `dvc import-url` keeps."""
+        return {
+            path: md5
+            for stage in self.upstream.values()
+            for path, md5 in stage.deps.items()
+            if path not in self.written and self._is_tracked(path)
+        }
+
+    def _is_tracked(self, path: str) -> bool:
+        """Whether `dvc add` or `dvc import-url` keeps a path, or a folder around it."""
+        around = [Path(path), *Path(path).parents]
+        return any((self.workspace / f"{place}.dvc").is_file() for place in around)
 
     def models(self) -> list[dict[str, Any]]:
         """The artifacts of dvc.yaml whose type is `model`."""
@@ -236,10 +313,6 @@ def _selected(params: Any, key: str) -> Any:
     for part in key.split("."):
         params = params.get(part) if isinstance(params, dict) else None
     return params
-
-
-def _has_digest(path: Path, md5: str) -> bool:
-    return path.exists() and file_digest(path) == md5
 
 
 def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:

@@ -5,20 +5,23 @@ The run is a projection of what DVC holds: made late, again, or elsewhere, it is
 
 import contextlib
 import json
+import math
 import os
-import time
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.history import live_record, read_history
 from lockstep.live import adoptable_run
-from lockstep.package import packaged_model
+from lockstep.origin import Origin
+from lockstep.package import Package, Packager
 from lockstep.pipeline import PARAMS, Pipeline, project_root, read_yaml
 from lockstep.registry import log_model, register
 from lockstep.report import print_comparison
 from lockstep.run_record import RunRecord
+from lockstep.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
 from lockstep.tracking import STATE_TAG, Store, lock_file
 
 if TYPE_CHECKING:
@@ -36,14 +39,13 @@ def publish(workspace: Path) -> None:
         workspace: The folder that holds dvc.yaml, dvc.lock and params.yaml.
 
     Raises:
-        LockstepError: The pipeline has not run, or the store cannot be reached.
+        LockstepError: The pipeline has not run, the workspace is no longer what it made, or the
+            store cannot be reached.
     """
     pipeline = Pipeline(workspace)
-    params = read_yaml(workspace / PARAMS)
-    if not params or "tracking" not in params:
-        raise LockstepError(f"{PARAMS} holds no `tracking`: run `dvc repro`")
+    tracking = tracking_of(workspace)
     root = project_root(workspace)
-    store = Store(root, params["tracking"])
+    store = Store(root, tracking)
     if run_id := store.find_finished(pipeline.state):
         print(f"already published: run {run_id}")
         return
@@ -53,29 +55,75 @@ def publish(workspace: Path) -> None:
             f"the workspace is not what dvc.lock records ({', '.join(changed)}): run `dvc repro`"
         )
     store.require_reachable()
-    record = RunRecord(pipeline, workspace, root, params)
-
-    from filelock import FileLock
-
+    origin = Origin.of_workspace(workspace, root, pipeline.written)
+    limit = tracking.get("snapshot_limit", math.inf)
+    snapshot, edited = snapshot_of_workspace(pipeline, root, origin, limit)
+    if edited:
+        print(
+            f"note: {', '.join(edited)} changed after a stage had read it, and no commit has it as "
+            "it was: the run cannot be rebuilt exactly. `dvc repro` runs what changed"
+        )
+    record = RunRecord(pipeline, origin, snapshot)
     # The model's process starts before MLflow is imported here: the two take their time together.
-    with (
-        FileLock(lock_file(root, "publish"), timeout=LOCK_SECONDS),
-        packaged_model(pipeline) as packaged,
-        store.errors_explained(),
-    ):
+    with Packager() as packager:
+        published = publish_record(store, record, packager.start(pipeline))
+    if published:
+        live_record(workspace).unlink(missing_ok=True)
+        print_comparison(store, record, *published)
+
+
+def tracking_of(workspace: Path) -> dict[str, Any]:
+    """The config group `tracking` in a workspace's params.yaml.
+
+    Raises:
+        LockstepError: There is none.
+    """
+    params = read_yaml(workspace / PARAMS)
+    if not params or "tracking" not in params:
+        raise LockstepError(f"{PARAMS} holds no `tracking`: run `dvc repro`")
+    tracking: dict[str, Any] = params["tracking"]
+    return tracking
+
+
+def publish_record(
+    store: Store, record: RunRecord, package: Package
+) -> "tuple[MlflowClient, Run, str | None] | None":
+    """Make the run of a state, or complete what is left of one.
+
+    Args:
+        store: Where it is shown.
+        record: What it says.
+        package: Its model, on the way.
+
+    Returns:
+        The run and the version of its model, with the client that made them; None when the run is
+        there already.
+
+    Raises:
+        LockstepError: It cannot be done now; nothing is shown as finished that is not.
+    """
+    from filelock import FileLock, Timeout
+
+    state = record.pipeline.state
+    try:
+        lock = FileLock(lock_file(store.root, "publish"), timeout=LOCK_SECONDS).acquire()
+    except Timeout as error:
+        raise LockstepError(
+            f"another `lockstep publish` has been at work for {LOCK_SECONDS} s: wait, or end it"
+        ) from error
+    with lock, store.errors_explained():
         client = store.client()
         experiment_id = store.experiment_id(client)
-        if found := _find(client, experiment_id, pipeline.state, finished=True):
+        if found := _find(client, experiment_id, state, finished=True):
             print(f"already published: run {found.info.run_id}")
-            return
+            return None
         run_id = _run_to_fill(client, store, experiment_id, record)
-        _fill(client, run_id, record)
-        model_id = log_model(client, run_id, experiment_id, record, packaged())
+        _fill(client, run_id, store, record)
+        model_id = log_model(client, run_id, experiment_id, record, package.wait())
         _log_metrics(client, run_id, record, model_id)
         version = register(client, run_id, model_id, record)
-        client.set_terminated(run_id, "FINISHED")
-        live_record(workspace).unlink(missing_ok=True)
-        print_comparison(client, store, client.get_run(run_id), record, version)
+        client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)
+        return client, client.get_run(run_id), version
 
 
 def _find(
@@ -102,11 +150,13 @@ def _run_to_fill(
                 client.update_run(adopted, name=record.name)
                 client.set_tag(adopted, STATE_TAG, state)
                 return adopted
-    run = client.create_run(experiment_id, run_name=record.name, tags={STATE_TAG: state})
+    run = client.create_run(
+        experiment_id, record.origin.time, tags={STATE_TAG: state}, run_name=record.name
+    )
     return str(run.info.run_id)
 
 
-def _fill(client: "MlflowClient", run_id: str, record: "RunRecord") -> None:
+def _fill(client: "MlflowClient", run_id: str, store: Store, record: "RunRecord") -> None:
     """Log params, tags, inputs and artifacts; the same again changes nothing."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
@@ -129,6 +179,11 @@ def _fill(client: "MlflowClient", run_id: str, record: "RunRecord") -> None:
             client.log_artifacts(run_id, str(path), folder)
         else:
             client.log_artifact(run_id, str(path), folder)
+    if record.snapshot:
+        with tempfile.TemporaryDirectory() as temporary:
+            bundle = Path(temporary) / BUNDLE
+            write_bundle(store.root, record.pipeline.state, bundle)
+            client.log_artifact(run_id, str(bundle))
 
 
 def _log_metrics(
@@ -138,7 +193,7 @@ def _log_metrics(
     from mlflow.entities import Metric
 
     run = client.get_run(run_id)
-    now = int(time.time() * 1000)
+    now = record.origin.time
     final = [
         Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
         for key, value in record.metrics.items()

@@ -66,6 +66,18 @@ def register(
             model_id=model_id,
         )
     )
-    if alias := record.registry.get("alias"):
+    alias = record.registry.get("alias")
+    if alias and not _is_newer(client, name, alias, record.origin.time):
         client.set_registered_model_alias(name, alias, str(version.version))
     return str(version.version)
+
+
+def _is_newer(client: "MlflowClient", name: str, alias: str, time: int) -> bool:
+    """Whether the version with an alias is newer than a moment; `publish --all` shows old ones."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run_id = client.get_model_version_by_alias(name, alias).run_id
+        return run_id is not None and client.get_run(run_id).info.start_time > time
+    except MlflowException:
+        return False

@@ -14,7 +14,7 @@ CHAMPION = "champion"
 
 
 def print_comparison(
-    client: "MlflowClient", store: Store, run: "Run", record: "RunRecord", version: str | None
+    store: Store, record: "RunRecord", client: "MlflowClient", run: "Run", version: str | None
 ) -> None:
     """Print a table of the metrics and the way to the run in the MLflow UI."""
     from rich.console import Console

@@ -1,20 +1,21 @@
 """What a run says, gathered from DVC, git and the machine, before any of it goes to MLflow."""
 
-import getpass
-import importlib.metadata
 import json
-import os
-import platform
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lockstep import git
 from lockstep.history import read_history
-from lockstep.pipeline import COMPOSED, PARAMS, Pipeline, read_yaml
+from lockstep.origin import Origin
+from lockstep.pipeline import COMPOSED, PARAMS, LockedStage, Pipeline, read_yaml
 from lockstep.tracking import STATE_TAG
+
+# The commit of the code behind a run: refs/lockstep/<state> in git, snapshot.bundle in MLflow.
+SNAPSHOT_TAG = "git.snapshot"
+# What each stage read and wrote: `stage.train` holds its md5s.
+STAGE_TAGS = "stage."
 
 # MLflow's limits; https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
@@ -40,28 +41,25 @@ class DataInput:
 class RunRecord:
     """The content of one run."""
 
-    def __init__(
-        self, pipeline: Pipeline, workspace: Path, root: Path, params: dict[str, Any]
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, origin: Origin, snapshot: str | None) -> None:
         """Gather nothing yet.
 
         Args:
-            pipeline: Of the workspace.
-            workspace: Where the pipeline ran; for `dvc exp run --temp` a temporary copy.
-            root: The project's own folder.
-            params: The content of params.yaml.
+            pipeline: That of a workspace which holds what the run shows.
+            origin: Where that comes from.
+            snapshot: The commit of the code behind it.
         """
         self.pipeline = pipeline
-        self.workspace = workspace
-        self.root = root
-        self._params = params
-        self.registry: dict[str, Any] = params.get("registry") or {}
+        self.workspace = pipeline.workspace
+        self.origin = origin
+        self.snapshot = snapshot
+        self._params: dict[str, Any] = read_yaml(self.workspace / PARAMS) or {}
+        self.registry: dict[str, Any] = self._params.get("registry") or {}
 
     @cached_property
     def name(self) -> str:
         """The DVC experiment's name; else the branch and the state."""
-        experiment = os.environ.get("DVC_EXP_NAME")
-        return experiment or f"{git.branch(self.root) or 'run'}-{self.pipeline.state[:7]}"
+        return self.origin.name(self.pipeline.state)
 
     @cached_property
     def params(self) -> dict[str, str]:
@@ -72,12 +70,7 @@ class RunRecord:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """The numbers in the metric files, with dotted keys."""
-        return {
-            _key(key): float(value)
-            for path in self.pipeline.metric_files()
-            for key, value in flattened(_read_metrics(self.workspace / path)).items()
-            if isinstance(value, int | float)
-        }
+        return metrics_of(self.pipeline)
 
     @cached_property
     def histories(self) -> list[str]:
@@ -89,8 +82,8 @@ class RunRecord:
     def datasets(self) -> list[DataInput]:
         """The data that shaped the run."""
         origin = {
-            "repository": git.remote_url(self.root) or "",
-            "commit": git.commit(self.workspace) or "",
+            "repository": self.origin.repository or "",
+            "commit": self.origin.commit or "",
         }
         return [
             DataInput(path, md5, readers, {"path": path, "md5": md5, **origin})
@@ -121,24 +114,27 @@ class RunRecord:
     @cached_property
     def tags(self) -> dict[str, str]:
         """Where the run comes from: code, experiment, environment, machine; and its description."""
+        origin = self.origin
         tags = {
             STATE_TAG: self.pipeline.state,
-            "mlflow.user": _user(),
+            "mlflow.user": origin.user,
             "mlflow.source.name": "dvc.yaml",
             "mlflow.source.type": "PROJECT",
-            "mlflow.source.git.commit": git.commit(self.workspace),
-            "mlflow.source.git.branch": git.branch(self.root),
-            "mlflow.source.git.repoURL": git.remote_url(self.root),
-            "git.dirty": str(bool(self._changed)).lower(),
-            "git.changed": ", ".join(self._changed),
-            "dvc.experiment": os.environ.get("DVC_EXP_NAME"),
-            "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
+            "mlflow.source.git.commit": origin.commit,
+            "mlflow.source.git.branch": origin.branch,
+            "mlflow.source.git.repoURL": origin.repository,
+            "git.dirty": str(bool(origin.changed)).lower(),
+            "git.changed": ", ".join(origin.changed),
+            SNAPSHOT_TAG: self.snapshot,
+            "dvc.experiment": origin.experiment,
+            "dvc.baseline": origin.baseline,
             "overrides": " ".join(self.overrides),
-            "hardware.cpus": str(os.cpu_count()),
-            "hardware.machine": platform.machine(),
-            "system.platform": platform.platform(),
-            "system.python": platform.python_version(),
-            **{f"package.{name}": version for name, version in self._packages.items()},
+            **origin.machine,
+            **{f"package.{name}": version for name, version in self.packages.items()},
+            **{
+                f"{STAGE_TAGS}{stage.name}": _locked(stage)
+                for stage in self.pipeline.upstream.values()
+            },
             "mlflow.note.content": self.description,
         }
         return {key: value[:TAG_LENGTH] for key, value in tags.items() if value}
@@ -157,8 +153,7 @@ class RunRecord:
     @cached_property
     def description(self) -> str:
         """The Markdown that heads the run's page in MLflow."""
-        commit = git.commit(self.workspace)
-        experiment = os.environ.get("DVC_EXP_NAME")
+        origin = self.origin
         lines = []
         if self.overrides:
             lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
@@ -169,20 +164,13 @@ class RunRecord:
             for item in self.datasets
         ]
         lines.append("")
-        if commit:
-            changed = ", ".join(f"`{name}`" for name in self._changed)
+        if origin.commit:
+            changed = ", ".join(f"`{name}`" for name in origin.changed)
             note = f", and changes in {changed}" if changed else ""
-            lines.append(f"Code: commit `{commit[:10]}`{note}")
-        if experiment:
-            lines.append(f"To have it back: `dvc exp apply {experiment}`, then `dvc repro`")
-        elif commit:
-            lines.append("To have it back: check out the commit with this dvc.lock, `dvc repro`")
+            lines += [f"Code: commit `{origin.commit[:10]}`{note}", ""]
+        if self.snapshot:
+            lines.append(f"Rebuild it: `uv run lockstep reproduce {self.name}`")
         return "\n".join(lines)
-
-    @cached_property
-    def _changed(self) -> list[str]:
-        """The files that differ from the commit, but for those that the pipeline writes."""
-        return git.changed_files(self.workspace, ["dvc.lock", *self.pipeline.written])
 
     @cached_property
     def _composed(self) -> dict[str, Any]:
@@ -190,9 +178,19 @@ class RunRecord:
         return composed
 
     @cached_property
-    def _packages(self) -> dict[str, str]:
-        glue = {name: importlib.metadata.version(name) for name in ("dvc", "mlflow", "hydra-core")}
-        return {**glue, **self._composed.get("packages", {})}
+    def packages(self) -> dict[str, str]:
+        """The versions of the packages that shape a result."""
+        return dict(self._composed.get("packages", {}))
+
+
+def metrics_of(pipeline: Pipeline) -> dict[str, float]:
+    """The numbers in the metric files of a workspace, as a run shows them."""
+    return {
+        _key(key): float(value)
+        for path in pipeline.metric_files()
+        for key, value in flattened(_read_metrics(pipeline.workspace / path)).items()
+        if isinstance(value, int | float)
+    }
 
 
 def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -230,6 +228,11 @@ def _key(key: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", key)
 
 
+def _locked(stage: LockedStage) -> str:
+    """What a stage read and wrote, by md5: MLflow finds the run by any of it."""
+    return json.dumps({"deps": stage.deps, "outs": stage.outs})
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
@@ -237,10 +240,3 @@ def _text(value: Any) -> str:
 def _folder(path: Path, name: str) -> str | None:
     """The folder of an artifact: that of its own path; a folder keeps its name."""
     return name if path.is_dir() else (Path(name).parent.as_posix().strip(".") or None)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"

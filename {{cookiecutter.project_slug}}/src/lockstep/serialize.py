@@ -6,22 +6,37 @@ skops format, which runs no code when it is loaded.
 
 import importlib.metadata
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
-import joblib
+from lockstep.pipeline import COMPOSED, read_yaml
+
+# The line that ends what is said of one model.
+DONE = "lockstep: done"
 
 
-def main(arguments: list[str]) -> None:
-    """Serialize a model.
+def main() -> None:
+    """Serialize one model after another, as lines of standard input ask for it.
 
-    Args:
-        arguments: The joblib file, a Parquet file with a few rows of input or an empty word, and
-            the folder to write to.
+    A line is a JSON list: the workspace, and as paths in it the joblib file and a Parquet file with
+    a few rows of input or an empty word; then the folder to write to.
     """
-    model, example, folder = arguments
-    serialize(Path(model), Path(example) if example else None, Path(folder))
+    import joblib  # noqa: F401  (while the first line is on its way)
+
+    installed = list(sys.path)
+    for line in sys.stdin:
+        workspace, model, example, folder = json.loads(line)
+        os.chdir(workspace)
+        # The model's own classes come from the code that it was trained with.
+        sys.path[:] = [str(Path(workspace, "src")), *installed]
+        try:
+            serialize(Path(model), Path(example) if example else None, Path(folder))
+        except Exception:  # whatever the model's own code raises
+            traceback.print_exc()
+        print(DONE, flush=True)
 
 
 def serialize(model_file: Path, example_file: Path | None, folder: Path) -> None:
@@ -33,6 +48,8 @@ def serialize(model_file: Path, example_file: Path | None, folder: Path) -> None
         folder: An empty folder. It gets `about.json`, the file that it names as `file`, and
             `predictions.parquet` when there is an example.
     """
+    import joblib
+
     model = joblib.load(model_file)
     about = _dumped(model, folder)
     packages = {"sklearn", type(_last_step(model)).__module__.partition(".")[0]}
@@ -78,13 +95,19 @@ def _last_step(model: Any) -> Any:
 
 
 def _requirements(packages: set[str]) -> list[str]:
-    """What a server must install, pinned: MLflow and the packages that the model is made of."""
+    """What a server must install, pinned: MLflow and the packages that the model is made of.
+
+    The versions are those that it was trained with, where composed.yaml tells them.
+    """
     names = {
         _distribution(package)
         for package in {"mlflow", "numpy", "pandas", *packages}
         if package not in sys.stdlib_module_names and not _workspace_folder(package)
     }
-    return sorted(f"{name}=={importlib.metadata.version(name)}" for name in names)
+    trained = (read_yaml(Path(COMPOSED)) or {}).get("packages", {})
+    return sorted(
+        f"{name}=={trained.get(name) or importlib.metadata.version(name)}" for name in names
+    )
 
 
 def _distribution(package: str) -> str:
@@ -104,4 +127,4 @@ def _workspace_folder(package: str) -> Path | None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
 }
 CONNECT_SECONDS = 3.0
+AGAIN = "nothing is lost: DVC keeps the results. Run `dvc repro` again to complete the run"
 
 
 class Store:
@@ -61,6 +62,11 @@ class Store:
     def is_server(self) -> bool:
         """Whether runs are kept by an MLflow server."""
         return urlsplit(self.uri).scheme in ("http", "https")
+
+    def exists(self) -> bool:
+        """Whether there is anything to look into: a database file is made by the first run."""
+        database = database_of(self.uri)
+        return database is None or database.exists()
 
     def find_finished(self, state: str) -> str | None:
         """The id of the finished run that shows a state, looked up without importing MLflow.
@@ -143,8 +149,11 @@ class Store:
         return mlflow.MlflowClient(self.uri)
 
     @contextlib.contextmanager
-    def errors_explained(self) -> Iterator[None]:
+    def errors_explained(self, cure: str = AGAIN) -> Iterator[None]:
         """Turn what MLflow raises into a message that says what to do.
+
+        Args:
+            cure: What to do.
 
         Raises:
             LockstepError: In place of MLflow's own.
@@ -157,8 +166,7 @@ class Store:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise LockstepError(
-                f"MLflow at {without_secrets(self.uri)} says: {error}\n"
-                "nothing is lost: DVC keeps the results. Run `dvc repro` again to complete the run"
+                f"MLflow at {without_secrets(self.uri)} says: {error}\n{cure}"
             ) from error
 
     def experiment_id(self, client: "MlflowClient") -> str:

@@ -112,6 +112,9 @@ class Tracking(Section):
     experiment: str = Field(min_length=1, max_length=500)
     uri: str | None = Field(description="null: mlflow.db in the project's folder")
     live: bool = Field(description="stream the metrics of a training while it runs")
+    snapshot_limit: Annotated[float, Field(gt=0, strict=False)] = Field(
+        description="megabytes a file, of what git tracks or does not ignore"
+    )
 
 
 class Registry(Section):
