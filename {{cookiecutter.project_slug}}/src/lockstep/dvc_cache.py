@@ -1,0 +1,74 @@
+"""Data by DVC's md5, from its cache or its remote.
+
+DVC's API finds data by path and revision alone; by md5, also of what was never committed, only its
+internals do. They are touched here and nowhere else.
+"""
+
+import functools
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep import LockstepError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+def cache_folder(root: Path) -> Path:
+    """The folder of DVC's cache, wherever the project's configuration puts it."""
+    return Path(_repo(root.resolve()).cache.local.path).parent.parent
+
+
+def fetch(root: Path, md5: str, target: Path) -> None:
+    """Copy a file or folder out of DVC's cache, after fetching it from the remote if need be.
+
+    Args:
+        root: The project's folder.
+        md5: As dvc.lock has it; that of a folder ends with `.dir`.
+        target: The path to write.
+
+    Raises:
+        LockstepError: Neither DVC's cache nor its remote has it.
+    """
+    repo = _repo(root.resolve())
+    _bring(repo, [md5])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not md5.endswith(".dir"):
+        shutil.copyfile(repo.cache.local.oid_to_path(md5), target)
+        return
+    listed = Path(repo.cache.local.oid_to_path(md5)).read_text(encoding="utf-8")
+    files = {target / entry["relpath"]: entry["md5"] for entry in json.loads(listed)}
+    _bring(repo, files.values())
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(repo.cache.local.oid_to_path(content), file)
+
+
+@functools.cache
+def _repo(root: Path) -> "Repo":
+    from dvc.repo import Repo
+
+    return Repo(str(root))
+
+
+def _bring(repo: "Repo", md5s: Iterable[str]) -> None:
+    """Have objects in the cache."""
+    from dvc.exceptions import DvcException
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    cache = repo.cache.local
+    missing = [md5 for md5 in md5s if not cache.exists(md5)]
+    if not missing:
+        return
+    reason = "neither DVC's cache nor its remote has them"
+    try:
+        repo.cloud.pull([HashInfo("md5", md5) for md5 in missing])
+    except (DvcException, OSError) as error:
+        reason = f"DVC's cache does not have them, and its remote says: {error}"
+    if absent := [md5 for md5 in missing if not cache.exists(md5)]:
+        raise LockstepError(
+            f"data are missing ({', '.join(absent)}): {reason}\nwhoever has them can run `dvc push`"
+        )
