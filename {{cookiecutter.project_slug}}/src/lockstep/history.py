@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from lockstep.pipeline import PARAMS, file_digest, read_yaml
 # How long the end of a training waits for the last live metrics to arrive; what does not arrive,
 # `publish` adds.
 FLUSH_SECONDS = 15.0
+# Set to 0, it keeps a training from streaming, whatever `tracking.live` says: `reproduce` does so.
+LIVE_VARIABLE = "LOCKSTEP_LIVE"
 
 
 class Log(Protocol):
@@ -112,6 +115,8 @@ def _mark_complete(workspace: Path, history_file: Path) -> None:
 
 
 def _is_live(workspace: Path) -> bool:
+    if os.environ.get(LIVE_VARIABLE) == "0":
+        return False
     params = read_yaml(workspace / PARAMS) or {}
     return bool(params.get("tracking", {}).get("live"))
 
