@@ -80,12 +80,48 @@ def _parser() -> argparse.ArgumentParser:
         help="drop what params.yaml holds beyond conf/ (a hand edit, an applied experiment)",
     )
 
-    add(
+    publish = add(
         _publish,
         "publish",
         "Show the state of the pipeline in MLflow, once; the last stage of the pipeline.",
-        "lockstep publish",
+        "lockstep publish --all",
     )
+    publish.add_argument(
+        "--all",
+        action="store_true",
+        dest="everything",
+        help="fill in each run that MLflow lacks of what git and DVC remember; nothing runs again",
+    )
+    reproduce = add(
+        _reproduce,
+        "reproduce",
+        "Rebuild what a run shows in a worktree beside the project, and compare.",
+        "lockstep reproduce models:/penguins@champion",
+    )
+    reproduce.add_argument(
+        "target",
+        help="a run's id or name, models:/name@alias, models:/name/3, a DVC experiment or a commit",
+    )
+    reproduce.add_argument(
+        "--from", dest="start", metavar="STAGE", help="take what the stages before it made from DVC"
+    )
+    reproduce.add_argument(
+        "--current-environment", action="store_true", help="do not install the one that was locked"
+    )
+    reproduce.add_argument(
+        "--checkout-only", action="store_true", help="restore code, data and outputs; run nothing"
+    )
+    reproduce.add_argument("--keep", action="store_true", help="leave the worktree there")
+    trace = add(
+        _trace,
+        "trace",
+        "Show where a run, a model or a file came from, and what came of it.",
+        "lockstep trace data/raw.csv",
+    )
+    trace.add_argument(
+        "target", help="a run's id or name, models:/name@alias, models:/name/3, or a file"
+    )
+    trace.add_argument("--json", action="store_true", dest="as_json", help="print JSON, not a tree")
     return parser
 
 
@@ -101,7 +137,34 @@ def _compose(force: bool) -> None:
     compose_params(Path.cwd(), force=force)
 
 
-def _publish() -> None:
+def _publish(everything: bool) -> bool:
+    if everything:
+        from lockstep.backlog import publish_all
+
+        return publish_all(Path.cwd()) > 0
     from lockstep.publish import publish
 
     publish(Path.cwd())
+    return False
+
+
+def _reproduce(
+    target: str, start: str | None, current_environment: bool, checkout_only: bool, keep: bool
+) -> bool:
+    from lockstep.reproduce import reproduce
+
+    same = reproduce(
+        Path.cwd(),
+        target,
+        start=start,
+        current_environment=current_environment,
+        only_restore=checkout_only,
+        keep=keep,
+    )
+    return not same
+
+
+def _trace(target: str, as_json: bool) -> None:
+    from lockstep.trace import trace
+
+    trace(Path.cwd(), target, as_json=as_json)
