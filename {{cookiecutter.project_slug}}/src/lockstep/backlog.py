@@ -5,21 +5,24 @@ experiment. Its files come from git; model, plots and reports from DVC's cache o
 runs again.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lockstep import LockstepError, git
 from lockstep.dvc_cache import fetch
 from lockstep.origin import Origin, experiment_refs
 from lockstep.package import Packager
 from lockstep.pipeline import Pipeline, parse_yaml, project_root
-from lockstep.publish import publish_record, tracking_of
+from lockstep.publish import publish_record
 from lockstep.run_record import RunRecord
 from lockstep.snapshot import REFS, snapshot_of_commit
-from lockstep.tracking import Store
+from lockstep.tracking import Store, store_of
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,29 @@ class Remembered:
     """A state that git remembers.
 
     Attributes:
+        root: The project's own folder.
         state: Its identity.
         revision: The commit that holds it.
-        origin: Where it comes from.
-        is_snapshot: Whether the commit is the snapshot of a run.
+        ref: That of the snapshot or of the DVC experiment; empty for a commit of some branch.
     """
 
+    root: Path
     state: str
     revision: str
-    origin: Origin
-    is_snapshot: bool
+    ref: str
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether the commit is the snapshot of a run."""
+        return self.ref.startswith(f"{REFS}/")
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Where it comes from."""
+        if self.is_snapshot:
+            message = git.git_or_fail("show", "-s", "--format=%B", self.revision, cwd=self.root)
+            return Origin.of_message(message)
+        return Origin.of_commit(self.root, self.revision, self.ref)
 
     @property
     def name(self) -> str:
@@ -57,7 +73,7 @@ def publish_all(workspace: Path) -> int:
         LockstepError: The store cannot be reached.
     """
     root = project_root(workspace)
-    store = Store(root, tracking_of(workspace))
+    store = store_of(workspace)
     store.require_reachable()
     missing = unpublished(root, store)
     left = 0
@@ -85,31 +101,18 @@ def unpublished(root: Path, store: Store) -> list[Remembered]:
 
 def remembered(root: Path) -> Iterator[Remembered]:
     """All states that git remembers; one may come more than once, snapshots come first."""
-    listed = git.git(
-        "for-each-ref", "--format=%(refname)%00%(objectname)%00%(contents)%01", REFS, cwd=root
-    )
-    for entry in (listed or "").split("\1"):
-        ref, _, rest = entry.strip("\n").partition("\0")
-        revision, _, message = rest.partition("\0")
-        if ref:
-            yield Remembered(ref.rpartition("/")[2], revision, Origin.of_message(message), True)
-    lock = f"{git.prefix(root)}dvc.lock"
-    history = git.git(
-        "rev-list",
-        "--reverse",
-        "--branches",
-        "--tags",
-        "--remotes",
-        "HEAD",
-        "--",
-        f":/{lock}",
-        cwd=root,
-    )
-    commits = [(revision, "") for revision in (history or "").splitlines()]
-    experiments = [(revision, ref) for ref, revision in experiment_refs(root).items()]
-    for revision, ref in [*experiments, *commits]:
-        if state := _state_at(root, revision):
-            yield Remembered(state, revision, Origin.of_commit(root, revision, ref), False)
+    listed = git.git("for-each-ref", "--format=%(objectname) %(refname)", REFS, cwd=root) or ""
+    for line in listed.splitlines():
+        revision, _, ref = line.partition(" ")
+        yield Remembered(root, ref.rpartition("/")[2], revision, ref)
+    everywhere = ("--branches", "--tags", "--remotes", "HEAD")
+    lock = f":/{git.prefix(root)}dvc.lock"
+    history = git.git("rev-list", "--reverse", *everywhere, "--", lock, cwd=root) or ""
+    experiments = {commit: ref for ref, commit in experiment_refs(root).items()}
+    for revision in [*experiments, *history.splitlines()]:
+        with contextlib.suppress(LockstepError):  # the pipeline had not run, or was not ours
+            state = pipeline_at(root, revision).state
+            yield Remembered(root, state, revision, experiments.get(revision, ""))
 
 
 def pipeline_at(root: Path, revision: str) -> Pipeline:
@@ -118,19 +121,12 @@ def pipeline_at(root: Path, revision: str) -> Pipeline:
     Raises:
         LockstepError: The commit has no dvc.yaml with stages.
     """
-    return Pipeline(root, lambda name: parse_yaml(_content(root, revision, name), name))
+    place = f"{revision}:{git.prefix(root)}"
 
+    def read(name: str) -> Any:
+        return parse_yaml(git.git("show", f"{place}{name}", cwd=root) or "", name)
 
-def _state_at(root: Path, revision: str) -> str | None:
-    """The state that a commit holds; None where the pipeline had not run, or was not ours."""
-    try:
-        return pipeline_at(root, revision).state
-    except LockstepError:
-        return None
-
-
-def _content(root: Path, revision: str, name: str) -> str:
-    return git.git("show", f"{revision}:{git.prefix(root)}{name}", cwd=root) or ""
+    return Pipeline(root, read)
 
 
 def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> None:

@@ -46,17 +46,29 @@ def find(word: str, root: Path, store: Store) -> Found:
     Raises:
         LockstepError: There is no such thing, or its code cannot be had.
     """
-    if run := find_run(word, store):
-        return Found(run.info.run_name or word, _revision_of(run, root, store), run)
-    experiments = experiment_refs(root, word) if re.fullmatch(r"[\w.-]+", word) else {}
-    if experiments:
-        return Found(word, next(iter(experiments.values())))
-    if commit := git.git("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}", cwd=root):
-        return Found(f"{word}-{commit[:7]}" if not commit.startswith(word) else commit[:7], commit)
+    known = _find_in_git(word, root)
+    try:
+        if run := find_run(word, store):
+            return Found(run.info.run_name or word, _revision_of(run, root, store), run)
+    except LockstepError as error:
+        if known is None:
+            raise
+        print(f"note: {word} is taken from git: {str(error).splitlines()[0]}")
+    if known:
+        return known
     raise LockstepError(
         f"{word!r} is no run, model, DVC experiment or git revision of this project\n"
         "`uv run mlflow ui` shows the runs, `dvc exp list --all-commits` the experiments"
     )
+
+
+def _find_in_git(word: str, root: Path) -> Found | None:
+    """The DVC experiment or the git revision that a word means."""
+    experiments = experiment_refs(root, word) if re.fullmatch(r"[\w.-]+", word) else {}
+    if experiments:
+        return Found(word, next(iter(experiments.values())))
+    commit = git.git("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}", cwd=root)
+    return Found(commit[:7], commit) if commit else None
 
 
 def find_run(word: str, store: Store) -> "Run | None":

@@ -10,19 +10,19 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.history import live_record, read_history
 from lockstep.live import adoptable_run
 from lockstep.origin import Origin
 from lockstep.package import Package, Packager
-from lockstep.pipeline import PARAMS, Pipeline, project_root, read_yaml
+from lockstep.pipeline import Pipeline, project_root
 from lockstep.registry import log_model, register
 from lockstep.report import print_comparison
 from lockstep.run_record import RunRecord
 from lockstep.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
-from lockstep.tracking import STATE_TAG, Store, lock_file
+from lockstep.tracking import STATE_TAG, Store, lock_file, tracking_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,19 +70,6 @@ def publish(workspace: Path) -> None:
     if published:
         live_record(workspace).unlink(missing_ok=True)
         print_comparison(store, record, *published)
-
-
-def tracking_of(workspace: Path) -> dict[str, Any]:
-    """The config group `tracking` in a workspace's params.yaml.
-
-    Raises:
-        LockstepError: There is none.
-    """
-    params = read_yaml(workspace / PARAMS)
-    if not params or "tracking" not in params:
-        raise LockstepError(f"{PARAMS} holds no `tracking`: run `dvc repro`")
-    tracking: dict[str, Any] = params["tracking"]
-    return tracking
 
 
 def publish_record(

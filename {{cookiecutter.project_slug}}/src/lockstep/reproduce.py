@@ -7,10 +7,9 @@ from lockstep import LockstepError
 from lockstep.comparison import DIFFERENT, IDENTICAL, Comparison, Evidence
 from lockstep.find import Found, find
 from lockstep.pipeline import COMPOSED, Pipeline, project_root, read_yaml
-from lockstep.publish import tracking_of
-from lockstep.restore import Restored
+from lockstep.restore import Restored, StageFailedError
 from lockstep.run_record import metrics_of
-from lockstep.tracking import Store
+from lockstep.tracking import store_of
 
 SHOWN_DIGITS = 10
 
@@ -42,7 +41,7 @@ def reproduce(
         LockstepError: It cannot be restored, or does not run; says what is missing.
     """
     root = project_root(workspace)
-    found = find(word, root, Store(root, tracking_of(workspace)))
+    found = find(word, root, store_of(workspace))
     print(f"code: {found.revision[:10]}, the snapshot of {found.name}", flush=True)
     restored = Restored(root, found.name, found.revision)
     try:
@@ -60,20 +59,20 @@ def reproduce(
             restored.install(recorded.environment.get("python"))
         if only_restore:
             print(f"restored: {restored.folder}")
-            print(f"remove it with `git worktree remove --force {restored.tree}`")
+            print(restored.removal)
             return True
         print(f"running {', '.join(stages)} in {restored.folder}", flush=True)
         restored.rerun(stages)
         comparison = Comparison(recorded, _evidence(Pipeline(restored.folder)), stages)
-    except BaseException:
-        if not keep:
+    except BaseException as error:
+        if not keep and not isinstance(error, StageFailedError):
             restored.remove()
         raise
     same = comparison.verdict != DIFFERENT
     _show(comparison, found)
     if keep or not same:
         print(f"kept: {restored.folder}")
-        print(f"remove it with `git worktree remove --force {restored.tree}`")
+        print(restored.removal)
     else:
         restored.remove()
     return same

@@ -21,6 +21,10 @@ FOREIGN = {
 }
 
 
+class StageFailedError(LockstepError):
+    """A stage that once ran does not run any more; its worktree stays, to be looked into."""
+
+
 class Restored:
     """A worktree with a state of the project."""
 
@@ -41,11 +45,9 @@ class Restored:
         self.tree = top.parent / f"{top.name}-{slug(name)}"
         self.folder = self.tree / self.prefix
         self.bin = Path(sys.executable).parent
+        self.removal = f"remove it with `git worktree remove --force {self.tree}`"
         if self.tree.exists():
-            raise LockstepError(
-                f"{self.tree} is there already\n"
-                f"if it is of no more use: `git worktree remove --force {self.tree}`"
-            )
+            raise LockstepError(f"{self.tree} is there already\n{self.removal}")
         # Hooks are for the user's own checkouts.
         quiet = ("-c", f"core.hooksPath={os.devnull}")
         add = ("worktree", "add", "--quiet", "--detach", str(self.tree), revision)
@@ -121,7 +123,7 @@ class Restored:
             stages: Their names, in order.
 
         Raises:
-            LockstepError: One of them fails.
+            StageFailedError: One of them fails.
         """
         try:
             self.run(
@@ -130,8 +132,8 @@ class Restored:
                 shown=True,
             )
         except subprocess.CalledProcessError as error:
-            raise LockstepError(
-                f"it does not run any more, see above; look into {self.folder}"
+            raise StageFailedError(
+                f"it does not run any more, see above; look into {self.folder}\n{self.removal}"
             ) from error
 
     def run(self, *arguments: str, shown: bool = False) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError, git
 from lockstep.find import CURE, find_run
-from lockstep.pipeline import Pipeline, project_root, read_yaml, tree_digest
-from lockstep.publish import tracking_of
+from lockstep.pipeline import Pipeline, read_yaml, tree_digest
 from lockstep.run_record import SNAPSHOT_TAG, STAGE_TAGS
-from lockstep.tracking import Store
+from lockstep.tracking import Store, store_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +35,7 @@ def trace(workspace: Path, word: str, *, as_json: bool = False) -> None:
     Raises:
         LockstepError: There is no such thing, or the store cannot be reached.
     """
-    store = Store(project_root(workspace), tracking_of(workspace))
+    store = store_of(workspace)
     path = Path(word)
     if (workspace / path).exists() or _knows(workspace, path.as_posix()):
         found = _of_file(workspace, path.as_posix(), store)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from lockstep import LockstepError
+from lockstep.pipeline import PARAMS, project_root, read_yaml
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -197,6 +198,32 @@ class Store:
                 draft = database.with_name(f".{DATABASE}.{os.getpid()}")
                 MlflowClient(_sqlite_uri(draft)).search_experiments(max_results=1)
                 draft.replace(database)
+
+
+def tracking_of(workspace: Path) -> dict[str, Any]:
+    """The config group `tracking`, also of a project whose pipeline has not run yet.
+
+    Args:
+        workspace: The folder that holds params.yaml, or at least conf/.
+
+    Raises:
+        LockstepError: There is neither.
+    """
+    params = read_yaml(workspace / PARAMS)
+    if not params:
+        from lockstep.compose import composer  # imports Hydra
+
+        with composer(workspace) as compose:
+            params = compose([])
+    if "tracking" not in params:
+        raise LockstepError(f"{PARAMS} holds no `tracking`: conf/ has to set it")
+    tracking: dict[str, Any] = params["tracking"]
+    return tracking
+
+
+def store_of(workspace: Path) -> Store:
+    """The store of the project that a workspace belongs to."""
+    return Store(project_root(workspace), tracking_of(workspace))
 
 
 def configure_mlflow() -> None:
