@@ -47,7 +47,7 @@ def reproduce(
     try:
         pipeline = Pipeline(restored.folder)
         recorded = _recorded(found, pipeline)
-        _warn_of_platform(recorded)
+        _warn(recorded, pipeline)
         stages = _stages_from(pipeline, start)
         print(f"data: {', '.join(pipeline.sources()) or 'none'}, by DVC", flush=True)
         others = list(pipeline.upstream) if only_restore else _before(pipeline, stages)
@@ -120,7 +120,10 @@ def _before(pipeline: Pipeline, stages: list[str]) -> list[str]:
     return [name for name in pipeline.in_order() if name not in stages]
 
 
-def _warn_of_platform(recorded: Evidence) -> None:
+def _warn(recorded: Evidence, pipeline: Pipeline) -> None:
+    """Say before anything long what may come out otherwise."""
+    if edited := pipeline.edited_code():
+        print(f"note: {', '.join(edited)}: nobody kept what the stages read, only a later version")
     there, here = recorded.environment.get("platform", ""), platform.platform()
     if there and there.partition("-")[0] != here.partition("-")[0]:
         print(f"note: it ran on {there}, this is {here}: the last digits may differ")
