@@ -1,7 +1,7 @@
 """The template's Jinja extension: what is derived from the answers, and which are refused.
 
 Cookiecutter imports it from the template's root for cookiecutter.json, the files and the hooks. A
-hook runs as a process of its own that cannot import it, so the results are rendered into the hooks.
+hook runs as a process of its own, without the answers: the results are rendered into the hooks.
 Every filter but `accepted` is total: a bad answer is told by `problems`, never by a traceback.
 """
 
@@ -15,9 +15,7 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 from lockstep_template import cruft, names
-from lockstep_template.answers import DERIVED, Answers, problems
-
-TEMPLATE = Path(__file__).parent.parent
+from lockstep_template.answers import DERIVED, TEMPLATE, Answers, problems
 
 
 class Lockstep(Extension):

@@ -9,9 +9,10 @@ from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
-from lockstep_template import cruft, names, table, urls
+from lockstep_template import cruft, names, remotes, table, urls
 
-SAMPLE = Path(__file__).parent.parent / "samples" / "penguins.csv"
+TEMPLATE = Path(__file__).parent.parent
+SAMPLE = TEMPLATE / "samples" / "penguins.csv"
 SAMPLE_TARGETS = {"regression": "body_mass_g"}
 SAMPLE_TARGET = "species"
 CLASSES = 20  # a number with more distinct values than this is a quantity, not a class
@@ -90,14 +91,14 @@ def default_tracking_uri(answers: Answers) -> str:
     """DagsHub's MLflow server for a remote there; else none, which means the embedded store."""
     if answers.dvc_remote != "dagshub":
         return ""
-    return urls.dagshub_url(answers.dvc_remote_url, "mlflow")
+    return remotes.dagshub_url(answers.dvc_remote_url, "mlflow")
 
 
 def default_git_url(answers: Answers) -> str:
     """DagsHub's repository for a remote there; else none."""
     if answers.dvc_remote != "dagshub":
         return ""
-    return urls.dagshub_url(answers.dvc_remote_url, "git")
+    return remotes.dagshub_url(answers.dvc_remote_url, "git")
 
 
 def inferred_task(answers: Answers) -> str:
@@ -117,7 +118,7 @@ def raw_suffix(answers: Answers) -> str:
 
 def dvc_extras(answers: Answers) -> str:
     """The extras of the distribution `dvc` that the remote and the data's URL need, as `[s3]`."""
-    remote = urls.REMOTES.get(answers.dvc_remote)
+    remote = remotes.REMOTES.get(answers.dvc_remote)
     extras = {remote.extra if remote else "", urls.IMPORTABLE.get(urls.scheme(answers.source), "")}
     wanted = ",".join(sorted(extras - {""}))
     return f"[{wanted}]" if wanted else ""
@@ -125,7 +126,17 @@ def dvc_extras(answers: Answers) -> str:
 
 def dvc_remote_location(answers: Answers) -> str:
     """The remote's URL as .dvc/config has it."""
-    return urls.dvc_url(answers.dvc_remote, answers.dvc_remote_url)
+    return remotes.dvc_url(answers.dvc_remote, answers.dvc_remote_url)
+
+
+def dvc_remote_options(answers: Answers) -> dict[str, str]:
+    """What else .dvc/config says of the remote."""
+    return remotes.dvc_options(answers.dvc_remote, answers.dvc_remote_url)
+
+
+def tracking_driver(answers: Answers) -> str:
+    """What the project needs to open its tracking store; empty where MLflow brings it."""
+    return urls.DRIVERS.get(urls.scheme(answers.mlflow_tracking_uri), "")
 
 
 def data_is_url(answers: Answers) -> bool:
@@ -135,7 +146,7 @@ def data_is_url(answers: Answers) -> bool:
 
 def setup(answers: Answers) -> dict[str, Any]:
     """What the post-generation hook needs to know, as plain data."""
-    remote = urls.REMOTES.get(answers.dvc_remote)
+    remote = remotes.REMOTES.get(answers.dvc_remote)
     return {
         "only_files": cruft.updated_project() is not None,
         "by_cruft": cruft.is_running(),
@@ -147,8 +158,13 @@ def setup(answers: Answers) -> dict[str, Any]:
         "raw": f"data/raw.{raw_suffix(answers)}",
         "dvc_remote": answers.dvc_remote,
         "dvc_remote_url": answers.dvc_remote_url,
+        "dvc_remote_address": remotes.web_address(answers.dvc_remote, answers.dvc_remote_url),
         "dvc_credentials": remote.credentials if remote else "",
+        "mlflow_tracking_uri": answers.mlflow_tracking_uri,
+        "mlflow_credentials": urls.tracking_credentials(answers.mlflow_tracking_uri),
         "git_remote_url": answers.git_remote_url,
+        "git_credentials": urls.git_credentials(answers.git_remote_url),
+        "template": str(TEMPLATE),
     }
 
 
@@ -160,7 +176,7 @@ def problems(answers: Answers) -> list[str]:
     found = [*_name_problems(answers), *_author_problems(answers)]
     if not cruft.updated_project():
         found += _data_problems(answers)
-    found += urls.remote_problems(answers.dvc_remote, answers.dvc_remote_url)
+    found += remotes.problems(answers.dvc_remote, answers.dvc_remote_url)
     found += urls.tracking_problems(answers.mlflow_tracking_uri)
     found += urls.git_problems(answers.git_remote_url)
     return found
@@ -177,6 +193,8 @@ DERIVED: tuple[Callable[[Answers], object], ...] = (
     raw_suffix,
     dvc_extras,
     dvc_remote_location,
+    dvc_remote_options,
+    tracking_driver,
     data_is_url,
     setup,
 )

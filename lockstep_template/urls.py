@@ -1,86 +1,32 @@
-"""The places that a project is connected to: DVC's remote, MLflow's server, git's remote."""
+"""URLs: what they carry, and those of MLflow's server and of git's remote."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from posixpath import normpath
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-
-@dataclass(frozen=True)
-class Remote:
-    """One kind of DVC remote.
-
-    Attributes:
-        pattern: What its URL looks like.
-        example: A URL that is right.
-        extra: The extra of the distribution `dvc` that speaks it; empty where none is needed.
-        credentials: Where its credentials belong, for people to read.
-    """
-
-    pattern: str
-    example: str
-    extra: str
-    credentials: str
-
-
-_HOST = r"[^/\s@:]+(:\d+)?"
-REMOTES = {
-    "s3": Remote(
-        r"s3://[^/\s]+(/.*)?",
-        "s3://bucket/path",
-        "s3",
-        "AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws",
-    ),
-    "gcs": Remote(
-        r"gs://[^/\s]+(/.*)?",
-        "gs://bucket/path",
-        "gs",
-        "GOOGLE_APPLICATION_CREDENTIALS, or `gcloud auth application-default login`",
-    ),
-    "azure": Remote(
-        r"azure://[^/\s]+(/.*)?",
-        "azure://container/path",
-        "azure",
-        "AZURE_STORAGE_CONNECTION_STRING, or `az login`",
-    ),
-    "ssh": Remote(
-        rf"ssh://([^/\s@:]+@)?{_HOST}/.+",
-        "ssh://user@host/path",
-        "ssh",
-        "the SSH agent, or ~/.ssh",
-    ),
-    "webdav": Remote(
-        rf"webdavs?://([^/\s@:]+@)?{_HOST}(/.*)?",
-        "webdavs://host/path",
-        "webdav",
-        "`dvc remote modify --local storage user …` and `… password …`",
-    ),
-    "http": Remote(
-        rf"https?://([^/\s@:]+@)?{_HOST}(/.*)?",
-        "https://host/path",
-        "",
-        "`dvc remote modify --local storage user …` and `… password …`",
-    ),
-    "dagshub": Remote(
-        r"[\w.-]+/[\w.-]+",
-        "owner/repository",
-        "",
-        "your DagsHub token: `dvc remote modify --local storage user …` and `… password …`, "
-        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    ),
-}
 # What `dvc import-url` reads besides http(s): scheme -> the extra of `dvc`.
 IMPORTABLE = {"s3": "s3", "gs": "gs", "azure": "azure", "ssh": "ssh"} | dict.fromkeys(
     ("webdav", "webdavs"), "webdav"
 )
+# What SQLAlchemy opens a database with: dialect and driver -> the distribution.
+DRIVERS = {
+    "postgresql": "psycopg2-binary>=2.9",
+    "postgresql+psycopg2": "psycopg2-binary>=2.9",
+    "postgresql+psycopg": "psycopg[binary]>=3.2",
+    "mysql": "mysqlclient>=2.2",
+    "mysql+pymysql": "pymysql>=1.1",
+    "mssql": "pyodbc>=5.2",
+    "mssql+pyodbc": "pyodbc>=5.2",
+}
 _SECRET_PARAMETERS = {
-    "access_token", "api_key", "apikey", "key", "password", "sig", "signature", "token",
-    "x-amz-signature", "x-goog-signature",
+    "access_key_id", "access_token", "account_key", "api_key", "apikey", "client_secret",
+    "connection_string", "key", "password", "sas_token", "secret_access_key", "session_token",
+    "sig", "signature", "token", "x-amz-signature", "x-goog-signature",
 }  # fmt: skip
 _TOKEN = re.compile(r"(gh[pousr]_|github_pat_|glpat-|hf_)\w+")
 _SCP_LIKE = re.compile(r"([\w.+-]+@)?[\w.-]{2,}:(?!//)\S+")
+_MLFLOW_LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 _DATABASE = re.compile(r"(postgresql|mysql|mssql)(\+\w+)?://\S+|sqlite(\+\w+)?:///.+")
 
 
@@ -111,64 +57,6 @@ def is_absolute(path: str) -> bool:
     )
 
 
-def dvc_url(kind: str, url: str) -> str:
-    """The remote's URL as .dvc/config has it: there, a relative path starts in .dvc/."""
-    if kind == "dagshub":
-        return dagshub_url(url, "dvc")
-    if kind != "local" or is_absolute(url):
-        return url
-    return normpath(f"../{url}")
-
-
-def dagshub_url(repository: str, service: str) -> str:
-    """Where DagsHub serves `dvc`, `mlflow` or `git` of an `owner/repository`; else empty."""
-    is_one = re.fullmatch(REMOTES["dagshub"].pattern, repository)
-    return f"https://dagshub.com/{repository}.{service}" if is_one else ""
-
-
-def remote_problems(kind: str, url: str) -> Iterator[str]:
-    """What is wrong with the URL of a DVC remote of a kind."""
-    if kind == "none":
-        if url:
-            yield (
-                "dvc_remote_url: a URL is given, but dvc_remote is none; choose the remote's kind, "
-                "or leave the URL empty"
-            )
-    elif '"' in url or "%(" in url:
-        yield 'dvc_remote_url: DVC cannot keep a " or a %( in a URL; choose another location'
-    elif kind == "local":
-        yield from _folder_problems(url)
-    elif kind in REMOTES:
-        yield from _url_problems(kind, REMOTES[kind], url)
-
-
-def _folder_problems(path: str) -> Iterator[str]:
-    if not path:
-        yield "dvc_remote_url: a local remote needs a folder, such as ../dvc-storage"
-    elif scheme(path):
-        yield (
-            f"dvc_remote_url: {scheme(path)}:// is no folder; choose the remote's kind that fits "
-            "it, or give a path such as ../dvc-storage"
-        )
-    elif not is_absolute(path) and not normpath(path).startswith(".."):
-        yield (
-            f"dvc_remote_url: {path!r} lies inside the project, where git would commit the data "
-            "too; choose a folder outside, such as ../dvc-storage"
-        )
-
-
-def _url_problems(kind: str, remote: Remote, url: str) -> Iterator[str]:
-    if not url:
-        yield f"dvc_remote_url: a remote of the kind {kind} needs a URL such as {remote.example}"
-    elif holds_secret(url):
-        yield (
-            "dvc_remote_url: it holds a credential, and .dvc/config is committed; leave it out of "
-            f"the URL, DVC finds it in: {remote.credentials}"
-        )
-    elif not re.fullmatch(remote.pattern, url) or re.search(r"\s", url):
-        yield f"dvc_remote_url: {url!r} is no URL of the kind {kind}; write {remote.example}"
-
-
 def tracking_problems(uri: str) -> Iterator[str]:
     """What is wrong with the URI of MLflow's tracking store; empty means the embedded one."""
     if not uri:
@@ -176,7 +64,7 @@ def tracking_problems(uri: str) -> Iterator[str]:
     parts = _split(uri)
     if holds_secret(uri):
         place = (
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            _MLFLOW_LOGIN
             if scheme(uri) in ("http", "https")
             else "MLFLOW_TRACKING_URI (leave this answer empty then)"
         )
@@ -191,6 +79,25 @@ def tracking_problems(uri: str) -> Iterator[str]:
             f"mlflow_tracking_uri: {uri!r} is none that MLflow tracks to; write https://host, a "
             "database such as postgresql://host/mlflow, databricks, or nothing for the embedded one"
         )
+
+
+def tracking_credentials(uri: str) -> str:
+    """Where MLflow's client looks for credentials; empty for a file, which takes none."""
+    if uri.startswith("databricks"):
+        return "DATABRICKS_HOST and DATABRICKS_TOKEN, or ~/.databrickscfg"
+    if scheme(uri) in ("http", "https"):
+        return f"{_MLFLOW_LOGIN}, or MLFLOW_TRACKING_TOKEN"
+    if not uri or uri.startswith("sqlite"):
+        return ""
+    own = "; PostgreSQL's own ~/.pgpass does, too" if uri.startswith("postgresql") else ""
+    return f"MLFLOW_TRACKING_URI, with user and password{own}"
+
+
+def git_credentials(url: str) -> str:
+    """Where git looks for credentials; empty for a folder, which takes none."""
+    if _is_git_path(url) or not url:
+        return ""
+    return "git's credential helper" if url.startswith("http") else "the SSH agent, or ~/.ssh"
 
 
 def git_problems(url: str) -> Iterator[str]:

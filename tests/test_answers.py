@@ -16,7 +16,7 @@ import pytest
 import yaml
 from scaffold import SAMPLE, render
 
-from lockstep_template import answers, cruft, names, table, urls
+from lockstep_template import answers, cruft, names, remotes, table
 
 GOOD = {
     "project_name": "Penguins",
@@ -167,13 +167,39 @@ def test_good_answers_have_no_problems() -> None:
         ({"dvc_remote": "azure", "dvc_remote_url": "azure://c/p"}, ""),
         ({"dvc_remote": "azure", "dvc_remote_url": "azure:///p"}, "write azure://container/path"),
         ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u@h:2222/p"}, ""),
-        ({"dvc_remote": "ssh", "dvc_remote_url": "u@h:p"}, "write ssh://user@host/path"),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "u@h:p"}, "write ssh://user@host:22/path"),
         ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"}, "holds a credential"),
         ({"dvc_remote": "webdav", "dvc_remote_url": "webdavs://h/p"}, ""),
         ({"dvc_remote": "webdav", "dvc_remote_url": "https://h/p"}, "write webdavs://host/path"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p"}, ""),
         ({"dvc_remote": "dagshub", "dvc_remote_url": "ada/engine"}, ""),
         ({"dvc_remote": "dagshub", "dvc_remote_url": "https://h/p"}, "write owner/repository"),
+        ({"dvc_remote": "s3", "dvc_remote_url": "s3://b?endpointurl=http://h:9000/&region=a"}, ""),
+        (
+            {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=minio:9000"},
+            "endpointurl is 'minio:9000'; write endpointurl=https://minio.example.org:9000",
+        ),
+        (
+            {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpoint_url=http://h"},
+            "'endpoint_url' is no option of the kind s3; write s3://bucket/path\\?endpointurl=ht",
+        ),
+        (
+            {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?region=a&region=b"},
+            "write each option once, as in s3://bucket/path\\?endpointurl=",
+        ),
+        ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?"}, "write each option once"),
+        (
+            {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=http://u:pw@h"},
+            "holds a credential.* AWS_PROFILE",
+        ),
+        ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?access_key_id=A"}, "holds a credential"),
+        ({"dvc_remote": "gcs", "dvc_remote_url": "gs://b?endpointurl=http://h&projectname=p"}, ""),
+        ({"dvc_remote": "azure", "dvc_remote_url": "azure://c/p?account_name=ada1"}, ""),
+        ({"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_name=A_"}, "write account_n"),
+        ({"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_key=A"}, "holds a credent"),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://h/p?port=22"}, "ssh; it takes none"),
+        ({"dvc_remote": "http", "dvc_remote_url": "https://h/p?method=PUT&auth=basic"}, ""),
+        ({"dvc_remote": "http", "dvc_remote_url": "https://h/p?method=GET"}, "write method=PUT"),
         ({"dvc_remote": "none"}, "dvc_remote_url: a URL is given, but dvc_remote is none"),
         ({"mlflow_tracking_uri": "https://mlflow.example.org"}, ""),
         ({"mlflow_tracking_uri": "postgresql+psycopg://db/mlflow"}, ""),
@@ -380,10 +406,11 @@ def test_a_server_that_is_away_is_told() -> None:
         ("local", "~/store", "~/store"),
         ("local", "C:\\store", "C:\\store"),
         ("s3", "s3://b/p", "s3://b/p"),
+        ("s3", "s3://b/p?region=x", "s3://b/p"),
     ],
 )
 def test_the_remote_is_seen_from_its_configuration(kind: str, url: str, expected: str) -> None:
-    assert urls.dvc_url(kind, url) == expected
+    assert remotes.dvc_url(kind, url) == expected
 
 
 def test_the_extras_of_dvc_are_those_needed() -> None:
