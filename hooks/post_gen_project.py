@@ -6,114 +6,40 @@ what is left, with the commands that finish it. Every step may run again over it
 
 import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SETUP: dict[str, Any] = json.loads(r"""{{ cookiecutter | setup | tojson }}""")
-ROOT = Path.cwd()
+sys.path.append(SETUP["template"])
+from lockstep_template import reach  # noqa: E402
+from lockstep_template.steps import (  # noqa: E402
+    ENVIRONMENT,
+    ROOT,
+    WAITS,
+    FailedError,
+    Result,
+    SkippedError,
+    Step,
+    ask,
+    attempt,
+    report,
+    run,
+    shown,
+)
+
 RAW: str = SETUP["raw"]
 POINTER = f"{RAW}.dvc"
 PYTHONS = ((3, 11), (3, 14))  # from this one, up to but without that one
 COMMIT = ("git", "commit", "--quiet", "-m", "Start from the Lockstep template")
 THERE = "was there already"
-WAITS = "waits for: "
-SHOWN_LINES = 15
-
-# A repository or environment that this very process was started from is not the project's.
-FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "VIRTUAL_ENV")
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in FOREIGN} | {
-    "GIT_TERMINAL_PROMPT": "0"
-}
 BIN = (
     ROOT
     / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     / ("Scripts" if os.name == "nt" else "bin")
 )
-
-
-class FailedError(Exception):
-    """A step could not be done."""
-
-
-class SkippedError(Exception):
-    """A step was not wanted, or has to wait."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to set up.
-
-    Attributes:
-        name: As the table shows it.
-        run: Does it; returns a remark, or raises FailedError or SkippedError with the reason.
-        fix: The commands that finish it by hand.
-        needs: The names of the steps without which there is no point in trying.
-    """
-
-    name: str
-    run: Callable[[], str]
-    fix: Callable[[], list[str]]
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a step ended."""
-
-    step: Step
-    state: str
-    remark: str
-
-
-def run(*argv: str) -> str:
-    """Run a command in the project, shown; returns what it printed."""
-    print(f"  $ {shown(argv)}", flush=True)
-    try:
-        return call(*argv)
-    except subprocess.CalledProcessError as error:
-        told = (error.stderr.strip() or error.stdout.strip()).splitlines()
-        for line in told[-SHOWN_LINES:]:
-            print(f"    {line}")
-        alone = told[0].strip() if len(told) == 1 else f"exit code {error.returncode}, see above"
-        raise FailedError(alone) from None
-    except OSError as error:
-        raise FailedError(f"{argv[0]}: {error.strerror}") from None
-
-
-def ask(*argv: str) -> str | None:
-    """What a command prints that only looks; None where the answer is no."""
-    try:
-        return call(*argv)
-    except (subprocess.CalledProcessError, OSError):
-        return None
-
-
-def call(*argv: str) -> str:
-    """Run a command in the project; nobody is there to answer what it might ask."""
-    done = subprocess.run(
-        argv,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    return done.stdout.strip()
-
-
-def shown(argv: tuple[str, ...]) -> str:
-    """A command as a person types it, relative to the project."""
-    inside = [word.removeprefix(f"{ROOT}{os.sep}") for word in argv]
-    return subprocess.list2cmdline(inside) if os.name == "nt" else shlex.join(inside)
 
 
 def git_repository() -> str:
@@ -177,23 +103,38 @@ def import_raw() -> str:
 
 
 def dvc_remote() -> str:
-    """Make the folder of a local remote; the other kinds are configured and not yet reached."""
+    """Make the folder of a local remote; see whether one of another kind answers."""
     if SETUP["dvc_remote"] == "none":
         raise SkippedError("none chosen")
-    if SETUP["dvc_remote"] != "local":
-        return f"credentials are taken from {SETUP['dvc_credentials']}"
-    storage().mkdir(parents=True, exist_ok=True)
-    return str(storage())
+    if SETUP["dvc_remote"] == "local":
+        storage().mkdir(parents=True, exist_ok=True)
+        return str(storage())
+    command = [*dvc(), "status", "--cloud", RAW]
+    reach.dvc(command, SETUP["dvc_remote_address"], ROOT, ENVIRONMENT)
+    return f"{SETUP['dvc_remote_url']} answers"
 
 
 def git_remote() -> str:
-    """Name git's remote."""
+    """Name git's remote, and see whether it answers."""
     if not SETUP["git_remote_url"]:
         raise SkippedError("none given")
     if there := ask("git", "remote", "get-url", "origin"):
         return f"{THERE}: {there}"
     run("git", "remote", "add", "origin", SETUP["git_remote_url"])
-    return "nothing is pushed yet"
+    reach.git(ROOT, ENVIRONMENT)
+    return f"{SETUP['git_remote_url']} answers; nothing is pushed yet"
+
+
+def mlflow() -> str:
+    """See whether MLflow's server answers; conf/tracking/ has its address."""
+    uri = SETUP["mlflow_tracking_uri"]
+    if not uri:
+        return "mlflow.db in the project, made by the first run"
+    if uri.startswith("sqlite"):
+        return uri
+    if uri.startswith("databricks"):
+        raise SkippedError("Databricks answers its users only")
+    return reach.mlflow(uri)
 
 
 def first_commit() -> str:
@@ -256,7 +197,25 @@ def connect_storage() -> list[str]:
     """The commands that give DVC its remote."""
     if SETUP["dvc_remote"] == "none":
         return [uv_run("dvc", "remote", "add", "--default", "storage", "URL")]
-    return [shown(("mkdir", str(storage())))]
+    if SETUP["dvc_remote"] == "local":
+        return [shown(("mkdir", str(storage())))]
+    return [uv_run("dvc", "status", "--cloud", RAW)]
+
+
+def connect_git() -> list[str]:
+    """The commands that give git its remote, or ask it again."""
+    if ask("git", "remote", "get-url", "origin"):
+        return ["git ls-remote origin"]
+    return [shown(("git", "remote", "add", "origin", SETUP["git_remote_url"] or "URL"))]
+
+
+def ask_mlflow() -> list[str]:
+    """The command that asks MLflow's server, or opens its database."""
+    uri = SETUP["mlflow_tracking_uri"]
+    if uri.startswith("http"):
+        return [shown(("curl", "--fail", f"{uri.rstrip('/')}/health"))]
+    opened = f"import mlflow; mlflow.MlflowClient({uri!r}).search_experiments()"
+    return [uv_run("python", "-c", opened)]
 
 
 def data_steps() -> list[Step]:
@@ -273,15 +232,23 @@ def data_steps() -> list[Step]:
 
 def all_steps() -> list[Step]:
     """What is set up, in order."""
-    origin = ("git", "remote", "add", "origin", SETUP["git_remote_url"] or "URL")
     git = ("git repository",)
+    data = data_steps()
+    local = SETUP["dvc_remote"] in ("local", "none")
     return [
         Step("git repository", git_repository, lambda: ["git init", "git checkout -b main"]),
         Step("environment", environment, build_environment),
         Step("DVC", dvc_works, lambda: [uv_run("dvc", "version")], git),
-        *data_steps(),
-        Step("DVC remote", dvc_remote, connect_storage),
-        Step("git remote", git_remote, lambda: [shown(origin)], git),
+        *data,
+        Step(
+            "DVC remote",
+            dvc_remote,
+            connect_storage,
+            () if local else (data[-1].name,),
+            SETUP["dvc_credentials"],
+        ),
+        Step("MLflow", mlflow, ask_mlflow, (), SETUP["mlflow_credentials"]),
+        Step("git remote", git_remote, connect_git, git, SETUP["git_credentials"]),
         Step(
             "first commit",
             first_commit,
@@ -289,39 +256,6 @@ def all_steps() -> list[Step]:
             git,
         ),
     ]
-
-
-def attempt(step: Step, done: set[str]) -> Result:
-    """Take a step, if those that it needs were taken."""
-    missing = [name for name in step.needs if name not in done]
-    if missing:
-        return Result(step, "skipped", f"{WAITS}{missing[0]}")
-    print(step.name, flush=True)
-    try:
-        return Result(step, "done", step.run())
-    except SkippedError as reason:
-        return Result(step, "skipped", str(reason))
-    except (FailedError, OSError) as reason:
-        return Result(step, "failed", str(reason))
-
-
-def report(results: list[Result]) -> None:
-    """Print how each step ended, what finishes it, and what comes next."""
-    width = max(len(result.step.name) for result in results)
-    print()
-    for result in results:
-        print(f"  {result.step.name:{width}}  {result.state:7}  {result.remark}".rstrip())
-        if result.state != "done":
-            for command in result.step.fix():
-                print(f"  {'':{width}}           $ {command}")
-    if any(result.state == "failed" or result.remark.startswith(WAITS) for result in results):
-        print("\nThe commands above finish what is left, in their order; commit what they change.")
-    print("\nNext:")
-    print(f"  {shown(('cd', os.path.relpath(ROOT, os.environ.get('PWD', ROOT.parent))))}")
-    print(f"  {uv_run('dvc', 'repro')}")
-    print(f"  {uv_run('mlflow', 'ui')}")
-    if SETUP["by_cruft"]:
-        print("\nCruft notes the template's version in .cruft.json: commit that file, too.")
 
 
 def main() -> None:
@@ -337,6 +271,14 @@ def main() -> None:
         done = {result.step.name for result in results if result.state == "done"}
         results.append(attempt(step, done))
     report(results)
+    if any(result.state == "failed" or result.remark.startswith(WAITS) for result in results):
+        print("\nThe commands above finish what is left, in their order; commit what they change.")
+    print("\nNext:")
+    print(f"  {shown(('cd', os.path.relpath(ROOT, os.environ.get('PWD', ROOT.parent))))}")
+    print(f"  {uv_run('dvc', 'repro')}")
+    print(f"  {uv_run('mlflow', 'ui')}")
+    if SETUP["by_cruft"]:
+        print("\nCruft notes the template's version in .cruft.json: commit that file, too.")
 
 
 if __name__ == "__main__":

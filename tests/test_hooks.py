@@ -26,6 +26,7 @@ OPTIONS: list[dict[str, str]] = [
     {"task": "regression"},
     {"target_column": "body_mass_g"},
     {"dvc_remote": "s3", "dvc_remote_url": "s3://bucket/path"},
+    {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=https://h:9000&region=garage"},
     {"dvc_remote": "gcs", "dvc_remote_url": "gs://bucket"},
     {"dvc_remote": "azure", "dvc_remote_url": "azure://container/path"},
     {"dvc_remote": "ssh", "dvc_remote_url": "ssh://ada@host/srv/dvc"},
@@ -35,6 +36,7 @@ OPTIONS: list[dict[str, str]] = [
     {"dvc_remote": "none"},
     {"dvc_remote_url": "../my storage, #1 (ünï)"},
     {"mlflow_tracking_uri": "https://mlflow.example.org"},
+    {"mlflow_tracking_uri": "postgresql://db.example.org/mlflow"},
     {"git_remote_url": "git@host:ada/penguins.git"},
     {"ci": "gitlab"},
     {"ci": "none"},
@@ -152,12 +154,38 @@ def test_dvc_knows_its_remote(option: Any) -> None:
         assert "core" not in config
         return
     url = answers.get("dvc_remote_url", f"../{project.name}-dvc")
-    seen = config['remote "storage"']["url"]
+    seen = dict(config['remote "storage"'])
     assert config["core"]["remote"] == "storage"
     if answers.get("dvc_remote") == "dagshub":
-        assert seen == f"https://dagshub.com/{url}.dvc"
+        assert seen == {"url": f"https://dagshub.com/{url}.dvc", "auth": "basic"}
+    elif "?" in url:
+        assert seen == {"url": "s3://b/p", "endpointurl": "https://h:9000", "region": "garage"}
     else:
-        assert seen == (f"../{url}" if "dvc_remote" not in answers else url)
+        assert seen == {"url": f"../{url}" if "dvc_remote" not in answers else url}
+
+
+def test_dagshub_is_git_dvc_and_mlflow_at_once(tmp_path: Path, identity: dict[str, str]) -> None:
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    made = generate(
+        tmp_path,
+        env=identity | nowhere,
+        create_environment="no",
+        dvc_remote="dagshub",
+        dvc_remote_url="ada/engine",
+    )
+    assert made.returncode == 0, made.stderr
+    project = tmp_path / "penguins"
+    tracking = yaml.safe_load((project / "conf/tracking/default.yaml").read_text())
+    assert tracking["uri"] == "https://dagshub.com/ada/engine.mlflow"
+    assert git(project, "remote", "get-url", "origin") == "https://dagshub.com/ada/engine.git"
+    config = ConfigObj(str(project / ".dvc/config"))
+    assert config['remote "storage"'] == {
+        "url": "https://dagshub.com/ada/engine.dvc",
+        "auth": "basic",
+    }
+    assert "credentials: your DagsHub token: `dvc remote modify --local" in made.stdout
+    assert "credentials: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in made.stdout
+    assert "credentials: git's credential helper" in made.stdout
 
 
 def test_prompts_cover_all_questions() -> None:
@@ -191,8 +219,9 @@ def identity(home: dict[str, str]) -> dict[str, str]:
 
 def states(output: str) -> dict[str, str]:
     """The closing table: step -> state."""
-    names = "git repository|environment|DVC|raw data|data in DVC|DVC remote|git remote|first commit"
-    return dict(re.findall(rf"^  ({names}) +(done|skipped|failed)\b", output, re.MULTILINE))
+    names = "git repository|environment|raw data|data in DVC|DVC|DVC remote|MLflow|git remote"
+    pattern = rf"^  ({names}|first commit) +(done|skipped|failed|unreachable)\b"
+    return dict(re.findall(pattern, output, re.MULTILINE))
 
 
 def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
@@ -200,7 +229,7 @@ def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
         tmp_path,
         env=identity,
         create_environment="no",
-        git_remote_url="git@host:ada/penguins.git",
+        git_remote_url="git@host.invalid:ada/penguins.git",
         ci="none",
     )
     assert made.returncode == 0, made.stderr
@@ -208,13 +237,13 @@ def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
     assert git(project, "branch", "--show-current") == "main"
     assert git(project, "log", "--format=%an %s") == "Ada Start from the Lockstep template"
     assert git(project, "status", "--porcelain") == ""
-    assert git(project, "remote", "get-url", "origin") == "git@host:ada/penguins.git"
+    assert git(project, "remote", "get-url", "origin") == "git@host.invalid:ada/penguins.git"
     assert (project / "data/raw.csv").read_bytes() == SAMPLE.read_bytes()
     assert (tmp_path / "penguins-dvc").is_dir()
     assert not (project / ".github").exists()
     table = states(made.stdout)
     assert table["environment"] == "skipped"
-    assert table["first commit"] == table["git remote"] == table["raw data"] == "done"
+    assert table["first commit"] == table["raw data"] == "done"
     assert made.stdout.rstrip().endswith("uv run mlflow ui")
     assert "cd penguins\n" in made.stdout
 
@@ -277,6 +306,7 @@ def test_missing_git_stops_only_what_needs_it(tmp_path: Path, home: dict[str, st
         "raw data": "done",
         "data in DVC": "skipped",
         "DVC remote": "done",
+        "MLflow": "done",
         "git remote": "skipped",
         "first commit": "skipped",
     }
