@@ -9,9 +9,10 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 IMPORTABLE = {"s3": "s3", "gs": "gs", "azure": "azure", "ssh": "ssh"} | dict.fromkeys(
     ("webdav", "webdavs"), "webdav"
 )
-# What SQLAlchemy opens a database with: dialect and driver -> the distribution.
+# What SQLAlchemy opens a database with: dialect and driver -> the distribution. Without a driver
+# its default counts, for PostgreSQL that of 2.1: https://docs.sqlalchemy.org/en/21/changelog/migration_21.html
 DRIVERS = {
-    "postgresql": "psycopg2-binary>=2.9",
+    "postgresql": "psycopg[binary]>=3.2",
     "postgresql+psycopg2": "psycopg2-binary>=2.9",
     "postgresql+psycopg": "psycopg[binary]>=3.2",
     "mysql": "mysqlclient>=2.2",
