@@ -413,6 +413,14 @@ def test_the_remote_is_seen_from_its_configuration(kind: str, url: str, expected
     assert remotes.dvc_url(kind, url) == expected
 
 
+@pytest.mark.parametrize("kind", remotes.REMOTES)
+def test_the_readme_shows_each_kind_with_its_options_and_credentials(kind: str) -> None:
+    remote = remotes.REMOTES[kind]
+    readme = (SAMPLE.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"\n| `{kind}` | `{remote.shown}` | {remote.credentials} |\n" in readme
+    assert problems(dvc_remote=kind, dvc_remote_url=remote.shown) == [], "the example is right"
+
+
 def test_the_extras_of_dvc_are_those_needed() -> None:
     def extras(**changed: str) -> str:
         return answers.dvc_extras(answers.Answers.of(GOOD | changed, Path()))
