@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers import Servers
 
+from lockstep_template import remotes, urls
 from project import Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
@@ -66,6 +68,34 @@ def scaffold(clean_env: dict[str, str], first_project: Project, tmp_path: Path) 
 def project(scaffold: Scaffold) -> Project:
     """A project with the defaults."""
     return scaffold()
+
+
+@pytest.fixture(scope="session")
+def equipped(first_project: Project) -> Project:
+    """The first project, whose environment speaks with every kind of remote."""
+    extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
+    wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"]]
+    python = str(first_project.bin / "python")
+    first_project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
+    return first_project
+
+
+@pytest.fixture(scope="session")
+def finished(equipped: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run."""
+    project = make(equipped.env, tmp_path_factory.mktemp("finished"), {}, equipped.bin)
+    project.repro()
+    return project
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """The servers of a test, ended with it."""
+    folder = tmp_path / "servers"
+    folder.mkdir()
+    made = Servers(folder)
+    yield made
+    made.stop()
 
 
 def make(

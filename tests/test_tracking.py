@@ -1,14 +1,12 @@
 """Publishing to servers, racing publishers, faults, and live training."""
 
-import os
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import Server, Servers, mlflow
 
 from conftest import Scaffold
 from project import Project
@@ -16,53 +14,9 @@ from project import Project
 pytestmark = pytest.mark.slow
 
 
-class Server:
-    """An MLflow server on a port of its own, on loopback."""
-
-    def __init__(self, project: Project, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [str(project.bin / "mlflow"), "server", "--port", str(self.port)]
-        self._command += ["--host", "127.0.0.1", "--workers", "1"]
-        self._env = {
-            **project.environment,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self._folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        for _ in range(600):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, (self._folder / "log.txt").read_text()
-                time.sleep(0.1)
-        raise AssertionError((self._folder / "log.txt").read_text())
-
-    def stop(self) -> None:
-        if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(30)
-
-
 @pytest.fixture
-def server(first_project: Project, tmp_path: Path) -> Iterator[Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    made = Server(first_project, folder)
-    made.start()
-    yield made
-    made.stop()
+def server(servers: Servers, first_project: Project) -> Server:
+    return servers.add(mlflow(servers, first_project))
 
 
 def test_everything_points_at_a_server(scaffold: Scaffold, server: Server) -> None:
@@ -249,7 +203,7 @@ def test_a_server_that_goes_away_in_mid_training_loses_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    database = server._folder / "mlflow.db"
+    database = server.folder / "mlflow.db"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not _count(database, "metrics"):
         time.sleep(0.1)

