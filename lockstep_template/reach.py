@@ -16,7 +16,7 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 SECONDS = 5
-DVC_SECONDS = 10  # a second or two of them are Python's, which loads the remote's client
+DVC_SECONDS = 15  # some of them are Python's, which loads the client of the remote
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 WANTS_LOGIN = (401, 403, 407)
 
@@ -86,8 +86,10 @@ def mlflow(uri: str) -> str:
     parts = urlsplit(uri)
     try:
         if parts.scheme not in ("http", "https"):
+            if not parts.hostname:
+                return "the database has no host that could be asked"
             port = parts.port or DATABASE_PORTS[parts.scheme.partition("+")[0]]
-            _within(SECONDS, lambda: _connect(parts.hostname or "localhost", port))
+            _within(SECONDS, lambda: _connect(str(parts.hostname), port))
             return f"{parts.hostname} answers"
         base = uri.rstrip("/")
         if _within(SECONDS, lambda: _get(f"{base}/health")).strip() != "OK":
