@@ -11,6 +11,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -59,15 +60,14 @@ def dvc(command: list[str], address: str, folder: Path, env: Mapping[str, str]) 
     """
     if address:
         try:
-            _within(SECONDS, lambda: _get(address, "HEAD"))
+            _ask(address, "HEAD")
         except urllib.error.HTTPError as error:
             if error.code >= 500:
                 raise UnreachableError(f"{address} answers HTTP {error.code}") from None
-        except urllib.error.URLError as error:
-            if not isinstance(error.reason, ssl.SSLError):  # DVC may know the certificate
-                raise UnreachableError(f"{address}: {error.reason}") from None
-        except OSError as error:
-            raise UnreachableError(f"{address}: {error}") from None
+        except UnreachableError as error:
+            reason = getattr(error.__cause__, "reason", None)
+            if not isinstance(reason, ssl.SSLError):  # DVC may know the certificate
+                raise
     _run(command, folder, env, DVC_SECONDS)
 
 
@@ -84,25 +84,23 @@ def mlflow(uri: str) -> str:
         UnreachableError: Nothing did, or something else than MLflow.
     """
     parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        if not parts.hostname:
+            return "the database has no host that could be asked"
+        port = parts.port or DATABASE_PORTS[parts.scheme.partition("+")[0]]
+        _within(SECONDS, lambda: _connect(str(parts.hostname), port), uri)
+        return f"{parts.hostname} answers"
+    base = uri.rstrip("/")
     try:
-        if parts.scheme not in ("http", "https"):
-            if not parts.hostname:
-                return "the database has no host that could be asked"
-            port = parts.port or DATABASE_PORTS[parts.scheme.partition("+")[0]]
-            _within(SECONDS, lambda: _connect(str(parts.hostname), port))
-            return f"{parts.hostname} answers"
-        base = uri.rstrip("/")
-        if _within(SECONDS, lambda: _get(f"{base}/health")).strip() != "OK":
+        if _ask(f"{base}/health").strip() != "OK":
             raise UnreachableError(f"{base}/health is not that of an MLflow server")
-        version = _within(SECONDS, lambda: _get(f"{base}/version")).strip()
     except urllib.error.HTTPError as error:
         if error.code in WANTS_LOGIN:
             return "the server answers, and wants credentials"
-        raise UnreachableError(f"{error.url} answers HTTP {error.code}") from None
-    except urllib.error.URLError as error:
-        raise UnreachableError(f"{uri}: {error.reason}") from None
-    except (OSError, ValueError) as error:
-        raise UnreachableError(f"{uri}: {error}") from None
+        raise UnreachableError(f"{base}/health answers HTTP {error.code}") from None
+    version = ""
+    with suppress(urllib.error.HTTPError, UnreachableError):
+        version = _ask(f"{base}/version").strip()
     return f"MLflow {version} answers" if re.fullmatch(r"[\w.+-]{1,40}", version) else "answers"
 
 
@@ -112,7 +110,12 @@ def _core_ssh_command(folder: Path, env: Mapping[str, str]) -> str:
     return done.stdout.strip()
 
 
-def _get(url: str, method: str = "GET") -> str:
+def _ask(url: str, method: str = "GET") -> str:
+    """The beginning of what a web server sends; an HTTPError where it answers with a failure."""
+    return _within(SECONDS, lambda: _get(url, method), url)
+
+
+def _get(url: str, method: str) -> str:
     asked = urllib.request.Request(url, method=method)  # noqa: S310  (http or https)
     with urllib.request.urlopen(asked, timeout=SECONDS) as answer:  # noqa: S310
         return str(answer.read(200).decode("utf-8", "replace"))
@@ -123,7 +126,7 @@ def _connect(host: str, port: int) -> str:
     return ""
 
 
-def _within(seconds: float, ask: Callable[[], str]) -> str:
+def _within(seconds: float, ask: Callable[[], str], shown: str) -> str:
     """Ask in a thread that may be left behind: looking a name up takes no timeout."""
     answers: queue.SimpleQueue[str | Exception] = queue.SimpleQueue()
 
@@ -137,9 +140,12 @@ def _within(seconds: float, ask: Callable[[], str]) -> str:
     try:
         answer = answers.get(timeout=seconds)
     except queue.Empty:
-        raise UnreachableError(f"no answer within {seconds} seconds") from None
-    if isinstance(answer, Exception):
+        raise UnreachableError(f"{shown}: no answer within {seconds} seconds") from None
+    if isinstance(answer, urllib.error.HTTPError):
         raise answer
+    if isinstance(answer, Exception):
+        reason = getattr(answer, "reason", None) or str(answer).strip() or type(answer).__name__
+        raise UnreachableError(f"{shown}: {reason}") from answer
     return answer
 
 

@@ -83,6 +83,25 @@ def test_a_web_server_that_fails_is_told_before_dvc_is_asked(web: str, tmp_path:
         reach.dvc(says, f"{web}/401", tmp_path, os.environ)
 
 
+def test_what_answers_need_not_speak_http(tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def greet() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for ask in (
+            lambda: reach.mlflow(url),
+            lambda: reach.dvc(["never-run"], url, tmp_path, os.environ),
+        ):
+            Thread(target=greet, daemon=True).start()
+            with pytest.raises(reach.UnreachableError, match=r"SSH-2|reset"):
+                ask()
+
+
 def test_a_database_that_is_away_is_told() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
