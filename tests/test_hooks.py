@@ -336,6 +336,30 @@ def test_generating_again_commits_nothing(tmp_path: Path, identity: dict[str, st
     assert (project / "data/raw.csv").read_text() == "mine"
 
 
+def test_generating_over_a_project_loses_nothing(tmp_path: Path, identity: dict[str, str]) -> None:
+    generate(tmp_path, env=identity, create_environment="no")
+    project = tmp_path / "penguins"
+    readme, own = project / "README.md", project / "notebooks.md"
+    rendered = readme.read_text()
+    readme.write_text("# Mine\n")
+    own.write_text("mine, too\n")
+
+    refused = generate(tmp_path, "--overwrite-if-exists", env=identity, create_environment="no")
+    assert refused.returncode != 0
+    assert "README.md\n  notebooks.md\n  commit them first" in refused.stderr
+    assert readme.read_text() == "# Mine\n"
+
+    git(project, "add", "--all")
+    run = {**os.environ, **identity}
+    subprocess.run(["git", "commit", "-q", "-m", "mine"], cwd=project, env=run, check=True)
+    again = generate(tmp_path, "--overwrite-if-exists", env=identity, create_environment="no")
+    assert again.returncode == 0, again.stderr
+    assert readme.read_text() == rendered
+    assert git(project, "show", "HEAD:README.md") == "# Mine", "git has it still"
+    assert own.read_text() == "mine, too\n"
+    assert git(project, "rev-list", "--count", "HEAD") == "2"
+
+
 def test_own_data_are_found_from_the_users_folder(tmp_path: Path, identity: dict[str, str]) -> None:
     (tmp_path / "my data").mkdir()
     (tmp_path / "my data/houses, “all”.csv").write_text("rooms;price\n1;100,5\n2;200,5\n3;150\n")
@@ -413,6 +437,8 @@ def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> N
     given = ("--no-input", "--extra-context", json.dumps(answers))
     run(*cruft, "create", str(template), *given, cwd=tmp_path)
     assert git(project, "rev-list", "--count", "HEAD") == "1"
+    (project / "AGENTS.md").write_text("# What I tell my tools\n")
+    run("git", "remote", "add", "origin", "https://example.org/mine.git", cwd=project)
     commit(project)
     (tmp_path / "own.csv").unlink()
     readme = template / "{{cookiecutter.project_slug}}" / "README.md"
@@ -423,10 +449,14 @@ def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> N
     filters.write_text(code.replace("    setup,\n", "    setup,\n    remark,\n"))
     commit(template)
 
-    assert run(*cruft, "diff", cwd=project) == ""
+    diff = run(*cruft, "diff", cwd=project)
+    assert re.findall(r"^diff --git \S+?/(\S+)", diff, re.MULTILINE) == ["AGENTS.md"], "mine alone"
     run(*cruft, "update", "--skip-apply-ask", cwd=project)
     assert git(project, "status", "--porcelain", "--untracked-files").count("\n") == 1
     assert git(project, "diff", "--name-only", "HEAD").split() == [".cruft.json", "README.md"]
     assert (project / "README.md").read_text().endswith("\nA later remark.\n")
-    assert git(project, "rev-list", "--count", "HEAD") == "2"
+    assert (project / "AGENTS.md").read_text() == "# What I tell my tools\n"
+    assert git(project, "rev-list", "--count", "HEAD") == "2", "the hook's commit, and the user's"
+    assert git(project, "remote", "--verbose").count("(fetch)") == 1
+    assert not (project / ".venv").exists()
     assert "task: regression" in (project / "conf/data/default.yaml").read_text()
