@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,19 @@ def finished(equipped: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     return project
 
 
+@pytest.fixture(scope="session")
+def first_result(
+    clean_env: dict[str, str], first_project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """A project whose pipeline has run once, all of it committed; tests copy it."""
+    project = make(clean_env, tmp_path_factory.mktemp("result"), {}, first_project.bin)
+    # Git's hooks run `uv run`, here in the environment that all share.
+    project.env = {**project.env, "UV_PROJECT_ENVIRONMENT": str(project.bin.parent)}
+    project.repro()
+    project.commit("first result")
+    return project
+
+
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
     """The servers of a test, ended with it."""
@@ -96,6 +110,34 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     made = Servers(folder)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """An empty git repository to push to."""
+    folder = tmp_path / "origin.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """An empty folder that is the DVC remote."""
+    folder = tmp_path / "storage"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ada(first_result: Project, origin: Path, storage: Path, tmp_path: Path) -> Project:
+    """A colleague's project: a first result, committed and not yet pushed."""
+    path = tmp_path / "ada"
+    shutil.copytree(first_result.path, path)
+    project = replace(first_result, path=path)
+    project.git("remote", "add", "origin", str(origin))
+    project.run("dvc", "remote", "modify", "storage", "url", str(storage))
+    project.commit("remotes")
+    return project
 
 
 def make(

@@ -57,6 +57,13 @@ class Project:
 
         `ok` is whether it must succeed; None when either will do.
         """
+        code, output = self.answer(*command, env=env)
+        if ok is not None:
+            assert (code == 0) == ok, f"{command} -> {code}\n{output}"
+        return output
+
+    def answer(self, *command: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run a command in the project; its exit code and its output, stderr included."""
         done = subprocess.run(
             command,
             cwd=self.path,
@@ -68,9 +75,7 @@ class Project:
             stdin=subprocess.DEVNULL,
             timeout=600,
         )
-        if ok is not None:
-            assert (done.returncode == 0) == ok, f"{command} -> {done.returncode}\n{done.stdout}"
-        return done.stdout
+        return done.returncode, done.stdout
 
     def repro(self, *arguments: str, **env: str) -> list[str]:
         """Run `dvc repro`; the names of the stages that ran."""

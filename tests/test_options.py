@@ -126,16 +126,19 @@ def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) ->
 
 
 @pytest.mark.slow
-def test_what_the_readme_tells_works(project: Project) -> None:
+def test_what_the_readme_tells_works(project: Project, origin: Path) -> None:
     """The commands of the generated README's code blocks, but for servers and the network."""
     text = (project.path / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("uv run ") and "mlflow ui" not in line]
     assert len(commands) >= 4, lines
+    project.git("remote", "add", "origin", str(origin))
     project.commit("environment")
     import shlex
 
     for command in commands:
+        if "lockstep push" in command:
+            project.run("dvc", "queue", "stop", "--kill", ok=None)
+            project.commit("what the README says to commit first")
         project.run(*shlex.split(command.removeprefix("uv run ")))
-    project.run("dvc", "queue", "stop", "--kill", ok=None)

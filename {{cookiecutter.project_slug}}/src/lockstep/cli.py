@@ -122,6 +122,24 @@ def _parser() -> argparse.ArgumentParser:
         "target", help="a run's id or name, models:/name@alias, models:/name/3, or a file"
     )
     trace.add_argument("--json", action="store_true", dest="as_json", help="print JSON, not a tree")
+
+    push = add(
+        _push,
+        "push",
+        "Share this branch: its data through DVC, then its commits, then runs not yet in MLflow.",
+        "lockstep push --dry-run",
+    )
+    push.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    push.add_argument(
+        "--experiments", action="store_true", help="DVC's experiments, too, with their data"
+    )
+
+    add(
+        _pull,
+        "pull",
+        "Bring here what others pushed: the commits of this branch, then their data.",
+        "lockstep pull",
+    )
     return parser
 
 
@@ -168,3 +186,15 @@ def _trace(target: str, as_json: bool) -> None:
     from lockstep.trace import trace
 
     trace(Path.cwd(), target, as_json=as_json)
+
+
+def _push(dry_run: bool, experiments: bool) -> None:
+    from lockstep.sync import push
+
+    push(Path.cwd(), experiments=experiments, dry_run=dry_run)
+
+
+def _pull() -> None:
+    from lockstep.sync import pull
+
+    pull(Path.cwd())

@@ -1,7 +1,7 @@
 """Data by DVC's md5, from its cache or its remote.
 
 DVC's API finds data by path and revision alone; by md5, also of what was never committed, only its
-internals do. They are touched here and nowhere else.
+internals do. They are touched here and in `dvc_remote`.
 """
 
 import functools
