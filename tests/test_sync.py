@@ -1,4 +1,4 @@
-"""`lockstep push` and `lockstep pull`: two clones play two colleagues."""
+"""`lockstep push`, `lockstep pull` and the git hooks: two clones play two colleagues."""
 
 import os
 import shutil
@@ -184,6 +184,35 @@ def test_experiments_are_pushed_when_asked(ada: Project, origin: Path, storage: 
     grace.run("dvc", "exp", "pull", "origin", "draft")
     grace.run("dvc", "exp", "apply", "draft")
     assert "DummyClassifier" in (grace.path / "params.yaml").read_text()
+
+
+def test_git_push_takes_the_data_along_once_the_hooks_are_installed(
+    ada: Project, storage: Path
+) -> None:
+    output = ada.run("pre-commit", "install")
+    for name in ("pre-commit", "pre-push", "post-checkout"):
+        assert f"installed at .git/hooks/{name}" in output, "one command for all"
+    ada.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 20")
+    ada.repro()
+    ada.commit("20 trees")
+    add_data(ada, "one")
+    add_data(ada, "two")
+    assert ada.git("status", "--short") == "", "the hooks leave alone what the pipeline wrote"
+
+    shutil.rmtree(storage)
+    storage.write_text("a full disk, say")
+    code, output = ada.answer("git", "push", "--set-upstream", "origin", "main")
+    assert code != 0
+    assert "error: DVC: " in output
+    assert "Traceback" not in output
+    assert ada.git("ls-remote", "origin") == ""
+
+    storage.unlink()
+    ada.git("push", "--set-upstream", "origin", "main")
+    count = objects(storage)
+    shutil.rmtree(storage)
+    ada.run("dvc", "push", "--all-commits")
+    assert count == objects(storage), "all that these commits ever referred to"
 
 
 def test_runs_reach_the_server_with_the_push(

@@ -133,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument(
         "--experiments", action="store_true", help="DVC's experiments, too, with their data"
     )
+    push.add_argument(
+        "--outgoing-data",
+        action="store_true",
+        help="only the data of the commits that `git push` is about to send: the pre-push hook",
+    )
 
     add(
         _pull,
@@ -188,10 +193,13 @@ def _trace(target: str, as_json: bool) -> None:
     trace(Path.cwd(), target, as_json=as_json)
 
 
-def _push(dry_run: bool, experiments: bool) -> None:
-    from lockstep.sync import push
+def _push(dry_run: bool, experiments: bool, outgoing_data: bool) -> None:
+    from lockstep import sync
 
-    push(Path.cwd(), experiments=experiments, dry_run=dry_run)
+    if outgoing_data:
+        sync.push_outgoing_data(Path.cwd())
+    else:
+        sync.push(Path.cwd(), experiments=experiments, dry_run=dry_run)
 
 
 def _pull() -> None:

@@ -5,6 +5,7 @@ again. Experiments stay on this machine unless asked for: they are drafts, and a
 by itself how to have it back.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def push(root: Path, *, experiments: bool = False, dry_run: bool = False) -> Non
         steps["experiments"] = drafts
     steps["runs"] = lambda: _publish(root, dry_run=dry_run)
     _take(steps, f"{PUSH} --experiments" if experiments else PUSH)
+
+
+def push_outgoing_data(root: Path) -> None:
+    """Push the data of the commits that `git push` is about to send: the pre-push hook.
+
+    Raises:
+        LockstepError: They cannot be pushed.
+    """
+    from lockstep.dvc_remote import push_data
+
+    # https://pre-commit.com/#pre-push: the first push of a repository names a branch alone.
+    names = ("PRE_COMMIT_TO_REF", "PRE_COMMIT_LOCAL_BRANCH")
+    tip = next((os.environ[name] for name in names if os.environ.get(name)), "HEAD")
+    remote = os.environ.get("PRE_COMMIT_REMOTE_NAME") or "origin"
+    count, place = push_data(root, outgoing(root, remote, tip))
+    print(f"data  {_number(count, 'file')} to {place}")
 
 
 def pull(root: Path) -> None:
