@@ -20,6 +20,7 @@ DEPENDENCIES = {
     "mypy": "mypy",
     "numpy": "numpy",
     "omegaconf": "omegaconf",
+    "packaging": "packaging",
     "pandas": "pandas",
     "pandas-stubs": "pandas_stubs",
     "pandera": "pandera",
@@ -41,7 +42,7 @@ DEPENDENCIES = {
 # same name would be imported in their place.
 _BROUGHT_ALONG = {
     "alembic", "celery", "click", "cloudpickle", "docker", "fastapi", "flask", "fsspec", "git",
-    "graphene", "jinja2", "kombu", "networkx", "packaging", "pil", "pip", "psutil", "requests",
+    "graphene", "jinja2", "kombu", "networkx", "pil", "pip", "psutil", "requests",
     "scipy", "setuptools", "shtab", "six", "starlette", "tqdm", "uvicorn", "wheel",
 }  # fmt: skip
 _OWN = {"lockstep", "src", "test", "tests"}

@@ -1,6 +1,7 @@
 """The command `lockstep`. Each verb imports what it needs when it runs, so that it starts fast."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,6 +146,15 @@ def _parser() -> argparse.ArgumentParser:
         "Bring here what others pushed: the commits of this branch, then their data.",
         "lockstep pull",
     )
+
+    doctor = add(
+        _doctor,
+        "doctor",
+        "Check git, DVC, MLflow, the environment and the machine; tell what mends what is wrong.",
+        "lockstep doctor --json",
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    doctor.add_argument("--strict", action="store_true", help="let warnings fail, too")
     return parser
 
 
@@ -206,3 +216,12 @@ def _pull() -> None:
     from lockstep.sync import pull
 
     pull(Path.cwd())
+
+
+def _doctor(json: bool, strict: bool) -> None:
+    from lockstep.doctor import examine
+
+    code = examine(Path.cwd(), as_json=json, strict=strict)
+    sys.stdout.flush()
+    # Python would wait for the thread pools of a library whose server never answers.
+    os._exit(code)

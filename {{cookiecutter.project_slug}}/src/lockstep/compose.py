@@ -36,16 +36,11 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
         LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
     """
     params_file, record_file = workspace / PARAMS, workspace / COMPOSED
+    current, record = read_yaml(params_file), read_yaml(record_file) or {}
     with composer(workspace) as compose:
-        conf = compose([])
-        current = read_yaml(params_file)
-        record = read_yaml(record_file) or {}
-        keep = current is not None and not force and _keeps(current, conf, record)
-        params = current if keep else conf
-        overrides = overrides_between(compose, workspace / "conf", params) if keep else []
-        Checker(workspace, compose.files)(params, overrides)
-        if lost := _lost(current if keep else None, record, overrides):
-            print(_lost_message(lost))
+        conf, params, overrides = _chosen(compose, workspace, current, record, force=force)
+    if lost := _lost(current if params is current else None, record, overrides):
+        print(_lost_message(lost))
 
     _write(params_file, HEADER + OmegaConf.to_yaml(OmegaConf.create(params)))
     _write(
@@ -61,6 +56,21 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
         ),
     )
     _tell(differences(current, params) if current is not None else None, overrides)
+
+
+def pending_changes(workspace: Path) -> list[Difference]:
+    """What composing conf/ would change in params.yaml; nothing is written.
+
+    Args:
+        workspace: The folder that holds conf/.
+
+    Raises:
+        LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
+    """
+    current, record = read_yaml(workspace / PARAMS), read_yaml(workspace / COMPOSED) or {}
+    with composer(workspace) as compose:
+        _, params, _ = _chosen(compose, workspace, current, record, force=False)
+    return differences(current or {}, params)
 
 
 class Composer:
@@ -119,6 +129,23 @@ def composer(workspace: Path) -> Iterator[Composer]:
         raise LockstepError(f"{workspace} has no folder conf/: go to the project's root")
     with initialize_config_dir(str(conf), version_base=None):
         yield Composer(conf)
+
+
+def _chosen(
+    compose: Composer,
+    workspace: Path,
+    current: dict[str, Any] | None,
+    record: dict[str, Any],
+    *,
+    force: bool,
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """What conf/ composes to, what params.yaml has to hold, and the overrides between the two."""
+    conf = compose([])
+    keep = current is not None and not force and _keeps(current, conf, record)
+    params = current if current is not None and keep else conf
+    overrides = overrides_between(compose, workspace / "conf", params) if keep else []
+    Checker(workspace, compose.files)(params, overrides)
+    return conf, params, overrides
 
 
 def _keeps(current: dict[str, Any], conf: dict[str, Any], record: dict[str, Any]) -> bool:

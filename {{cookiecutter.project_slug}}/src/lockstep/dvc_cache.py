@@ -22,6 +22,22 @@ def cache_folder(root: Path) -> Path:
     return Path(_repo(root.resolve()).cache.local.path).parent.parent
 
 
+def link_type(root: Path) -> str:
+    """How DVC brings a file from the cache into the workspace: the first of its types that works.
+
+    Returns:
+        `reflink`, `hardlink`, `symlink` or `copy`; empty while there is no cache.
+    """
+    from dvc_objects.fs.generic import test_links
+
+    repo = _repo(root.resolve())
+    cache = repo.cache.local
+    if not cache.fs.exists(cache.path):
+        return ""
+    links = test_links(cache.cache_types, cache.fs, cache.path, repo.fs, repo.root_dir)
+    return str(next(iter(links), ""))
+
+
 def fetch(root: Path, md5: str, target: Path) -> None:
     """Copy a file or folder out of DVC's cache, after fetching it from the remote if need be.
 

@@ -1,4 +1,4 @@
-"""DVC's remote: filled and fetched from.
+"""DVC's remote: tried, filled and fetched from.
 
 `dvc push` knows the workspace or all of history, nothing between, and it passes over a file that is
 nowhere without a word. DVC's internals do better; they are touched here and in `dvc_cache`.
@@ -6,6 +6,7 @@ nowhere without a word. DVC's internals do better; they are touched here and in 
 
 import contextlib
 import logging
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,38 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 ADD_REMOTE = "uv run dvc remote add --default storage URL"
+
+
+def probe_remote(root: Path) -> str:
+    """Write a small object to the remote, read it back and remove it.
+
+    Returns:
+        Where the remote is, and what was not tried.
+
+    Raises:
+        LockstepError: There is no remote, or it cannot be used.
+    """
+    with _opened(root) as repo:
+        remote = _remote(repo)
+        place, fs = _place(remote), remote.fs
+        path = fs.join(remote.path, f"lockstep-doctor-{uuid.uuid4().hex}")
+        if fs.protocol in ("http", "https"):
+            with contextlib.suppress(FileNotFoundError):
+                fs.cat_file(path)
+            return f"{place} answers; writing is not tried, as nothing can be removed over HTTP"
+        if fs.protocol == "local" and not fs.exists(remote.path):
+            raise LockstepError(f"the folder {place} does not exist\nmkdir {place}")
+        content = uuid.uuid4().bytes
+        try:
+            fs.pipe_file(path, content)
+            if fs.cat_file(path) != content:
+                raise LockstepError(f"{place} gives back something else than was written")
+        finally:
+            with contextlib.suppress(Exception):
+                fs.remove(path)
+        if fs.exists(path):
+            raise LockstepError(f"{place} cannot be removed from; it keeps {path}")
+        return f"{place}: written, read back, removed"
 
 
 def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) -> tuple[int, str]:
@@ -45,7 +78,7 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
             if failed:
                 raise LockstepError(
                     f"{len(failed)} of {len(status.new)} files cannot be written to {place}: "
-                    f"{errors[0] if errors else 'DVC does not say why'}"
+                    f"{errors[0] if errors else 'DVC does not say why'}\nuv run lockstep doctor"
                 )
         return count, place
 

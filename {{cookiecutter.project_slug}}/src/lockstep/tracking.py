@@ -107,13 +107,25 @@ class Store:
         return next((run["info"]["run_id"] for run in answer.get("runs", [])), None)
 
     def _rest(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return json.loads(self.ask(f"api/2.0/mlflow/{path}", body))
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> str:
+        """What the server answers to a request.
+
+        Args:
+            path: Below its own address.
+            body: To be sent along.
+
+        Raises:
+            OSError: It did not answer within seconds, or refused.
+        """
         request = urllib.request.Request(
-            f"{self.uri.rstrip('/')}/api/2.0/mlflow/{path}",
+            f"{self.uri.rstrip('/')}/{path}",
             data=json.dumps(body).encode() if body else None,
             headers={"Content-Type": "application/json", **_authorization()},
         )
         with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
-            return json.load(response)
+            return str(response.read().decode())
 
     def require_reachable(self) -> None:
         """Say within seconds that a server is away.
