@@ -5,14 +5,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lockstep import check_stores as stores
 from lockstep import check_workspace as workspace
 from lockstep.checkup import Check, Finding, Project, run_checks
-from lockstep.compose import composer
-from lockstep.pipeline import PARAMS, Pipeline
-from lockstep.tracking import Store, configure_mlflow, tracking_of
+from lockstep.pipeline import Pipeline
+from lockstep.tracking import configure_mlflow, store_of
 
 NETWORK_SECONDS = 10.0
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -51,7 +49,8 @@ def examine(root: Path, *, as_json: bool = False, strict: bool = False) -> int:
     Raises:
         LockstepError: This is no project, or conf/ does not say where runs are kept.
     """
-    project = Project(root, Store(root, _tracking(root)))
+    Pipeline(root)  # says so where there is none
+    project = Project(root, store_of(root))
     # These take their time, which no check should be charged with.
     configure_mlflow()
     for client in ("dvc.repo", "mlflow"):
@@ -59,16 +58,6 @@ def examine(root: Path, *, as_json: bool = False, strict: bool = False) -> int:
     results = run_checks(CHECKS, project)
     findings = _as_json(results, strict=strict) if as_json else _as_table(results)
     return int(not _healthy(findings, strict=strict))
-
-
-def _tracking(root: Path) -> dict[str, Any]:
-    """The config group `tracking`: that of the last run, else what conf/ says."""
-    Pipeline(root)  # says so where there is none
-    if (root / PARAMS).exists():
-        return tracking_of(root)
-    with composer(root) as compose:
-        tracking: dict[str, Any] = compose([])["tracking"]
-        return tracking
 
 
 def _healthy(findings: Iterable[Finding], *, strict: bool) -> bool:
