@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sqlite3
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,9 +206,13 @@ class Store:
             return
         from mlflow import MlflowClient
 
-        with FileLock(lock_file(self.root, "store")):
+        lock = lock_file(self.root, "store")
+        with (
+            FileLock(lock),
+            tempfile.TemporaryDirectory(dir=lock.parent, ignore_cleanup_errors=True) as aside,
+        ):
             if not database.exists():
-                draft = database.with_name(f".{DATABASE}.{os.getpid()}")
+                draft = Path(aside) / DATABASE
                 MlflowClient(_sqlite_uri(draft)).search_experiments(max_results=1)
                 draft.replace(database)
 
