@@ -184,7 +184,7 @@ class Store:
             ) from error
 
     def experiment_id(self, client: "MlflowClient") -> str:
-        """The id of the experiment, which is created if need be."""
+        """The id of the experiment, which is created if need be, or taken out of MLflow's bin."""
         experiment = client.get_experiment_by_name(self.experiment)
         if experiment is None:
             location = f"project:/mlartifacts/{slug(self.experiment)}" if self.embedded else None
@@ -203,6 +203,10 @@ class Store:
 
         database = self.root / DATABASE
         if database.exists():
+            print(
+                f"note: the experiment {self.experiment} was deleted in MLflow; it is back, with "
+                "all its runs. For a new one, set tracking.experiment in conf/"
+            )
             return
         from mlflow import MlflowClient
 
