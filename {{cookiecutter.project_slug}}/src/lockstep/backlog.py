@@ -22,7 +22,7 @@ from lockstep.pipeline import Pipeline, parse_yaml, project_root
 from lockstep.publish import publish_record
 from lockstep.run_record import RunRecord
 from lockstep.snapshot import REFS, snapshot_of_commit
-from lockstep.tracking import Store, store_of
+from lockstep.tracking import Store, StoreError, store_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def publish_all(workspace: Path) -> int:
         How many states could not be shown, because data or packages are missing; each is told.
 
     Raises:
-        LockstepError: The store cannot be reached.
+        StoreError: The store cannot be reached, or takes nothing.
     """
     root = project_root(workspace)
     store = store_of(workspace)
@@ -82,8 +82,9 @@ def publish_all(workspace: Path) -> int:
             print(f"[{number}/{len(missing)}] {item.name}", flush=True)
             try:
                 _publish(item, root, store, packager)
+            except StoreError:  # it would meet all the others, too
+                raise
             except LockstepError as error:
-                store.require_reachable()
                 left += 1
                 print(f"  not shown: {error}")
     print(f"{len(missing) - left} runs added" if missing else "every state has its run")

@@ -27,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that cannot be written to
+        if verb is _run:  # the stage's own: its author wants to see where
+            raise
+        print(f"error: {error}\nmend that, then run the same command again", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 

@@ -27,10 +27,10 @@ STATE_TAG = "lockstep.state"
 SQLITE = "sqlite:///"
 DATABASE = "mlflow.db"
 # A server that is away answers within seconds (MLflow's own defaults: four minutes a call), and the
-# command line stays free of MLflow's own notices. What the user sets wins.
+# command line stays free of MLflow's own notices and tracebacks. What the user sets wins.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -39,7 +39,14 @@ ENVIRONMENT = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
 }
 CONNECT_SECONDS = 3.0
-AGAIN = "nothing is lost: DVC keeps the results. Run `dvc repro` again to complete the run"
+AGAIN = (
+    "nothing is lost: DVC keeps the results. Once that is mended, run `dvc repro` again for the "
+    "run, or `lockstep publish --all` for all runs"
+)
+
+
+class StoreError(LockstepError):
+    """The store as a whole is out of order: full, locked, read-only, or away."""
 
 
 class Store:
@@ -132,7 +139,7 @@ class Store:
         """Say within seconds that a server is away.
 
         Raises:
-            LockstepError: Nothing listens at its address.
+            StoreError: Nothing listens at its address.
         """
         if not self.is_server:
             return
@@ -141,16 +148,16 @@ class Store:
         try:
             socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
         except OSError as error:
-            raise LockstepError(
-                f"the MLflow server {without_secrets(self.uri)} cannot be reached ({error})\n"
-                "nothing is lost: DVC keeps the results. Once it is back, run `dvc repro` again"
+            uri = without_secrets(self.uri)
+            raise StoreError(
+                f"the MLflow server {uri} cannot be reached ({error})\n{AGAIN}"
             ) from error
 
     def client(self) -> "MlflowClient":
         """Open the store; the embedded one is made if need be.
 
         Raises:
-            LockstepError: The server cannot be reached.
+            StoreError: The server cannot be reached.
         """
         self.require_reachable()
         configure_mlflow()
@@ -170,17 +177,22 @@ class Store:
             cure: What to do.
 
         Raises:
-            LockstepError: In place of MLflow's own.
+            StoreError: The store as a whole does not work.
+            LockstepError: MLflow refuses something, in place of its own exception.
         """
         configure_mlflow()
         from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise LockstepError(
-                f"MLflow at {without_secrets(self.uri)} says: {error}\n{cure}"
+            causes = (error, error.__cause__ or error.__context__)
+            broken = any(isinstance(cause, OperationalError | OSError) for cause in causes)
+            # The database's own words, without the statement and its values.
+            said = next((cause.orig for cause in causes if hasattr(cause, "orig")), error)
+            raise (StoreError if broken else LockstepError)(
+                f"MLflow at {without_secrets(self.uri)} says: {said}\n{cure}"
             ) from error
 
     def experiment_id(self, client: "MlflowClient") -> str:
@@ -191,6 +203,10 @@ class Store:
             return client.create_experiment(self.experiment, artifact_location=location)
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
+            print(
+                f"note: the experiment {self.experiment} was deleted in MLflow; it is back, with "
+                "all its runs. For a new one, set tracking.experiment in conf/"
+            )
         return experiment.experiment_id
 
     def _create_database(self) -> None:
@@ -203,10 +219,6 @@ class Store:
 
         database = self.root / DATABASE
         if database.exists():
-            print(
-                f"note: the experiment {self.experiment} was deleted in MLflow; it is back, with "
-                "all its runs. For a new one, set tracking.experiment in conf/"
-            )
             return
         from mlflow import MlflowClient
 
