@@ -28,8 +28,18 @@ def log_model(
     run = client.get_run(run_id)
     if run.outputs and run.outputs.model_outputs:
         return run.outputs.model_outputs[0].model_id
-    model = client.create_logged_model(
-        experiment_id, name="model", source_run_id=run_id, tags={STATE_TAG: record.pipeline.state}
+    # What an interrupted `publish` left is completed, not made a second time.
+    query = f"source_run_id = '{run_id}'"
+    left = client.search_logged_models([experiment_id], query, max_results=1)
+    model = (
+        left[0]
+        if left
+        else client.create_logged_model(
+            experiment_id,
+            name="model",
+            source_run_id=run_id,
+            tags={STATE_TAG: record.pipeline.state},
+        )
     )
     metadata = Model.load(str(folder))
     metadata.run_id, metadata.model_id = run_id, model.model_id
@@ -54,7 +64,12 @@ def register(
     quoted = name.replace("'", "\\'")
     state = record.pipeline.state
     query = f"name = '{quoted}' and tags.`{STATE_TAG}` = '{state}'"
-    found = client.search_model_versions(query, max_results=1)
+    # That of a run which somebody deleted would lead nowhere.
+    found = [
+        version
+        for version in client.search_model_versions(query)
+        if _is_active(client, version.run_id)
+    ]
     version = (
         found[0]
         if found
@@ -70,6 +85,16 @@ def register(
     if alias and not _is_newer(client, name, alias, record.origin.time):
         client.set_registered_model_alias(name, alias, str(version.version))
     return str(version.version)
+
+
+def _is_active(client: "MlflowClient", run_id: str) -> bool:
+    """Whether there is such a run, and nobody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException:
+        return False
 
 
 def _is_newer(client: "MlflowClient", name: str, alias: str, time: int) -> bool:
