@@ -136,7 +136,10 @@ def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> 
         pipeline = Pipeline(workspace)
         for path in pipeline.shown:
             if not (workspace / path).exists():
-                fetch(root, pipeline.written[path], workspace / path)
+                try:
+                    fetch(root, pipeline.written[path], workspace / path)
+                except LockstepError as error:
+                    raise LockstepError(f"{path}: {error}") from error
         snapshot = item.revision
         if not item.is_snapshot:
             snapshot = snapshot_of_commit(root, item.revision, item.origin, item.state)

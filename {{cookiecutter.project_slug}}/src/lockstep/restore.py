@@ -79,7 +79,7 @@ class Restored:
         if not targets:
             return
         try:
-            self.run("pull", "--quiet", *targets)
+            self.run("pull", *targets)
         except subprocess.CalledProcessError as error:
             wanted = [f"{path} (md5 {md5})" for path, md5 in pipeline.sources().items()]
             raise LockstepError(
