@@ -54,7 +54,7 @@ class Packager:
         models = pipeline.models()
         if not models or (pipeline.workspace / models[0]["path"]).is_dir():
             return Package(pipeline, folder, None)
-        if self._worker is None:
+        if self._worker is None or self._worker.poll() is not None:
             self._worker = subprocess.Popen(
                 [sys.executable, "-m", "lockstep.serialize"],
                 stdin=subprocess.PIPE,
