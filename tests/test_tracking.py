@@ -100,6 +100,33 @@ def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None
     assert len(run["history"]["accuracy"]) == 1, "logged once"
 
 
+def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
+    scaffold: Scaffold, server: Server, tmp_path: Path
+) -> None:
+    project = scaffold(mlflow_tracking_uri=server.url)
+    project.repro("evaluate")
+    process = subprocess.Popen(
+        ["lockstep", "publish"], cwd=project.path, env=project.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    (database,) = tmp_path.glob("server*/**/mlflow.db")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _count(database, "params"):
+        time.sleep(0.01)
+    server.stop()
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, output
+    assert "run `dvc repro` again" in output
+    assert "Traceback" not in output
+    server.start()
+    (left,) = project.runs(MLFLOW_TRACKING_URI=server.url)
+    assert left["status"] == "RUNNING"
+    project.run("lockstep", "publish")
+    (run,) = project.runs(MLFLOW_TRACKING_URI=server.url)
+    assert (run["id"], run["status"]) == (left["id"], "FINISHED")
+    assert len(run["models"]) == 1
+
+
 def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:
     """The look-up without MLflow knows its tables; a change of them must not go unnoticed."""
     project.repro()

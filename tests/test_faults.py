@@ -1,0 +1,346 @@
+"""What goes wrong, and that one more command makes it good: the fault, the message, the cure."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import Scaffold, make
+from project import Project
+
+pytestmark = pytest.mark.slow
+
+STAGES = ("compose", "ingest", "validate", "split", "train", "evaluate", "publish")
+AGAIN = "run `dvc repro` again"
+HERE = "--current-environment"
+# What the registry and the model store hold; runs are asked for by `Project.runs`.
+MODELS = """
+import json
+from mlflow import MlflowClient
+
+client = MlflowClient()
+ids = [found.experiment_id for found in client.search_experiments()]
+models = [[model.model_id, model.status] for model in client.search_logged_models(ids)]
+challenger = str(client.get_registered_model("penguins").aliases["challenger"])
+versions = [
+    [version.run_id, version.source, str(version.version) == challenger]
+    for version in client.search_model_versions("name = 'penguins'")
+]
+print(json.dumps([models, versions]))
+"""
+DELETE = "import sys; from mlflow import MlflowClient; MlflowClient().delete_{}(sys.argv[1])"
+
+
+@pytest.fixture(scope="module")
+def calm(
+    clean_env: dict[str, str], first_project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """A project whose pipeline ran undisturbed up to publishing; all of it is committed."""
+    project = make(clean_env, tmp_path_factory.mktemp("calm"), {}, first_project.bin)
+    project.repro("evaluate")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def ready(calm: Project, tmp_path: Path) -> Project:
+    """A copy of it, to be published."""
+    shutil.copytree(calm.path, tmp_path / calm.path.name, symlinks=True)
+    return Project(tmp_path / calm.path.name, calm.env, calm.bin)
+
+
+def publish(project: Project, *options: str) -> subprocess.Popen[str]:
+    """Start to publish."""
+    return subprocess.Popen(
+        ["lockstep", "publish", *options],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def refused(process: "subprocess.Popen[str]") -> str:
+    """What a `publish` says that could not do it."""
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, output
+    assert "Traceback" not in output
+    return output
+
+
+def the_run(project: Project) -> dict[str, Any]:
+    """The only run; it is whole, and alone."""
+    (run,) = project.runs()
+    models, versions = json_of(project.python(MODELS))
+    assert run["status"] == "FINISHED"
+    assert run["history"].keys() >= {"accuracy", "baseline.accuracy"}
+    assert all(len(points) == 1 for points in run["history"].values()), "logged once"
+    assert models == [[run["models"][0], "READY"]]
+    assert versions == [[run["id"], f"models:/{run['models'][0]}", True]]
+    assert project.git("status", "--porcelain") == "", "nothing half made lies around"
+    return run
+
+
+def json_of(text: str) -> Any:
+    return json.loads(text[text.index("[") :])
+
+
+def rows(database: Path, table: str) -> int:
+    """The rows of a table of MLflow's; 0 while there is none."""
+    if not database.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+        try:
+            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
+        except sqlite3.OperationalError:
+            return 0
+
+
+def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_a_pipeline_killed_in_every_stage_ends_as_if_nothing_had_happened(
+    scaffold: Scaffold, calm: Project
+) -> None:
+    project = scaffold()
+    env = {**project.environment, "PYTHONUNBUFFERED": "1"}
+    for stage in STAGES:
+        process = subprocess.Popen(
+            ["dvc", "repro"], cwd=project.path, env=env, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith(f"Running stage '{stage}'"):
+                break
+        else:
+            raise AssertionError("".join(seen))
+        if stage == "publish":
+            wait_for(lambda: rows(project.path / "mlflow.db", "runs"))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        declared = yaml.safe_load((calm.path / "dvc.lock").read_text())["stages"].get(stage, {})
+        for out in declared.get("outs", []):
+            if out["path"] not in ("params.yaml", "composed.yaml", "schema.yaml"):
+                half_written(project.path / out["path"])
+    assert project.repro() == ["publish"]
+    one, other = (
+        yaml.safe_load((place.path / "dvc.lock").read_text())["stages"] for place in (project, calm)
+    )
+    assert {name: one[name] for name in other} == other
+    project.commit()
+    the_run(project)
+
+
+def half_written(path: Path) -> None:
+    """Leave what a killed stage may leave of a file or folder."""
+    if path.suffix:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    else:
+        path.mkdir(exist_ok=True)
+        (path / "half.csv").write_bytes(b"half")
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "logged_models", "model_versions"])
+def test_a_publish_killed_anywhere_is_completed_without_leftovers(
+    ready: Project, table: str
+) -> None:
+    process = publish(ready)
+    drafts = ready.path / ".dvc/tmp/lockstep"
+    if table == "alembic_version":  # while the store itself is being made
+        wait_for(lambda: any(rows(draft, table) for draft in drafts.rglob("mlflow.db")))
+    else:
+        wait_for(lambda: rows(ready.path / "mlflow.db", table))
+    process.kill()
+    process.communicate()
+    assert not rows(ready.path / "mlflow.db", "runs where status = 'FINISHED'")
+    ready.run("lockstep", "publish")
+    the_run(ready)
+
+
+def test_two_that_fill_a_store_at_once_make_each_run_once(ready: Project) -> None:
+    ready.edit("metrics/metrics.json", "{", '{"extra": 1,')
+    ready.run("dvc", "commit", "--force", "evaluate")
+    ready.commit()
+    both = [publish(ready, "--all"), publish(ready, "--all")]
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    states = [run["tags"]["lockstep.state"] for run in ready.runs()]
+    assert len(states) == len(set(states)) == 2, outputs
+
+
+def test_a_store_that_another_writer_holds_is_waited_for_then_named(ready: Project) -> None:
+    ready.run("lockstep", "publish")
+    another_state(ready)
+    with contextlib.closing(sqlite3.connect(ready.path / "mlflow.db", isolation_level=None)) as it:
+        it.execute("begin exclusive")
+        said = refused(publish(ready))
+        assert "says: database is locked\n" in said
+        assert AGAIN in said
+        process = publish(ready)
+        time.sleep(8)  # longer than the look-up without MLflow waits
+        assert process.poll() is None
+        it.execute("rollback")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert [run["status"] for run in ready.runs()] == ["FINISHED", "FINISHED"]
+
+
+def another_state(project: Project) -> None:
+    """Another result, as if the evaluation had come to it."""
+    project.edit("metrics/metrics.json", "{", '{"extra": 1,')
+    project.run("dvc", "commit", "--force", "evaluate")
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A disk of its own below a folder; what is in the folder moves there."""
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
+        yield
+    finally:
+        shutil.rmtree(aside)
+        shutil.copytree(folder, aside, symlinks=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
+        folder.rmdir()
+        aside.rename(folder)
+
+
+needs_mount = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk"
+)
+
+
+@needs_mount
+@pytest.mark.parametrize("free", [40_000, 500_000], ids=["for artifacts", "for the store"])
+def test_a_full_disk_is_named_and_room_completes_the_run(ready: Project, free: int) -> None:
+    filling = ready.path / ".dvc" / "tmp" / "filling"
+    if free < 100_000:
+        ready.run("lockstep", "publish")
+        another_state(ready)
+    with small_disk(ready.path, "20m"):
+        room = shutil.disk_usage(ready.path).free
+        filling.write_bytes(bytes(room - free))
+        said = refused(publish(ready))
+        assert "No space left on device" in said or "database or disk is full" in said
+        assert "[SQL" not in said
+        assert AGAIN in said
+        filling.unlink()
+        ready.run("lockstep", "publish")
+    assert all(run["status"] == "FINISHED" for run in ready.runs())
+
+
+def without_rights(project: Project, *command: str) -> list[str]:
+    """A command without root's right to write where files say that nobody may."""
+    if os.geteuid():
+        return list(command)
+    program = shutil.which(command[0], path=project.environment["PATH"])
+    assert program
+    return ["setpriv", "--bounding-set", "-dac_override", "--", program, *command[1:]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root writes everywhere; Linux can forbid it")
+@pytest.mark.parametrize("place", ["mlflow.db", "mlartifacts/penguins", ".dvc/tmp/lockstep"])
+def test_a_store_that_cannot_be_written_to_is_named(ready: Project, place: str) -> None:
+    ready.run("lockstep", "publish")
+    another_state(ready)
+    path = ready.path / place
+    (ready.path / ".dvc/tmp/lockstep/publish.lock").unlink(missing_ok=True)
+    path.chmod(0o555)
+    done = subprocess.run(
+        without_rights(ready, "lockstep", "publish"), cwd=ready.path, env=ready.environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    path.chmod(0o755)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    expected = "readonly database" if place == "mlflow.db" else f"Permission denied: '{path}"
+    assert expected in done.stderr
+    assert "again" in done.stderr
+    ready.run("lockstep", "publish")
+    assert [run["status"] for run in ready.runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_an_experiment_deleted_in_mlflow_comes_back_and_says_so(ready: Project) -> None:
+    ready.run("lockstep", "publish")
+    (run,) = ready.runs()
+    ready.python(DELETE.format("experiment"), "1")
+    another_state(ready)
+    output = ready.run("lockstep", "publish")
+    assert "note: the experiment penguins was deleted in MLflow; it is back" in output
+    first, second = ready.runs()
+    assert first["id"] == run["id"]
+    assert second["status"] == "FINISHED"
+
+
+def test_a_run_deleted_in_mlflow_stays_deleted_and_its_state_gets_another(ready: Project) -> None:
+    ready.run("lockstep", "publish")
+    old = the_run(ready)
+    ready.python(DELETE.format("run"), old["id"])
+    assert ready.runs() == []
+    ready.run("lockstep", "publish", "--all")
+    (new,) = ready.runs()
+    assert new["id"] != old["id"]
+    assert new["tags"]["lockstep.state"] == old["tags"]["lockstep.state"]
+    _, versions = json_of(ready.python(MODELS))
+    assert [new["id"], f"models:/{new['models'][0]}", True] in versions
+
+
+def test_data_that_nobody_has_are_named_before_anything_runs(ready: Project) -> None:
+    shutil.rmtree(ready.path / ".dvc" / "cache")
+    said = ready.run("lockstep", "publish", "--all", ok=False)
+    assert "not shown: models/model.joblib: data are missing (" in said
+    assert "`dvc push`" in said
+    said = ready.run("lockstep", "reproduce", "HEAD", HERE, ok=False)
+    assert "error: data cannot be brought back: data/raw.csv (md5 " in said
+    assert "`dvc push`" in said
+    assert "Traceback" not in said
+    assert "Running stage" not in said
+    assert len(ready.git("worktree", "list").splitlines()) == 1
+    assert [path.name for path in ready.path.parent.iterdir()] == [ready.path.name]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_rebuild_can_be_asked_for_again(ready: Project, how: int) -> None:
+    process = subprocess.Popen(
+        ["lockstep", "reproduce", "HEAD", HERE], cwd=ready.path, stdout=subprocess.PIPE,
+        env={**ready.environment, "PYTHONUNBUFFERED": "1"}, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("Running stage 'split'"):
+            break
+    os.killpg(process.pid, how)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == (130 if how == signal.SIGINT else -how), output
+    assert "lockstep/cli.py" not in output, "no traceback of ours"
+    command = ("lockstep", "reproduce", "HEAD", HERE, "--checkout-only")
+    if how == signal.SIGKILL:
+        said = ready.run(*command, ok=False)
+        assert "is there already" in said
+        ready.run(*said.split("`")[-2].split())
+    assert "restored: " in ready.run(*command)
