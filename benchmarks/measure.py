@@ -69,9 +69,14 @@ class Lab:
 
     def run(self, command: list[str], folder: Path) -> None:
         """Run a command; what it prints is shown only when it fails."""
+        self.output(command, folder)
+
+    def output(self, command: list[str], folder: Path) -> str:
+        """Run a command; what it prints."""
         done = subprocess.run(command, cwd=folder, env=self.env, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed in {folder}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def peer(self, name: str) -> Path:
         """A copy of the project with a hand-written pipeline in place of the glue."""
@@ -169,15 +174,6 @@ def noop(lab: Lab, rounds: int) -> None:
 def publish(lab: Lab, rounds: int) -> None:
     """A new state, and the same once more."""
     lab.run(["dvc", "repro"], lab.project)
-    metrics, lock = lab.project / "metrics/metrics.json", lab.project / "dvc.lock"
-
-    def another_state(number: int) -> None:
-        """Change the metrics, and dvc.lock with them, as if an evaluation had ended otherwise."""
-        metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "round": number}))
-        md5 = hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest()
-        entry = r"(path: metrics/metrics\.json\n\s+hash: md5\n\s+md5: )\w{32}"
-        lock.write_text(re.sub(entry, rf"\g<1>{md5}", lock.read_text()))
-
     times = take_turns(
         rounds,
         {
@@ -185,10 +181,19 @@ def publish(lab: Lab, rounds: int) -> None:
             "again": lambda: lab.run(["lockstep", "publish"], lab.project),
             "import mlflow": lambda: lab.run(["python", "-c", "import mlflow"], lab.project),
         },
-        before=another_state,
+        before=lambda number: another_state(lab.project, number),
     )
     show(times)
     print("aims: new at most 3 s, again at most 0.3 s")
+
+
+def another_state(project: Path, number: int) -> None:
+    """Change the metrics, and dvc.lock with them, as if an evaluation had ended otherwise."""
+    metrics, lock = project / "metrics/metrics.json", project / "dvc.lock"
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "round": number}))
+    md5 = hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest()
+    entry = r"(path: metrics/metrics\.json\n\s+hash: md5\n\s+md5: )\w{32}"
+    lock.write_text(re.sub(entry, rf"\g<1>{md5}", lock.read_text()))
 
 
 def scaffold(lab: Lab, rounds: int) -> None:
