@@ -12,6 +12,8 @@ from conftest import Compose
 from omegaconf import DictConfig
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from lockstep import LockstepError
+
 from {{ cookiecutter.package_name }} import curves, evaluate, train
 
 PLOTS = {
@@ -35,7 +37,8 @@ def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     model, metrics = folder / "model.joblib", folder / "metrics.json"
     joblib.dump(fitted, model)
     parts = folder / "train.parquet", folder / "test.parquet"
-    evaluate.main(cfg, model, *parts, metrics, folder / "plots")
+    reports = folder / "predictions.parquet", folder / "evaluation.json"
+    evaluate.main(cfg, model, *parts, metrics, folder / "plots", *reports)
     found: dict[str, Any] = json.loads(metrics.read_text())
     return found
 
@@ -67,8 +70,9 @@ def test_the_same_bytes_each_time(cfg: DictConfig, table: pd.DataFrame, tmp_path
     first, second = tmp_path / "first", tmp_path / "second"
     run(cfg, table, first)
     run(cfg, table, second)
-    for path in (first / "plots").iterdir():
-        assert path.read_bytes() == (second / "plots" / path.name).read_bytes(), path.name
+    for path in [*(first / "plots").iterdir(), *first.glob("*.*")]:
+        other = second / path.relative_to(first)
+        assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_more_than_two_classes(composed: Compose, table: pd.DataFrame, tmp_path: Path) -> None:
@@ -110,6 +114,41 @@ def test_what_a_model_cannot_serve_is_left_out_with_a_note(
     notes = capsys.readouterr().out
     assert "note: no neg_log_loss: " in notes
     assert "note: no ROC, precision-recall and calibration" in notes
+
+
+def test_each_metric_has_a_direction_and_an_interval_around_it(
+    cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    metrics = run(cfg, table, tmp_path)
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    assert list(evaluation["metrics"]) == [name for name in metrics if name != "baseline"]
+    for name, about in evaluation["metrics"].items():
+        low, high = about["interval"]
+        assert low <= metrics[name] <= high, name
+        loss = f"neg_{name}" in cfg.evaluate.metrics
+        assert about["direction"] == ("minimize" if loss else "maximize"), name
+
+
+def test_slices_are_the_categories_with_few_values_or_those_that_are_named(
+    composed: Compose, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    run(composed(), table, tmp_path / "few")
+    slices = json.loads((tmp_path / "few" / "evaluation.json").read_text())["slices"]
+    assert set(slices) == {"colour", "is_new"}
+    assert set(slices["colour"]) == {"red", "green", "blue"}
+    assert sum(part["rows"] for part in slices["colour"].values()) == (table.index % 4 == 0).sum()
+    run(composed(evaluate__slices=["is_new"]), table, tmp_path / "named")
+    slices = json.loads((tmp_path / "named" / "evaluation.json").read_text())["slices"]
+    assert set(slices) == {"is_new"}
+    with pytest.raises(LockstepError, match="colr, which the test rows do not hold"):
+        run(composed(evaluate__slices=["colr"]), table, tmp_path / "unknown")
+
+
+def test_rows_without_a_value_are_a_slice_too() -> None:
+    column = pd.Series(["a", None, "b", "a"], index=[9, 8, 7, 6])
+    found = evaluate.slices(column, lambda rows: {"first": float(rows[0])})
+    assert {value: part["rows"] for value, part in found.items()} == {"a": 2, "b": 1, "missing": 1}
+    assert found["missing"]["metrics"] == {"first": 1.0}
 
 
 def test_the_importance_finds_what_matters(

@@ -87,10 +87,19 @@ class Importance(Section):
     rows: int = Field(ge=1, description="at most so many test rows")
 
 
+class Intervals(Section):
+    """Bootstrap intervals of the metrics."""
+
+    confidence: float = Field(gt=0, lt=1)
+    resamples: int = Field(ge=0, description="0 leaves them out")
+
+
 class Evaluate(Section):
     """What is measured."""
 
     metrics: list[str] = Field(min_length=1, description="names of scikit-learn's scorers")
+    intervals: Intervals
+    slices: list[str] | None = Field(description="columns; null: categories with few values")
     importance: Importance
 
     @field_validator("metrics")

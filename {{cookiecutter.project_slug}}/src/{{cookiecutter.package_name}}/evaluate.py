@@ -1,4 +1,4 @@
-"""Measure the model on rows that it never saw: metrics/metrics.json and plots/."""
+"""Measure the model on rows that it never saw: metrics, plots, and what a gate has to know."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import UndefinedMetricWarning
@@ -14,16 +15,30 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
 
 from lockstep import LockstepError
+from lockstep.bootstrap import intervals
 
 from .curves import average, classification_tables, regression_tables
 from .features import features_and_target
 from .plots import draw
+from .scoring import predictions, scorer
+
+MOST_VALUES = 10  # a column with more is no slice unless evaluate.slices.columns names it
 
 
-def main(cfg: Any, model: Path, train: Path, test: Path, metrics: Path, plots: Path) -> None:
+def main(
+    cfg: Any,
+    model: Path,
+    train: Path,
+    test: Path,
+    metrics: Path,
+    plots: Path,
+    predictions_file: Path,
+    evaluation_file: Path,
+) -> None:
     """Run the stage; plots is a folder."""
     fitted = joblib.load(model)
-    features, target = features_and_target(pd.read_parquet(test), cfg.data)
+    rows = pd.read_parquet(test)
+    features, target = features_and_target(rows, cfg.data)
     baseline = fit_baseline(*features_and_target(pd.read_parquet(train), cfg.data), cfg.data.task)
     print(f"evaluating on {len(features)} rows ...", flush=True)
     names = list(cfg.evaluate.metrics)
@@ -37,6 +52,69 @@ def main(cfg: Any, model: Path, train: Path, test: Path, metrics: Path, plots: P
         metric = next(name for name in names if name.removeprefix("neg_") in scores)
         tables["importance"] = importance(fitted, features, target, metric, cfg)
     save_plots(tables, plots)
+    table = predictions(fitted, features, target)
+    table.to_parquet(predictions_file)
+    measured = [name for name in names if name.removeprefix("neg_") in scores]
+    found = evaluation(table, rows, measured, cfg)
+    evaluation_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def evaluation(
+    table: pd.DataFrame, rows: pd.DataFrame, names: list[str], cfg: Any
+) -> dict[str, Any]:
+    """How sure the metrics are, and what they are in parts of the data.
+
+    Args:
+        table: What the model predicts, shape (rows, ...).
+        rows: The test rows, in the same order.
+        names: scikit-learn's names of scorers; the first one decides.
+        cfg: The config.
+
+    Returns:
+        rows, confidence; metrics: for each its direction and interval; slices: for each value of
+        each column its number of rows and its metrics. Of a number that is not defined, nothing.
+    """
+    measure = scorer(table, names)
+    options = cfg.evaluate.intervals
+    found = intervals(
+        measure, len(table), confidence=options.confidence, resamples=options.resamples
+    )
+    about: dict[str, dict[str, Any]] = {}
+    for name in names:
+        shown = name.removeprefix("neg_")  # what scikit-learn calls neg_... is better when less
+        about[shown] = {"direction": "maximize" if shown == name else "minimize"}
+        if shown in found:
+            about[shown]["interval"] = found[shown]
+    return {
+        "rows": len(table),
+        "confidence": options.confidence,
+        "metrics": about,
+        "slices": {column: slices(rows[column], measure) for column in slice_columns(rows, cfg)},
+    }
+
+
+def slice_columns(rows: pd.DataFrame, cfg: Any) -> list[str]:
+    """The columns that evaluate.slices names; else the categories with few values."""
+    chosen = cfg.evaluate.slices
+    if chosen is not None:
+        if unknown := sorted(set(chosen) - set(rows.columns)):
+            raise LockstepError(
+                f"evaluate.slices names {', '.join(unknown)}, which the test rows do not hold\n"
+                f"they hold {', '.join(rows.columns)}"
+            )
+        return list(chosen)
+    found = rows.drop(columns=cfg.data.target).select_dtypes(["str", "object", "bool"])
+    return [name for name in found if found[name].nunique() <= MOST_VALUES]
+
+
+def slices(column: "pd.Series[Any]", measure: Any) -> dict[str, dict[str, Any]]:
+    """The metrics of the rows with each value of a column; `missing` where it has none."""
+    values = column.astype("str").where(column.notna(), "missing").to_numpy()
+    return {
+        str(value): {"rows": len(rows), "metrics": measure(rows)}
+        for value in np.unique(values)
+        for rows in [np.flatnonzero(values == value)]
+    }
 
 
 def fit_baseline(features: pd.DataFrame, target: "pd.Series[Any]", task: str) -> Any:
