@@ -19,6 +19,8 @@ COMMANDS = [
     if line.startswith("# dvc exp run -S")
 ]
 
+MEASURED = compose_conf().evaluate.metrics[0].removeprefix("neg_")
+
 
 def check(cfg: Any) -> Config:
     return Config.model_validate(OmegaConf.to_container(cfg))
@@ -48,12 +50,25 @@ def test_the_commands_in_the_comments_work(command: str) -> None:
         ("evaluate.importance.repeats", -1, "greater than or equal to 0"),
         ("model", {"n_estimators": 3}, "Field required"),
         ("registry.alias", "best one", "match pattern"),
+        ("registry.alias", "champion", "lockstep promote"),
+        ("registry.policy", "automatic", "'auto'"),
+        ("registry.metric", "acuracy", "evaluate.metrics measures no acuracy"),
+        ("registry.thresholds", {"acuracy": {"min": 0.9}}, "measures no acuracy"),
+        ("registry.thresholds", {MEASURED: {"least": 0.9}}, "Extra inputs"),
+        ("registry.slices", {"size": {"acuracy": {"min": 0.9}}}, "measures no acuracy"),
     ],
 )
 def test_a_mistake_is_named(key: str, value: Any, message: str) -> None:
     cfg = compose_conf()
     OmegaConf.update(cfg, key, value, merge=False, force_add=True)
     with pytest.raises(ValidationError, match=message.replace("?", r"\?")):
+        check(cfg)
+
+
+def test_a_slice_that_is_not_measured_is_named() -> None:
+    cfg = compose_conf("evaluate.slices=[colour]")
+    cfg.registry.slices = {"size": {MEASURED: {"max": 1.0}}}
+    with pytest.raises(ValidationError, match=r"evaluate\.slices names no size"):
         check(cfg)
 
 

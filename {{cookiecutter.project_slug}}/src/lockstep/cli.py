@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = vars(_parser().parse_args(argv))
     verb = arguments.pop("verb")
-    _import_from_workspace()
+    import_from_workspace()
     try:
         return int(verb(**arguments) or 0)
     except LockstepError as error:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _import_from_workspace() -> None:
+def import_from_workspace() -> None:
     """Import the code of the current workspace, not the installed one.
 
     `dvc exp run --temp` and the queue run in a copy of the workspace, while the environment's
@@ -160,6 +160,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print JSON in place of a table")
     doctor.add_argument("--strict", action="store_true", help="let warnings fail, too")
+
+    promote = add(
+        _promote,
+        "promote",
+        "Make a version of the model the champion, if its gate passes.",
+        "lockstep promote 7",
+    )
+    promote.add_argument(
+        "version", nargs="?", help="its number or alias; by default the newest, the challenger"
+    )
+    promote.add_argument("--force", action="store_true", help="whatever the gate says")
+    promote.add_argument("--reason", help="why; recorded with the version")
+    rollback = add(
+        _rollback,
+        "rollback",
+        "Return to the champion before this one, at once; again, to the one before that.",
+        "lockstep rollback --reason 'odd answers for Torgersen'",
+    )
+    rollback.add_argument("--reason", help="why; recorded with the version")
+    models = add(
+        _models,
+        "models",
+        "List the versions of the model: aliases, verdicts, metrics, data, commits.",
+        "lockstep models --json",
+    )
+    models.add_argument("--json", action="store_true", dest="as_json", help="all that is known")
+    models.add_argument("--limit", type=int, default=20, help="the newest so many (%(default)s)")
     return parser
 
 
@@ -230,3 +257,21 @@ def _doctor(json: bool, strict: bool) -> None:
     sys.stdout.flush()
     # Python would wait for the thread pools of a library whose server never answers.
     os._exit(code)
+
+
+def _promote(version: str | None, force: bool, reason: str | None) -> int:
+    from lockstep.promotion import promote
+
+    return promote(Path.cwd(), version, force=force, reason=reason)
+
+
+def _rollback(reason: str | None) -> int:
+    from lockstep.promotion import rollback
+
+    return rollback(Path.cwd(), reason)
+
+
+def _models(as_json: bool, limit: int) -> None:
+    from lockstep.models import list_models
+
+    list_models(Path.cwd(), as_json=as_json, limit=limit)

@@ -61,7 +61,7 @@ class Origin:
             changed=git.changed_files(workspace, commit, ["dvc.lock", *generated]),
             experiment=os.environ.get("DVC_EXP_NAME"),
             baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
-            user=_user(),
+            user=user_name(),
             machine=_machine(),
         )
 
@@ -133,7 +133,8 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _user() -> str:
+def user_name() -> str:
+    """The name under which the user is logged in."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

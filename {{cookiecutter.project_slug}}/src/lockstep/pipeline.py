@@ -273,6 +273,10 @@ class Pipeline:
         artifacts = self.declared.get("artifacts") or {}
         return [entry for entry in artifacts.values() if entry.get("type") == "model"]
 
+    def about_model(self) -> dict[str, str]:
+        """The `meta` of the model that is published: the files that tell more of it, by role."""
+        return next((entry.get("meta") or {} for entry in self.models()), {})
+
     def metric_files(self) -> list[str]:
         """The paths of the metrics that the run shows."""
         metrics = [

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.history import live_record, read_history
+from lockstep.judgement import Judgement, judging
 from lockstep.live import adoptable_run
 from lockstep.origin import Origin
 from lockstep.package import Package, Packager
 from lockstep.pipeline import Pipeline, project_root
-from lockstep.registry import log_model, register
+from lockstep.registry import log_model
 from lockstep.report import print_comparison
 from lockstep.run_record import RunRecord
 from lockstep.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
@@ -73,18 +74,18 @@ def publish(workspace: Path) -> None:
 
 
 def publish_record(
-    store: Store, record: RunRecord, package: Package
-) -> "tuple[MlflowClient, Run, str | None] | None":
+    store: Store, record: RunRecord, package: Package, *, gate: bool = True
+) -> "tuple[Run, Judgement] | None":
     """Make the run of a state, or complete what is left of one.
 
     Args:
         store: Where it is shown.
         record: What it says.
         package: Its model, on the way.
+        gate: Whether its model is judged.
 
     Returns:
-        The run and the version of its model, with the client that made them; None when the run is
-        there already.
+        The run, and what became of its model; None when the run is there already.
 
     Raises:
         LockstepError: It cannot be done now; nothing is shown as finished that is not.
@@ -104,13 +105,14 @@ def publish_record(
         if found := _find(client, experiment_id, state, finished=True):
             print(f"already published: run {found.info.run_id}")
             return None
-        run_id = _run_to_fill(client, store, experiment_id, record)
-        _fill(client, run_id, store, record)
-        model_id = log_model(client, run_id, experiment_id, record, package.wait())
-        _log_metrics(client, run_id, record, model_id)
-        version = register(client, run_id, model_id, record)
+        with judging(client, store, record, gate=gate) as judge:
+            run_id = _run_to_fill(client, store, experiment_id, record)
+            _fill(client, run_id, store, record)
+            model_id = log_model(client, run_id, experiment_id, record, package.wait())
+            _log_metrics(client, run_id, record, model_id)
+            judgement = judge(run_id, model_id)
         client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)
-        return client, client.get_run(run_id), version
+        return client.get_run(run_id), judgement
 
 
 def _find(

@@ -9,6 +9,28 @@ from lockstep.tracking import STATE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+# What MLflow answers where there is no such model, version or alias.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def version_with_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    """The version of a model that has an alias; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise
+
+
+def named(name: str) -> str:
+    """The filter that finds the versions of a model."""
+    quoted = name.replace("'", "\\'")
+    return f"name = '{quoted}'"
 
 
 def log_model(
@@ -50,41 +72,65 @@ def log_model(
     return model.model_id
 
 
+def find_version(client: "MlflowClient", record: RunRecord) -> "ModelVersion | None":
+    """The version that shows the record's state already; that of a deleted run leads nowhere."""
+    query = f"{named(record.registry['name'])} and tags.`{STATE_TAG}` = '{record.pipeline.state}'"
+    found = client.search_model_versions(query)
+    return next((version for version in found if _is_active(client, version.run_id)), None)
+
+
 def register(
-    client: "MlflowClient", run_id: str, model_id: str | None, record: RunRecord
-) -> str | None:
-    """Register the model as a new version, once, with the alias of a challenger."""
+    client: "MlflowClient",
+    run_id: str,
+    model_id: str,
+    record: RunRecord,
+    version: "ModelVersion | None",
+    tags: dict[str, str],
+    description: str | None,
+) -> "ModelVersion":
+    """Register the model as a new version, once, with the alias of a challenger.
+
+    Args:
+        client: Of the store.
+        run_id: The run that the model is of.
+        model_id: The logged model.
+        record: What the run shows.
+        version: The one that shows it already, if any.
+        tags: Those of the gate; a new version comes with them, so that it is never half judged.
+        description: Of the version; None leaves an existing one as it is.
+    """
     from mlflow.exceptions import MlflowException
 
-    name = record.registry.get("name")
-    if not name or not model_id:
-        return None
+    name = record.registry["name"]
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
-    quoted = name.replace("'", "\\'")
-    state = record.pipeline.state
-    query = f"name = '{quoted}' and tags.`{STATE_TAG}` = '{state}'"
-    # That of a run which somebody deleted would lead nowhere.
-    found = [
-        version
-        for version in client.search_model_versions(query)
-        if _is_active(client, version.run_id)
-    ]
-    version = (
-        found[0]
-        if found
-        else client.create_model_version(
+    if version is None:
+        version = client.create_model_version(
             name,
             source=f"models:/{model_id}",
             run_id=run_id,
-            tags=record.version_tags,
+            tags={**record.version_tags, **tags},
             model_id=model_id,
+            description=description,
         )
-    )
+    elif description:
+        describe_version(client, version, tags, description)
     alias = record.registry.get("alias")
     if alias and not _is_newer(client, name, alias, record.origin.time):
         client.set_registered_model_alias(name, alias, str(version.version))
-    return str(version.version)
+    return version
+
+
+def describe_version(
+    client: "MlflowClient",
+    version: "ModelVersion",
+    tags: dict[str, str],
+    description: str,
+) -> None:
+    """Give a version that is there already its tags and its description."""
+    client.update_model_version(version.name, str(version.version), description)
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
 def _is_active(client: "MlflowClient", run_id: str) -> bool:

@@ -17,6 +17,7 @@ SNAPSHOT_TAG = "git.snapshot"
 # What each stage read and wrote: `stage.train` holds its md5s.
 STAGE_TAGS = "stage."
 
+DATA_TAG = "dvc.data"  # the md5 of the data that no stage made
 # MLflow's limits; https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
@@ -143,7 +144,9 @@ class RunRecord:
     def version_tags(self) -> dict[str, str]:
         """The tags of the registered version: enough to find its way back."""
         wanted = (STATE_TAG, "mlflow.source.git.commit", "dvc.experiment", "git.dirty")
-        return {key: self.tags[key] for key in wanted if key in self.tags}
+        sources = [item.md5 for item in self.datasets if item.path not in self.pipeline.outs]
+        kept = {key: self.tags[key] for key in wanted if key in self.tags}
+        return {**kept, DATA_TAG: " ".join(sources)[:TAG_LENGTH]}
 
     @cached_property
     def overrides(self) -> list[str]:
@@ -153,7 +156,6 @@ class RunRecord:
     @cached_property
     def description(self) -> str:
         """The Markdown that heads the run's page in MLflow."""
-        origin = self.origin
         lines = []
         if self.overrides:
             lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
@@ -163,14 +165,19 @@ class RunRecord:
             f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
             for item in self.datasets
         ]
-        lines.append("")
-        if origin.commit:
-            changed = ", ".join(f"`{name}`" for name in origin.changed)
+        return "\n".join([*lines, "", *self.way_back])
+
+    @cached_property
+    def way_back(self) -> list[str]:
+        """Which code it was, and how to have it back; in Markdown."""
+        lines = []
+        if self.origin.commit:
+            changed = ", ".join(f"`{name}`" for name in self.origin.changed)
             note = f", and changes in {changed}" if changed else ""
-            lines += [f"Code: commit `{origin.commit[:10]}`{note}", ""]
+            lines += [f"Code: commit `{self.origin.commit[:10]}`{note}", ""]
         if self.snapshot:
             lines.append(f"Rebuild it: `uv run lockstep reproduce {self.name}`")
-        return "\n".join(lines)
+        return lines
 
     @cached_property
     def _composed(self) -> dict[str, Any]:

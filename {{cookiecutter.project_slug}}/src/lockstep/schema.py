@@ -31,7 +31,7 @@ class Checker:
         """
         self._conf = workspace / "conf"
         self._files = files
-        self._schema = _load_schema(workspace / "pyproject.toml")
+        self._schema = _load_schema(workspace)
         lock = read_yaml(workspace / "dvc.lock") or {}
         self._ran = [
             values
@@ -77,7 +77,10 @@ class Checker:
                 yield path, " is missing"
             else:
                 message = item["msg"].removeprefix("Value error, ")
-                yield path, f": {item['input']!r} will not do: {message}"
+                found = (
+                    "" if isinstance(item["input"], dict) else f"{item['input']!r} will not do: "
+                )
+                yield path, f": {found}{message}"
 
     def _against_targets(self, node: Any, path: tuple[str, ...]) -> Iterator[Problem]:
         """What is wrong with the nodes that Hydra instantiates.
@@ -118,9 +121,16 @@ class Checker:
         )
 
 
-def _load_schema(pyproject: Path) -> "type[BaseModel] | None":
-    settings = tomllib.loads(pyproject.read_text(encoding="utf-8")) if pyproject.exists() else {}
-    name = settings.get("tool", {}).get("lockstep", {}).get("schema")
+def settings(workspace: Path) -> dict[str, str]:
+    """What pyproject.toml says under `[tool.lockstep]`."""
+    pyproject = workspace / "pyproject.toml"
+    content = tomllib.loads(pyproject.read_text(encoding="utf-8")) if pyproject.exists() else {}
+    found: dict[str, str] = content.get("tool", {}).get("lockstep", {})
+    return found
+
+
+def _load_schema(workspace: Path) -> "type[BaseModel] | None":
+    name = settings(workspace).get("schema")
     if name is None:
         return None
     module, _, attribute = name.partition(":")

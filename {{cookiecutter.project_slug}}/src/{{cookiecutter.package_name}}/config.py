@@ -4,9 +4,10 @@
 """
 
 import difflib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class Section(BaseModel):
@@ -126,11 +127,33 @@ class Tracking(Section):
     )
 
 
+class Bound(Section):
+    """What a metric must be at least, or at most."""
+
+    min: float | None = None
+    max: float | None = None
+
+
 class Registry(Section):
-    """Where MLflow registers the models."""
+    """Where MLflow registers the models, and what one must be to become the champion."""
 
     name: str = Field(min_length=1, pattern=r"^[^/:]+$")
     alias: str = Field(pattern=r"^[\w-]+$", description="of the newest version")
+    policy: Literal["manual", "auto", "none"] = Field(description="who moves the champion")
+    metric: str | None = Field(description="the one that decides; null: the first")
+    direction: Literal["maximize", "minimize"] | None = Field(description="null: the scorer's")
+    margin: float = Field(description="by which the champion must be beaten")
+    confidence: float = Field(gt=0, lt=1, description="of the difference's interval")
+    resamples: int = Field(ge=100, description="of the bootstrap")
+    thresholds: dict[str, Bound] = Field(description="metric -> bound")
+    slices: dict[str, dict[str, Bound]] = Field(description="column -> metric -> bound")
+
+    @field_validator("alias")
+    @classmethod
+    def _is_not_the_champion(cls, alias: str) -> str:
+        if alias == "champion":
+            raise ValueError("a version becomes champion by `lockstep promote`, or policy auto")
+        return alias
 
 
 class Config(Section):
@@ -144,3 +167,23 @@ class Config(Section):
     evaluate: Evaluate
     tracking: Tracking
     registry: Registry
+
+    @field_validator("registry")
+    @classmethod
+    def _asks_what_is_measured(cls, registry: Registry, info: ValidationInfo) -> Registry:
+        if evaluate := info.data.get("evaluate"):
+            measured = [name.removeprefix("neg_") for name in evaluate.metrics]
+            _require([registry.metric or measured[0]], measured, "evaluate.metrics measures")
+            for asked in (registry.thresholds, *registry.slices.values()):
+                _require(asked, measured, "evaluate.metrics measures")
+            if evaluate.slices is not None:
+                _require(registry.slices, evaluate.slices, "evaluate.slices names")
+        return registry
+
+
+def _require(asked: Iterable[str], known: list[str], who: str) -> None:
+    for name in asked:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"{who} no {name}, but {', '.join(known) or 'none'}{hint}")
