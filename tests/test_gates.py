@@ -169,6 +169,15 @@ def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
     output = project.run("lockstep", "promote", "3", ok=None)
     assert "against the champion, version 1" in output
 
+    card = project.python(
+        "import sys, mlflow\n"
+        "print(mlflow.artifacts.load_text(f'runs:/{sys.argv[1]}/model_card.md'))",
+        run["id"],
+    )
+    for section in ("## Metrics", "| island = Dream |", "## Limits", "plots/roc.png", "## Data"):
+        assert section in card
+    assert "| model.n_neighbors | `190` |" in card
+
 
 @pytest.mark.slow
 def test_other_test_data_have_the_champion_scored_again(project: Project) -> None:

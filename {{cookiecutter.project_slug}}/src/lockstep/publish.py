@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.card import CARD, model_card
 from lockstep.history import live_record, read_history
 from lockstep.judgement import Judgement, judging
 from lockstep.live import adoptable_run
@@ -173,6 +174,8 @@ def _fill(client: "MlflowClient", run_id: str, store: Store, record: "RunRecord"
             bundle = Path(temporary) / BUNDLE
             write_bundle(store.root, record.pipeline.state, bundle)
             client.log_artifact(run_id, str(bundle))
+    if record.pipeline.models():
+        client.log_text(run_id, model_card(record), CARD)
 
 
 def _log_metrics(
