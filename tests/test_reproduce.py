@@ -165,12 +165,17 @@ def test_a_word_that_means_nothing_is_told(project: Project) -> None:
 
 
 def comparable(project: Project, **env: str) -> dict[str, dict[str, object]]:
-    """The runs, without what must differ from store to store."""
+    """The runs, without what differs from store to store: the verdict, which is of its champion."""
+    kept = ("name", "status", "params", "metrics", "inputs", "history")
     return {
-        run["tags"]["lockstep.state"]: {
-            key: run[key] for key in ("name", "status", "params", "metrics", "inputs", "history")
+        run["tags"]["lockstep.state"]: {key: run[key] for key in kept}
+        | {
+            "tags": {
+                key: value
+                for key, value in run["tags"].items()
+                if not key.startswith(("gate.", "git.snapshot", "mlflow.note"))
+            }
         }
-        | {"tags": {key: value for key, value in run["tags"].items() if key != "git.snapshot"}}
         for run in project.runs(**env)
     }
 
