@@ -48,7 +48,9 @@ def timed(name, work):
 
 inner_names = []
 began = time.perf_counter()
-from lockstep import publish, tracking, package
+from lockstep import tracking
+from lockstep.runs import publish
+from lockstep.runs import package
 for owner, attribute, name in (
     (builtins, "__import__", "import mlflow"),
     (publish, "snapshot_of_workspace", "snapshot"),

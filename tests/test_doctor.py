@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from servers import Servers, mlflow
 
-from lockstep.check_stores import compatible
-from lockstep.check_workspace import judged_space
-from lockstep.checkup import Check, Finding, run_checks
+from lockstep.share.check_stores import compatible
+from lockstep.share.check_workspace import judged_space
+from lockstep.share.checkup import Check, Finding, run_checks
 from project import Project
 
 Lines = dict[str, list[str]]

@@ -9,7 +9,7 @@ import pytest
 from servers import Servers, mlflow
 
 from conftest import Scaffold
-from lockstep.gates import Comparison, Rules, Verdict, judge
+from lockstep.gate.gates import Comparison, Rules, Verdict, judge
 from project import Project
 
 METRICS = {"accuracy": 0.9, "loss": 0.3, "baseline.accuracy": 0.5, "baseline.loss": 0.7}
@@ -277,7 +277,7 @@ def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(
 ) -> None:
     output = first_project.python(
         "import sys, cloudpickle, yaml; from pathlib import Path\n"
-        "from lockstep import LockstepError; from lockstep.compare import TRUSTED, _load\n"
+        "from lockstep import LockstepError; from lockstep.gate.compare import TRUSTED, _load\n"
         "folder = Path(sys.argv[1])\n"
         "def model(flavor):\n"
         "    flavor = {'pickled_model': 'model', **flavor}\n"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lockstep import LockstepError
+from lockstep.config.overrides import differences, overrides_between
 from lockstep.history import history, read_history
-from lockstep.overrides import differences, overrides_between
 from lockstep.pipeline import Pipeline, stage_params
 from lockstep.tracking import Store, database_of, without_secrets
 

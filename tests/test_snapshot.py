@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lockstep import LockstepError
-from lockstep.origin import Origin
 from lockstep.pipeline import Pipeline, tree_digest
-from lockstep.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
+from lockstep.runs.origin import Origin
+from lockstep.runs.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
 
 PIPELINE = """
 stages:

@@ -197,17 +197,17 @@ def _run(module: str, paths: Sequence[Path]) -> None:
 
 
 def _compose(force: bool) -> None:
-    from lockstep.compose import compose_params
+    from lockstep.config.compose import compose_params
 
     compose_params(Path.cwd(), force=force)
 
 
 def _publish(everything: bool) -> bool:
     if everything:
-        from lockstep.backlog import publish_all
+        from lockstep.runs.backlog import publish_all
 
         return publish_all(Path.cwd()) > 0
-    from lockstep.publish import publish
+    from lockstep.runs.publish import publish
 
     publish(Path.cwd())
     return False
@@ -216,7 +216,7 @@ def _publish(everything: bool) -> bool:
 def _reproduce(
     target: str, start: str | None, current_environment: bool, checkout_only: bool, keep: bool
 ) -> bool:
-    from lockstep.reproduce import reproduce
+    from lockstep.rebuild.reproduce import reproduce
 
     same = reproduce(
         Path.cwd(),
@@ -230,13 +230,13 @@ def _reproduce(
 
 
 def _trace(target: str, as_json: bool) -> None:
-    from lockstep.trace import trace
+    from lockstep.rebuild.trace import trace
 
     trace(Path.cwd(), target, as_json=as_json)
 
 
 def _push(dry_run: bool, experiments: bool, outgoing_data: bool) -> None:
-    from lockstep import sync
+    from lockstep.share import sync
 
     if outgoing_data:
         sync.push_outgoing_data(Path.cwd())
@@ -245,13 +245,13 @@ def _push(dry_run: bool, experiments: bool, outgoing_data: bool) -> None:
 
 
 def _pull() -> None:
-    from lockstep.sync import pull
+    from lockstep.share.sync import pull
 
     pull(Path.cwd())
 
 
 def _doctor(json: bool, strict: bool) -> None:
-    from lockstep.doctor import examine
+    from lockstep.share.doctor import examine
 
     code = examine(Path.cwd(), as_json=json, strict=strict)
     sys.stdout.flush()
@@ -260,18 +260,18 @@ def _doctor(json: bool, strict: bool) -> None:
 
 
 def _promote(version: str | None, force: bool, reason: str | None) -> int:
-    from lockstep.promotion import promote
+    from lockstep.gate.promotion import promote
 
     return promote(Path.cwd(), version, force=force, reason=reason)
 
 
 def _rollback(reason: str | None) -> int:
-    from lockstep.promotion import rollback
+    from lockstep.gate.promotion import rollback
 
     return rollback(Path.cwd(), reason)
 
 
 def _models(as_json: bool, limit: int) -> None:
-    from lockstep.models import list_models
+    from lockstep.gate.models import list_models
 
     list_models(Path.cwd(), as_json=as_json, limit=limit)

@@ -190,7 +190,7 @@ class Store:
             causes = (error, error.__cause__ or error.__context__)
             broken = any(isinstance(cause, OperationalError | OSError) for cause in causes)
             # The database's own words, without the statement and its values.
-            said = next((cause.orig for cause in causes if hasattr(cause, "orig")), error)
+            said = next(filter(None, (getattr(cause, "orig", None) for cause in causes)), error)
             raise (StoreError if broken else LockstepError)(
                 f"MLflow at {without_secrets(self.uri)} says: {said}\n{cure}"
             ) from error
@@ -244,7 +244,7 @@ def tracking_of(workspace: Path) -> dict[str, Any]:
     """
     params = read_yaml(workspace / PARAMS)
     if not params:
-        from lockstep.compose import composer  # imports Hydra
+        from lockstep.config.compose import composer  # imports Hydra
 
         with composer(workspace) as compose:
             params = compose([])

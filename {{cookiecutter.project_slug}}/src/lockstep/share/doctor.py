@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from lockstep import check_stores as stores
-from lockstep import check_workspace as workspace
-from lockstep.checkup import Check, Finding, Project, run_checks
 from lockstep.pipeline import Pipeline
+from lockstep.share import check_stores as stores
+from lockstep.share import check_workspace as workspace
+from lockstep.share.checkup import Check, Finding, Project, run_checks
 from lockstep.tracking import configure_mlflow, store_of
 
 NETWORK_SECONDS = 10.0

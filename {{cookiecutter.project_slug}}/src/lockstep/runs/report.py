@@ -7,8 +7,8 @@ from lockstep.tracking import Store, without_secrets
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from lockstep.judgement import Judgement
-    from lockstep.run_record import RunRecord
+    from lockstep.gate.judgement import Judgement
+    from lockstep.runs.run_record import RunRecord
 
 
 def print_comparison(store: Store, record: "RunRecord", run: "Run", judgement: "Judgement") -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError, git
-from lockstep.checkup import Finding, Project
 from lockstep.pipeline import PARAMS, read_yaml
+from lockstep.share.checkup import Finding, Project
 
 GIGABYTE = 1e9
 
@@ -78,7 +78,7 @@ def hooks(project: Project) -> Finding:
 
 def params(project: Project) -> Finding:
     """params.yaml against conf/."""
-    from lockstep.compose import pending_changes
+    from lockstep.config.compose import pending_changes
 
     try:
         changes = pending_changes(project.root)
@@ -98,7 +98,7 @@ def params(project: Project) -> Finding:
 
 def record(project: Project) -> Finding:
     """dvc.lock, and whether it is committed with what it stands for."""
-    from lockstep.sync import uncommitted
+    from lockstep.share.sync import uncommitted
 
     if not (project.root / "dvc.lock").exists():
         return Finding("warning", "the pipeline has not run yet", ["uv run dvc repro"])

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.card import CARD, model_card
+from lockstep.gate.card import CARD, model_card
+from lockstep.gate.judgement import Judgement, judging
 from lockstep.history import live_record, read_history
-from lockstep.judgement import Judgement, judging
 from lockstep.live import adoptable_run
-from lockstep.origin import Origin
-from lockstep.package import Package, Packager
 from lockstep.pipeline import Pipeline, project_root
-from lockstep.registry import log_model
-from lockstep.report import print_comparison
-from lockstep.run_record import RunRecord
-from lockstep.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
+from lockstep.runs.origin import Origin
+from lockstep.runs.package import Package, Packager
+from lockstep.runs.registry import log_model
+from lockstep.runs.report import print_comparison
+from lockstep.runs.run_record import RunRecord
+from lockstep.runs.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
 from lockstep.tracking import STATE_TAG, Store, lock_file, tracking_of
 
 if TYPE_CHECKING:

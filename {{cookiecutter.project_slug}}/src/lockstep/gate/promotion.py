@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.candidate import candidate_of_run
-from lockstep.champion import CHAMPION, history_of, move
-from lockstep.gates import judge
-from lockstep.judge import (
+from lockstep.gate.candidate import candidate_of_run
+from lockstep.gate.champion import CHAMPION, history_of, move
+from lockstep.gate.gates import judge
+from lockstep.gate.judge import (
     CHAMPION_TAG,
     REASONS_TAG,
     RULES_TAG,
@@ -20,7 +20,7 @@ from lockstep.judge import (
     tell_run,
 )
 from lockstep.pipeline import PARAMS, Pipeline, project_root, read_yaml
-from lockstep.registry import describe_version, version_with_alias
+from lockstep.runs.registry import describe_version, version_with_alias
 from lockstep.tracking import Store
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lockstep.candidate import candidate_of_workspace
-from lockstep.champion import CHAMPION, move
-from lockstep.gates import Comparison, Rules, judge
-from lockstep.judge import (
+from lockstep.gate.candidate import candidate_of_workspace
+from lockstep.gate.champion import CHAMPION, move
+from lockstep.gate.gates import Comparison, Rules, judge
+from lockstep.gate.judge import (
     CHAMPION_TAG,
     REASONS_TAG,
     TAG_LENGTH,
@@ -18,8 +18,8 @@ from lockstep.judge import (
     tags_of,
     tell_run,
 )
-from lockstep.registry import find_version, register, version_with_alias
-from lockstep.run_record import RunRecord
+from lockstep.runs.registry import find_version, register, version_with_alias
+from lockstep.runs.run_record import RunRecord
 from lockstep.tracking import STATE_TAG, Store
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.candidate import Candidate, digests_of, fetched
-from lockstep.gates import HEADING, Comparison, Rules, Verdict, deciding_metric
+from lockstep.config.schema import settings
+from lockstep.gate.candidate import Candidate, digests_of, fetched
+from lockstep.gate.gates import HEADING, Comparison, Rules, Verdict, deciding_metric
 from lockstep.pipeline import Pipeline
-from lockstep.run_record import TAG_LENGTH as RUN_TAG_LENGTH
-from lockstep.schema import settings
+from lockstep.runs.run_record import TAG_LENGTH as RUN_TAG_LENGTH
 from lockstep.tracking import Store
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def compared(
         files = Path(temporary) / "request.json", Path(temporary) / "answer.json"
         files[0].write_text(json.dumps(request), encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep.compare", *map(str, files)],
+            [sys.executable, "-m", "lockstep.gate.compare", *map(str, files)],
             cwd=candidate.workspace,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,7 +127,7 @@ def _request(
     rules: Rules,
     folder: Path,
 ) -> tuple[dict[str, Any], bool]:
-    """What `lockstep.compare` is asked, and whether the champion was tested on other data.
+    """What `lockstep.gate.compare` is asked, and whether the champion was tested on other data.
 
     Raises:
         LockstepError: Something that a comparison needs is missing.

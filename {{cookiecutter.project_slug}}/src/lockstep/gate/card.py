@@ -7,9 +7,9 @@ pipeline knows them.
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.candidate import candidate_of_workspace
-from lockstep.gates import LEAST_ROWS, cell
-from lockstep.run_record import RunRecord
+from lockstep.gate.candidate import candidate_of_workspace
+from lockstep.gate.gates import LEAST_ROWS, cell
+from lockstep.runs.run_record import RunRecord
 
 CARD = "model_card.md"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError, git
-from lockstep.find import CURE, find_run
 from lockstep.pipeline import Pipeline, read_yaml, tree_digest
-from lockstep.run_record import SNAPSHOT_TAG, STAGE_TAGS
+from lockstep.rebuild.find import CURE, find_run
+from lockstep.runs.run_record import SNAPSHOT_TAG, STAGE_TAGS
 from lockstep.tracking import Store, store_of
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep.champion import CHAMPION
-from lockstep.judge import REASONS_TAG, VERDICT_TAG
-from lockstep.promotion import Registry
-from lockstep.registry import named, version_with_alias
-from lockstep.run_record import DATA_TAG
+from lockstep.gate.champion import CHAMPION
+from lockstep.gate.judge import REASONS_TAG, VERDICT_TAG
+from lockstep.gate.promotion import Registry
+from lockstep.runs.registry import named, version_with_alias
+from lockstep.runs.run_record import DATA_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.run_record import RunRecord
+from lockstep.runs.run_record import RunRecord
 from lockstep.tracking import STATE_TAG
 
 if TYPE_CHECKING:
@@ -102,8 +102,10 @@ def register(
     from mlflow.exceptions import MlflowException
 
     name = record.registry["name"]
-    with contextlib.suppress(MlflowException):
-        client.create_registered_model(name)
+    # MLflow reads all versions of a model only to say that there is one of that name.
+    if not client.search_model_versions(named(name), max_results=1):
+        with contextlib.suppress(MlflowException):
+            client.create_registered_model(name)
     if version is None:
         version = client.create_model_version(
             name,
@@ -133,12 +135,12 @@ def describe_version(
         client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
-def _is_active(client: "MlflowClient", run_id: str) -> bool:
+def _is_active(client: "MlflowClient", run_id: str | None) -> bool:
     """Whether there is such a run, and nobody deleted it."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_run(run_id).info.lifecycle_stage == "active"
+        return run_id is not None and client.get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:
         return False
 

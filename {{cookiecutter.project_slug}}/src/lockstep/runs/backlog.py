@@ -16,12 +16,12 @@ from typing import Any
 
 from lockstep import LockstepError, git
 from lockstep.dvc_cache import fetch
-from lockstep.origin import Origin, experiment_refs
-from lockstep.package import Packager
 from lockstep.pipeline import Pipeline, parse_yaml, project_root
-from lockstep.publish import publish_record
-from lockstep.run_record import RunRecord
-from lockstep.snapshot import REFS, snapshot_of_commit
+from lockstep.runs.origin import Origin, experiment_refs
+from lockstep.runs.package import Packager
+from lockstep.runs.publish import publish_record
+from lockstep.runs.run_record import RunRecord
+from lockstep.runs.snapshot import REFS, snapshot_of_commit
 from lockstep.tracking import Store, StoreError, store_of
 
 

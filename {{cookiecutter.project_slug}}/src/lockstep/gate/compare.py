@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 
 from lockstep import LockstepError
-from lockstep.bootstrap import difference, intervals
 from lockstep.cli import import_from_workspace
+from lockstep.gate.bootstrap import difference, intervals
 from lockstep.pipeline import PARAMS, read_yaml
 
 # Where the types that a model of a shared server is made of may come from, beside the packages

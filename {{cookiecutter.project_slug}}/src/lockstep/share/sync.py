@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.origin import experiment_refs
 from lockstep.pipeline import Pipeline, file_digest
-from lockstep.route import Route, find_route
+from lockstep.runs.origin import experiment_refs
+from lockstep.share.route import Route, find_route
 from lockstep.tracking import Store, database_of, tracking_of, without_secrets
 
 PUSH = "uv run lockstep push"
@@ -39,7 +39,7 @@ def push(root: Path, *, experiments: bool = False, dry_run: bool = False) -> Non
             f"not committed yet, so others would not have this state: {', '.join(left)}\n"
             f"git add {paths} && git commit"
         )
-    from lockstep.dvc_remote import push_data
+    from lockstep.share.dvc_remote import push_data
 
     def data() -> str:
         revisions = outgoing(root, way.remote)
@@ -67,7 +67,7 @@ def push_outgoing_data(root: Path) -> None:
     Raises:
         LockstepError: They cannot be pushed.
     """
-    from lockstep.dvc_remote import push_data
+    from lockstep.share.dvc_remote import push_data
 
     # https://pre-commit.com/#pre-push: the first push of a repository names a branch alone.
     names = ("PRE_COMMIT_TO_REF", "PRE_COMMIT_LOCAL_BRANCH")
@@ -84,7 +84,7 @@ def pull(root: Path) -> None:
         LockstepError: There is nowhere to pull from, the branches have diverged, or a step failed.
     """
     way = find_route(root)
-    from lockstep.dvc_remote import pull_data
+    from lockstep.share.dvc_remote import pull_data
 
     locked = _digest(root / "uv.lock")
 
@@ -172,7 +172,7 @@ def _publish(root: Path, *, dry_run: bool) -> str:
     if database_of(store.uri):
         return "they stay on this machine; a server in conf/tracking/ would share them"
     place = without_secrets(store.uri)
-    from lockstep.backlog import publish_all, unpublished
+    from lockstep.runs.backlog import publish_all, unpublished
 
     if dry_run:
         store.require_reachable()

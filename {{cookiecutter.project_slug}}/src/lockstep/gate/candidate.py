@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.pipeline import PARAMS, Pipeline, file_digest
-from lockstep.run_record import RunRecord
+from lockstep.runs.run_record import RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +39,7 @@ class Candidate:
         local = self.workspace / path
         if local.is_file() and file_digest(local) == md5:
             return local
-        from lockstep.data_source import DVCDatasetSource
+        from lockstep.plugins.data_source import DVCDatasetSource
 
         return Path(DVCDatasetSource(path, md5).load())
 

@@ -4,11 +4,11 @@ import platform
 from pathlib import Path
 
 from lockstep import LockstepError
-from lockstep.comparison import DIFFERENT, IDENTICAL, Comparison, Evidence
-from lockstep.find import Found, find
 from lockstep.pipeline import COMPOSED, Pipeline, project_root, read_yaml
-from lockstep.restore import Restored, StageFailedError
-from lockstep.run_record import metrics_of
+from lockstep.rebuild.comparison import DIFFERENT, IDENTICAL, Comparison, Evidence
+from lockstep.rebuild.find import Found, find
+from lockstep.rebuild.restore import Restored, StageFailedError
+from lockstep.runs.run_record import metrics_of
 from lockstep.tracking import store_of
 
 SHOWN_DIGITS = 10

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from lockstep.git import git
-from lockstep.origin import user_name
-from lockstep.registry import named, version_with_alias
+from lockstep.runs.origin import user_name
+from lockstep.runs.registry import named, version_with_alias
 from lockstep.tracking import lock_file
 
 if TYPE_CHECKING:

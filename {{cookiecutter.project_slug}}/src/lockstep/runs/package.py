@@ -16,7 +16,7 @@ from typing import Self
 
 from lockstep import LockstepError
 from lockstep.pipeline import Pipeline
-from lockstep.serialize import DONE
+from lockstep.runs.serialize import DONE
 
 
 class Packager:
@@ -56,7 +56,7 @@ class Packager:
             return Package(pipeline, folder, None)
         if self._worker is None or self._worker.poll() is not None:
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "lockstep.serialize"],
+                [sys.executable, "-m", "lockstep.runs.serialize"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.origin import Origin
 from lockstep.pipeline import Pipeline, tree_digest
+from lockstep.runs.origin import Origin
 
 REFS = "refs/lockstep"
 BUNDLE = "snapshot.bundle"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.history import read_history
-from lockstep.origin import Origin
 from lockstep.pipeline import COMPOSED, PARAMS, LockedStage, Pipeline, read_yaml
+from lockstep.runs.origin import Origin
 from lockstep.tracking import STATE_TAG
 
 # The commit of the code behind a run: refs/lockstep/<state> in git, snapshot.bundle in MLflow.

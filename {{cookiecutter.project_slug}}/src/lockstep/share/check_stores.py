@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lockstep import LockstepError, git
-from lockstep.checkup import AGAIN, Finding, Project
-from lockstep.route import find_route
+from lockstep.share.checkup import AGAIN, Finding, Project
+from lockstep.share.route import find_route
 from lockstep.tracking import DATABASE, database_of, without_secrets
 
 GIT_SECONDS = 5.0
@@ -60,7 +60,7 @@ def cache(project: Project) -> Finding:
 
 def dvc_remote(project: Project) -> Finding:
     """A small object: written, read back, removed."""
-    from lockstep.dvc_remote import ADD_REMOTE, probe_remote
+    from lockstep.share.dvc_remote import ADD_REMOTE, probe_remote
 
     try:
         return Finding("ok", probe_remote(project.root))
@@ -133,7 +133,7 @@ def registry(project: Project) -> Finding:
 
 def runs(project: Project) -> Finding:
     """The states whose run is not in MLflow."""
-    from lockstep.backlog import unpublished
+    from lockstep.runs.backlog import unpublished
 
     missing = unpublished(project.root, project.store)
     if not missing:

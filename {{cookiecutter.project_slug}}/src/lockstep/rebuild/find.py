@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError, git
-from lockstep.origin import experiment_refs
-from lockstep.run_record import SNAPSHOT_TAG
-from lockstep.snapshot import BUNDLE, unbundle
+from lockstep.runs.origin import experiment_refs
+from lockstep.runs.run_record import SNAPSHOT_TAG
+from lockstep.runs.snapshot import BUNDLE, unbundle
 from lockstep.tracking import STATE_TAG, Store
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lockstep import LockstepError
-from lockstep.overrides import Difference, differences, overrides_between
+from lockstep.config.overrides import Difference, differences, overrides_between
+from lockstep.config.schema import Checker
 from lockstep.pipeline import COMPOSED, PARAMS, digest, read_yaml
-from lockstep.schema import Checker
 
 HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
 

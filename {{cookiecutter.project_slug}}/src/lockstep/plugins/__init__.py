@@ -1,0 +1,1 @@
+"""What MLflow finds by its entry points."""

@@ -1,0 +1,1 @@
+"""What a team shares: git's remote, DVC's, MLflow's server."""
