@@ -31,26 +31,27 @@ spent, inner = {}, []
 def timed(name, work):
     @functools.wraps(work)
     def wrapper(*args, **kwargs):
-        if name == "import mlflow" and (inner_names[-1:] == [name] or args[0][:6] != "mlflow"):
-            return work(*args, **kwargs)
+        if name == "import mlflow":
+            if args[0].partition(".")[0] != "mlflow" or args[0] in sys.modules:
+                return work(*args, **kwargs)
+            builtins.__import__ = work
         start = time.perf_counter()
         inner.append(0.0)
-        inner_names.append(name)
         try:
             return work(*args, **kwargs)
         finally:
             seconds = time.perf_counter() - start
-            inner_names.pop()
+            if name == "import mlflow":
+                builtins.__import__ = wrapper
             spent[name] = spent.get(name, 0.0) + seconds - inner.pop()
             if inner:
                 inner[-1] += seconds
     return wrapper
 
-inner_names = []
 began = time.perf_counter()
 from lockstep import tracking
-from lockstep.runs import publish
-from lockstep.runs import package
+from lockstep.gate import judgement
+from lockstep.runs import package, publish
 for owner, attribute, name in (
     (builtins, "__import__", "import mlflow"),
     (publish, "snapshot_of_workspace", "snapshot"),
@@ -63,7 +64,7 @@ for owner, attribute, name in (
     (publish, "_fill", "MLflow: fill"),
     (publish, "log_model", "MLflow: model"),
     (publish, "_log_metrics", "MLflow: metrics"),
-    (publish, "register", "MLflow: register"),
+    (judgement, "register", "MLflow: register"),
     (publish, "print_comparison", "comparison"),
 ):
     setattr(owner, attribute, timed(name, getattr(owner, attribute)))

@@ -204,7 +204,7 @@ def main() -> None:
                     print(f"{verdicts[-1]:>12}", end="", flush=True)
                     if verdicts[-1] != "identical":
                         reasons.append(f"  {way}: {done.stdout[-1500:]}")
-                print("", *reasons, sep="\n", end="")
+                print("", *reasons, sep="\n")
     same = verdicts.count("identical")
     print(f"\nidentical: {same} of {len(verdicts)} ({same / len(verdicts):.0%})")
 
