@@ -104,7 +104,13 @@ def test_each_thing_that_breaks_is_one_red_line_with_its_cure(
             "git ls-remote origin",
         ),
         ("DVC remote", moved(storage), {}, "does not exist", f"mkdir {storage}"),
-        ("DVC remote", moved(storage, "a full disk, say"), {}, "DVC: ", "uv run dvc remote list"),
+        (
+            "DVC remote",
+            moved(storage, "a full disk, say"),
+            {},
+            "storage: ",
+            "uv run dvc remote list",
+        ),
         (
             "params.yaml",
             edited(path / "params.yaml", "n_estimators: 100", "n_estimators: 7"),

@@ -124,7 +124,7 @@ def test_a_push_that_was_stopped_goes_on(ada: Project, origin: Path, storage: Pa
     storage.write_text("a full disk, say")  # root could write to a folder that is read-only
     code, output = ada.answer("lockstep", "push")
     assert code == 2
-    assert "error: data: DVC: " in output
+    assert f"error: data: {storage}: " in output
     assert "done: nothing; left: data, git, runs\nthen go on with: uv run lockstep push" in output
     assert "Traceback" not in output
     assert ada.git("ls-remote", "origin") == "", "no commit without its data"
@@ -203,7 +203,7 @@ def test_git_push_takes_the_data_along_once_the_hooks_are_installed(
     storage.write_text("a full disk, say")
     code, output = ada.answer("git", "push", "--set-upstream", "origin", "main")
     assert code != 0
-    assert "error: DVC: " in output
+    assert f"error: {storage}: " in output
     assert "Traceback" not in output
     assert ada.git("ls-remote", "origin") == ""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 ADD_REMOTE = "uv run dvc remote add --default storage URL"
+LOOK = "\nuv run lockstep doctor"
 
 
 def probe_remote(root: Path) -> str:
@@ -28,9 +29,8 @@ def probe_remote(root: Path) -> str:
     Raises:
         LockstepError: There is no remote, or it cannot be used.
     """
-    with _opened(root) as repo:
-        remote = _remote(repo)
-        place, fs = _place(remote), remote.fs
+    with _opened(root) as (_, remote, place):
+        fs = remote.fs
         path = fs.join(remote.path, f"lockstep-doctor-{uuid.uuid4().hex}")
         if fs.protocol in ("http", "https"):
             with contextlib.suppress(FileNotFoundError):
@@ -65,8 +65,8 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
     Raises:
         LockstepError: There is no remote, it cannot be written, or data are in neither place.
     """
-    with _opened(root) as repo, _errors() as errors:
-        place, count = _place(_remote(repo)), 0
+    count = 0
+    with _opened(root, LOOK) as (repo, _, place), _errors() as errors:
         for odb, objects in repo.used_objs(revs=list(revisions), push=True).items():
             status = repo.cloud.status(objects, odb=odb)
             if status.missing:
@@ -78,7 +78,7 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
             if failed:
                 raise LockstepError(
                     f"{len(failed)} of {len(status.new)} files cannot be written to {place}: "
-                    f"{errors[0] if errors else 'DVC does not say why'}\nuv run lockstep doctor"
+                    f"{errors[0] if errors else 'DVC does not say why'}{LOOK}"
                 )
         return count, place
 
@@ -94,8 +94,7 @@ def pull_data(root: Path) -> dict[str, int]:
     """
     from dvc.exceptions import CheckoutError
 
-    with _opened(root) as repo, _errors():
-        place = _place(_remote(repo))
+    with _opened(root, LOOK) as (repo, _, place), _errors():
         try:
             count: dict[str, int] = repo.pull()["stats"]
         except CheckoutError as error:
@@ -108,25 +107,32 @@ def pull_data(root: Path) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _opened(root: Path) -> "Iterator[Repo]":
-    """The project as DVC sees it; whatever fails within is told as one line.
+def _opened(root: Path, cure: str = "") -> "Iterator[tuple[Repo, Any, str]]":
+    """The project as DVC sees it, its remote, and where that is.
 
-    What a remote's own library raises when it is away or says no is different for each kind.
+    Whatever fails within is told as one line, with what cures it behind. What a remote's own
+    library raises when it is away or says no is different for each kind.
     """
     from dvc.repo import Repo
 
+    place = "DVC"
     try:
         with Repo(str(root)) as repo:
-            yield repo
+            remote = _remote(repo)
+            place = _place(remote)
+            yield repo, remote, place
     except LockstepError:
         raise
     except Exception as error:
-        raise LockstepError(f"DVC: {_told(error)}") from error
+        raise LockstepError(f"{place}: {_told(error)}{cure}") from error
 
 
 @contextlib.contextmanager
 def _errors() -> Iterator[list[str]]:
-    """Collect the errors that DVC logs of single files, in place of all that it would print."""
+    """Collect the errors that DVC logs of single files, in place of all that would be printed.
+
+    The libraries below it log, too: gcsfs, each request that it gives up, with a traceback.
+    """
     found: list[str] = []
 
     class Collector(logging.Handler):
@@ -135,10 +141,12 @@ def _errors() -> Iterator[list[str]]:
                 cause = record.exc_info[1] if record.exc_info else None
                 found.append(_told(cause) if cause else record.getMessage())
 
-    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, ("dvc", "dvc_data", "dvc_objects"))]
     before = [(logger.handlers, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.handlers, logger.propagate = [Collector()], False
+    root.handlers = [logging.NullHandler()]
     try:
         yield found
     finally:
