@@ -80,6 +80,11 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"{self._command} does not listen\n{self.log}")
 
+    def restart(self, *more: str) -> None:
+        """End it and start it again, with more arguments than usual."""
+        self.stop()
+        self.start(*more)
+
     def fill(self, size: int | None) -> None:
         """Have it fail to write files beyond a size in bytes, as on a full disk; or no longer."""
         assert self._process

@@ -32,6 +32,9 @@ class Storage:
         server: What keeps it; None for a folder.
         files: The folder that its objects are in; None where they are no files.
         prepare: Python that the server's owner has run once, in the project's environment.
+        locked: Arguments with which the server takes nobody's key.
+        read_only: Arguments with which the server takes no data.
+        reader: Python that prints AZURE_STORAGE_CONNECTION_STRING of one who may only read.
     """
 
     answers: dict[str, str]
@@ -40,6 +43,9 @@ class Storage:
     server: Server | None = None
     files: Path | None = None
     prepare: str = ""
+    locked: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    reader: str = ""
 
 
 def local(servers: Servers) -> Storage:
@@ -55,7 +61,11 @@ def s3(servers: Servers) -> Storage:
     server = servers.add(rclone(servers, "s3", served, "--auth-key", f"{USER},{PASSWORD}"))
     return Storage(
         {"dvc_remote": "s3", "dvc_remote_url": f"s3://bucket/dvc?endpointurl={server.url}"},
-        env={"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD},
+        env={
+            "AWS_ACCESS_KEY_ID": USER,
+            "AWS_SECRET_ACCESS_KEY": PASSWORD,
+            "AWS_MAX_ATTEMPTS": "1",  # s3fs tries again by itself
+        },
         server=server,
         files=served / "bucket" / "dvc",
     )
@@ -120,6 +130,8 @@ def ssh(servers: Servers) -> Storage:
         },
         server=server,
         files=folder / "dvc",
+        locked=("-o", "AuthorizedKeysFile=none"),
+        read_only=("-o", "ForceCommand=internal-sftp -R"),
     )
 
 
@@ -139,14 +151,15 @@ def http(servers: Servers) -> Storage:
     )
 
     def command(port: int) -> list[str]:
-        (folder / "nginx.conf").write_text(
-            f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {folder}/pid;\n"
-            f"error_log stderr; events {{}}\nhttp {{ access_log off; {temporary}\n"
-            f"server {{ listen {LOOPBACK}:{port}; root {folder}/files; client_max_body_size 0;\n"
-            f"auth_basic dvc; auth_basic_user_file {folder}/passwords;\n"
-            "dav_methods PUT; create_full_put_path on; }}\n"
-        )
-        return [tool("nginx"), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+        for methods in ("PUT", "off"):
+            (folder / f"{methods}.conf").write_text(
+                f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {folder}/pid;\n"
+                f"error_log stderr; events {{}}\nhttp {{ access_log off; {temporary}\n"
+                f"server {{ listen {LOOPBACK}:{port}; root {folder}/files;\n"
+                f"auth_basic dvc; auth_basic_user_file {folder}/passwords;\n"
+                f"dav_methods {methods}; create_full_put_path on; client_max_body_size 0; }}}}\n"
+            )
+        return [tool("nginx"), "-e", "stderr", "-c", str(folder / "PUT.conf")]
 
     server = servers.add(Server(folder / "server", command))
     return Storage(
@@ -154,6 +167,7 @@ def http(servers: Servers) -> Storage:
         local={"user": USER, "password": PASSWORD},
         server=server,
         files=folder / "files" / "dvc",
+        read_only=("-c", str(folder / "off.conf")),
     )
 
 
@@ -202,6 +216,11 @@ def azure(servers: Servers) -> Storage:
         server=server,
         prepare="from azure.storage.blob import BlobServiceClient as Client\n"
         f"Client.from_connection_string('{connection}').create_container('container')",
+        reader="import datetime\n"
+        "from azure.storage.blob import AccountSasPermissions, generate_account_sas\n"
+        f"sas = generate_account_sas('{USER}', '{AZURE_KEY}', 'sco', AccountSasPermissions('rl'),\n"
+        "    datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1))\n"
+        f"print('BlobEndpoint={server.url}/{USER};SharedAccessSignature=' + sas)",
     )
 
 
@@ -221,6 +240,12 @@ def connected(storage: Storage, finished: Project, folder: Path, **answers: str)
             shutil.copytree(source, target, dirs_exist_ok=True)
         else:
             shutil.copy(source, target)
+    sign_in(storage, project)
+    return project
+
+
+def sign_in(storage: Storage, project: Project) -> None:
+    """Give a project its user's credentials."""
+    project.env |= storage.env
     for key, value in storage.local.items():
         project.run("dvc", "remote", "modify", "--local", "storage", key, value)
-    return project

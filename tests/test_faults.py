@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from conftest import Scaffold, make
-from project import Project
+from project import Project, without_rights
 
 pytestmark = pytest.mark.slow
 
@@ -251,15 +251,6 @@ def test_a_full_disk_is_named_and_room_completes_the_run(ready: Project, free: i
         filling.unlink()
         ready.run("lockstep", "publish")
     assert all(run["status"] == "FINISHED" for run in ready.runs())
-
-
-def without_rights(project: Project, *command: str) -> list[str]:
-    """A command without root's right to write where files say that nobody may."""
-    if os.geteuid():
-        return list(command)
-    program = shutil.which(command[0], path=project.environment["PATH"])
-    assert program
-    return ["setpriv", "--bounding-set", "-dac_override", "--", program, *command[1:]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="root writes everywhere; Linux can forbid it")
