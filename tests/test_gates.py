@@ -304,7 +304,7 @@ def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(project
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     project.repro("evaluate")
     dies = (
-        "import os; from lockstep import judgement, cli\n"
+        "import os; from lockstep import cli; from lockstep.gate import judgement\n"
         "judgement.move = lambda *_, **__: os._exit(9)\n"
         "cli.main(['publish'])"
     )
