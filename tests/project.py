@@ -1,9 +1,11 @@
 """A generated project as its user meets it: commands, and what MLflow, DVC and git say."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -127,3 +129,14 @@ def without_rights(project: Project, *command: str) -> list[str]:
 def stages_that_ran(output: str) -> list[str]:
     """The stages that DVC ran, in order."""
     return re.findall(r"Running stage '([^']+)'", output)
+
+
+def rows(database: Path, table: str) -> int:
+    """The rows of a table of MLflow's; 0 while there is none."""
+    if not database.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+        try:
+            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
+        except sqlite3.OperationalError:
+            return 0

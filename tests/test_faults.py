@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from conftest import Scaffold, make
-from project import Project, without_rights
+from project import Project, rows, without_rights
 
 pytestmark = pytest.mark.slow
 
@@ -95,17 +95,6 @@ def the_run(project: Project) -> dict[str, Any]:
 
 def json_of(text: str) -> Any:
     return json.loads(text[text.index("[") :])
-
-
-def rows(database: Path, table: str) -> int:
-    """The rows of a table of MLflow's; 0 while there is none."""
-    if not database.exists():
-        return 0
-    with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
-        try:
-            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
-        except sqlite3.OperationalError:
-            return 0
 
 
 def wait_for(what: Callable[[], object], seconds: float = 90) -> None:

@@ -9,7 +9,7 @@ import pytest
 from servers import Server, Servers, mlflow
 
 from conftest import Scaffold
-from project import Project
+from project import Project, rows
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None
     database = project.path / "mlflow.db"
     process = subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _count(database, "runs"):
+    while time.monotonic() < deadline and not rows(database, "runs"):
         time.sleep(0.01)
     process.kill()
     process.wait()
@@ -111,7 +111,7 @@ def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
     )  # fmt: skip
     (database,) = tmp_path.glob("server*/**/mlflow.db")
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _count(database, "params"):
+    while time.monotonic() < deadline and not rows(database, "params"):
         time.sleep(0.01)
     server.stop()
     output = process.communicate(timeout=120)[0]
@@ -172,7 +172,7 @@ def test_live_metrics_arrive_while_it_trains_and_publish_completes_the_run(
         ["dvc", "repro"], cwd=looping.path, env={**env, "STEPS": "40", "PAUSE": "0.5"}
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _count(looping.path / "mlflow.db", "metrics"):
+    while time.monotonic() < deadline and not rows(looping.path / "mlflow.db", "metrics"):
         time.sleep(0.1)
     assert process.poll() is None, "still training"
     (live,) = looping.runs()
@@ -195,7 +195,7 @@ def test_a_training_that_dies_leaves_a_failed_run(looping: Project, how: signal.
         env={**env, "STEPS": "1000"},
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _count(looping.path / "mlflow.db", "metrics"):
+    while time.monotonic() < deadline and not rows(looping.path / "mlflow.db", "metrics"):
         time.sleep(0.1)
     process.send_signal(how)
     assert process.wait(60) != 0
@@ -232,7 +232,7 @@ def test_a_server_that_goes_away_in_mid_training_loses_nothing(
     )
     database = server.folder / "mlflow.db"
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _count(database, "metrics"):
+    while time.monotonic() < deadline and not rows(database, "metrics"):
         time.sleep(0.1)
     server.stop()
     output = process.communicate(timeout=120)[0].decode()
@@ -243,17 +243,3 @@ def test_a_server_that_goes_away_in_mid_training_loses_nothing(
     (run,) = looping.runs(MLFLOW_TRACKING_URI=server.url)
     assert run["status"] == "FINISHED"
     assert [step for step, _ in run["history"]["loss"]] == list(range(40))
-
-
-def _count(database: Path, table: str) -> int:
-    """The rows of a table of MLflow's; 0 while there is none."""
-    import contextlib
-    import sqlite3
-
-    if not database.exists():
-        return 0
-    with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
-        try:
-            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
-        except sqlite3.OperationalError:
-            return 0

@@ -74,6 +74,25 @@ def prefix(root: Path) -> str:
     return git("rev-parse", "--show-prefix", cwd=root) or ""
 
 
+def extract(root: Path, revision: str, folder: Path) -> Path:
+    """Write the files of a commit, without touching the project's own.
+
+    Args:
+        root: The project's own folder.
+        revision: The commit.
+        folder: An empty one.
+
+    Returns:
+        The project's folder in there.
+    """
+    env = {"GIT_INDEX_FILE": str(folder / "index")}
+    top = git_or_fail("rev-parse", "--show-toplevel", cwd=root)
+    git_or_fail("read-tree", revision, cwd=root, env=env)
+    place = f"--prefix={folder / 'files'}{os.sep}"
+    git_or_fail("checkout-index", "--all", place, cwd=Path(top), env=env)
+    return folder / "files" / prefix(root)
+
+
 def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -> list[str]:
     """The files that differ from the commit the workspace started from, and the untracked ones.
 

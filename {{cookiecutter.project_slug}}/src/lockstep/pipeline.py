@@ -44,6 +44,11 @@ def parse_yaml(text: str, name: str) -> Any:
         raise LockstepError(f"{name} is not valid YAML: {error}") from error
 
 
+def packages_of(workspace: Path) -> dict[str, str]:
+    """The versions of the packages that shape a result, as composed.yaml has them."""
+    return dict((read_yaml(workspace / COMPOSED) or {}).get("packages", {}))
+
+
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-like value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -89,7 +89,7 @@ class Store:
 
     def _find_by_sql(self, state: str) -> str | None:
         database = database_of(self.uri)
-        if database is None or not database.exists():
+        if database is None or not self.exists():
             return None
         with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
             row = connection.execute(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.pipeline import PARAMS, Pipeline, file_digest
-from lockstep.runs.run_record import RunRecord
+from lockstep.runs.run_record import RunRecord, digests_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,12 +83,6 @@ def candidate_of_run(
         test=(test, digests[test]) if test in digests else None,
         workspace=pipeline.workspace,
     )
-
-
-def digests_of(run: Any) -> dict[str, str]:
-    """The digests of a run's data, by path."""
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    return {item.dataset.name: item.dataset.digest for item in inputs}
 
 
 def fetched(client: "MlflowClient", run_id: str, path: str | None, folder: Path) -> Path | None:

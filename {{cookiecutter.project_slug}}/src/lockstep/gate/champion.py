@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from lockstep.git import git
 from lockstep.runs.origin import user_name
 from lockstep.runs.registry import named, version_with_alias
@@ -53,6 +51,8 @@ def move(
     Returns:
         Whether the version is the champion now.
     """
+    from filelock import FileLock  # a publish of what is there already need not wait for it
+
     name, number = version.name, str(version.version)
 
     def champion() -> str | None:

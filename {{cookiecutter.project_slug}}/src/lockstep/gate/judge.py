@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.config.schema import settings
-from lockstep.gate.candidate import Candidate, digests_of, fetched
+from lockstep.gate.candidate import Candidate, fetched
 from lockstep.gate.gates import HEADING, Comparison, Rules, Verdict, deciding_metric
 from lockstep.pipeline import Pipeline
 from lockstep.runs.run_record import TAG_LENGTH as RUN_TAG_LENGTH
+from lockstep.runs.run_record import digests_of
 from lockstep.tracking import Store
 
 if TYPE_CHECKING:

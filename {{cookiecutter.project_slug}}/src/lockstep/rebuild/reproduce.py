@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 from lockstep import LockstepError
-from lockstep.pipeline import COMPOSED, Pipeline, project_root, read_yaml
+from lockstep.pipeline import Pipeline, packages_of, project_root
 from lockstep.rebuild.comparison import DIFFERENT, IDENTICAL, Comparison, Evidence
 from lockstep.rebuild.find import Found, find
 from lockstep.rebuild.restore import Restored, StageFailedError
@@ -82,7 +82,7 @@ def _recorded(found: Found, pipeline: Pipeline) -> Evidence:
     """What was recorded: the numbers that MLflow shows, where it shows the state."""
     evidence = _evidence(pipeline)
     if found.run is None:
-        packages = (read_yaml(pipeline.workspace / COMPOSED) or {}).get("packages", {})
+        packages = packages_of(pipeline.workspace)
         return Evidence(evidence.stages, evidence.metrics, packages)
     tags, shown = found.run.data.tags, found.run.data.metrics
     environment = {
@@ -99,8 +99,7 @@ def _recorded(found: Found, pipeline: Pipeline) -> Evidence:
 
 def _evidence(pipeline: Pipeline) -> Evidence:
     """What a workspace holds now."""
-    packages = (read_yaml(pipeline.workspace / COMPOSED) or {}).get("packages", {})
-    environment = {"platform": platform.platform(), **packages}
+    environment = {"platform": platform.platform(), **packages_of(pipeline.workspace)}
     return Evidence(pipeline.upstream, metrics_of(pipeline), environment)
 
 

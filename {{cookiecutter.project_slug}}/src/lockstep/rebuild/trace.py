@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep import LockstepError, git
 from lockstep.pipeline import Pipeline, read_yaml, tree_digest
 from lockstep.rebuild.find import CURE, find_run
-from lockstep.runs.run_record import SNAPSHOT_TAG, STAGE_TAGS
+from lockstep.runs.run_record import SNAPSHOT_TAG, STAGE_TAGS, digests_of
 from lockstep.tracking import Store, store_of
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def trace(workspace: Path, word: str, *, as_json: bool = False) -> None:
         LockstepError: There is no such thing, or the store cannot be reached.
     """
     store = store_of(workspace)
-    path = Path(word)
-    if (workspace / path).exists() or _knows(workspace, path.as_posix()):
-        found = _of_file(workspace, path.as_posix(), store)
+    path, pipeline = Path(word).as_posix(), Pipeline(workspace)
+    if (workspace / path).exists() or _recorded(pipeline, path) is not None:
+        found = _of_file(pipeline, path, store)
     elif run := find_run(word, store):
         with store.errors_explained(CURE):
             found = _of_run(store.client(), run)
@@ -61,8 +61,6 @@ def _of_run(client: "MlflowClient", run: "Run") -> Node:
         if key.startswith(STAGE_TAGS)
     }
     made = {path for stage in stages.values() for path in stage["outs"]}
-    datasets = [item.dataset for item in run.inputs.dataset_inputs] if run.inputs else []
-    inputs = {dataset.name: dataset.digest for dataset in datasets}
     return {
         "run": run.info.run_name,
         "id": run.info.run_id,
@@ -75,7 +73,7 @@ def _of_run(client: "MlflowClient", run: "Run") -> Node:
             "experiment": tags.get("dvc.experiment"),
             "overrides": tags.get("overrides", ""),
             "params": dict(run.data.params),
-            "data": {name: md5 for name, md5 in inputs.items() if name not in made},
+            "data": {name: md5 for name, md5 in digests_of(run).items() if name not in made},
             "stages": stages,
         },
         "metrics": dict(run.data.metrics),
@@ -102,9 +100,9 @@ def _aliases(client: "MlflowClient", name: str, version: str) -> list[str]:
     return sorted(alias for alias, at in aliases.items() if str(at) == version)
 
 
-def _of_file(workspace: Path, path: str, store: Store) -> Node:
+def _of_file(pipeline: Pipeline, path: str, store: Store) -> Node:
     """What made a file as it is now, and the runs that show it or what came of it."""
-    pipeline = Pipeline(workspace)
+    workspace = pipeline.workspace
     md5 = _recorded(pipeline, path) or tree_digest(workspace / path)
     makers = [stage for stage in pipeline.locked.values() if stage.outs.get(path) == md5]
     maker = makers[0] if makers else None
@@ -145,10 +143,6 @@ def _runs_with(pipeline: Pipeline, path: str, md5: str, store: Store) -> Iterato
         for run in found:
             info = run.info
             yield {"run": info.run_name, "id": info.run_id, "models": _models(client, info.run_id)}
-
-
-def _knows(workspace: Path, path: str) -> bool:
-    return _recorded(Pipeline(workspace), path) is not None
 
 
 def _recorded(pipeline: Pipeline, path: str) -> str | None:

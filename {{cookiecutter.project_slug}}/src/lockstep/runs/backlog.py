@@ -6,7 +6,6 @@ runs again.
 """
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,7 +131,7 @@ def pipeline_at(root: Path, revision: str) -> Pipeline:
 
 def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        workspace = extract(root, item.revision, Path(folder))
+        workspace = git.extract(root, item.revision, Path(folder))
         pipeline = Pipeline(workspace)
         for path in pipeline.shown:
             if not (workspace / path).exists():
@@ -146,22 +145,3 @@ def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> 
         record = RunRecord(pipeline, item.origin, snapshot)
         # What was made long ago is judged when somebody wants to promote it.
         publish_record(store, record, packager.start(pipeline), gate=False)
-
-
-def extract(root: Path, revision: str, folder: Path) -> Path:
-    """Write the files of a commit, without touching the project's own.
-
-    Args:
-        root: The project's own folder.
-        revision: The commit.
-        folder: An empty one.
-
-    Returns:
-        The project's folder in there.
-    """
-    env = {"GIT_INDEX_FILE": str(folder / "index")}
-    top = git.git_or_fail("rev-parse", "--show-toplevel", cwd=root)
-    git.git_or_fail("read-tree", revision, cwd=root, env=env)
-    place = f"--prefix={folder / 'files'}{os.sep}"
-    git.git_or_fail("checkout-index", "--all", place, cwd=Path(top), env=env)
-    return folder / "files" / git.prefix(root)

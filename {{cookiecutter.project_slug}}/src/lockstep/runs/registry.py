@@ -102,11 +102,11 @@ def register(
     from mlflow.exceptions import MlflowException
 
     name = record.registry["name"]
-    # MLflow reads all versions of a model only to say that there is one of that name.
-    if not client.search_model_versions(named(name), max_results=1):
-        with contextlib.suppress(MlflowException):
-            client.create_registered_model(name)
     if version is None:
+        # MLflow reads all versions of a model only to say that there is one of that name.
+        if not client.search_model_versions(named(name), max_results=1):
+            with contextlib.suppress(MlflowException):
+                client.create_registered_model(name)
         version = client.create_model_version(
             name,
             source=f"models:/{model_id}",

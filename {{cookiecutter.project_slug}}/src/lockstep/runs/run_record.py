@@ -200,6 +200,12 @@ def metrics_of(pipeline: Pipeline) -> dict[str, float]:
     }
 
 
+def digests_of(run: Any) -> dict[str, str]:
+    """The digests of a run's data, by path."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return {item.dataset.name: item.dataset.digest for item in inputs}
+
+
 def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
     """The leaves of nested mappings, by their dotted keys."""
     if not isinstance(value, dict) or not value:

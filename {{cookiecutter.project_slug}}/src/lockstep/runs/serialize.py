@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from lockstep.pipeline import COMPOSED, read_yaml
+from lockstep.pipeline import packages_of
 
 # The line that ends what is said of one model.
 DONE = "lockstep: done"
@@ -104,7 +104,7 @@ def _requirements(packages: set[str]) -> list[str]:
         for package in {"mlflow", "numpy", "pandas", *packages}
         if package not in sys.stdlib_module_names and not _workspace_folder(package)
     }
-    trained = (read_yaml(Path(COMPOSED)) or {}).get("packages", {})
+    trained = packages_of(Path())
     return sorted(
         f"{name}=={trained.get(name) or importlib.metadata.version(name)}" for name in names
     )

@@ -4,7 +4,6 @@ The commit's parent is the one that the work started from. A ref of its own, ref
 keeps it; index, branch and stash stay as they are.
 """
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -58,9 +57,7 @@ def snapshot_of_workspace(
             env["GIT_OBJECT_DIRECTORY"] = str(root / objects)
             git.git_or_fail("read-tree", origin.commit or "HEAD", cwd=workspace, env=env)
         git.git_or_fail("-c", "core.safecrlf=false", "add", "--all", ":/", cwd=workspace, env=env)
-        lost = [
-            path for path in pipeline.edited_code() if not _put_back(pipeline, path, origin, env)
-        ]
+        lost = _put_back(pipeline, root, origin, env)
         tree = git.git_or_fail("write-tree", cwd=workspace, env=env)
         return _commit(root, tree, origin.commit, origin, pipeline.state, env), lost
 
@@ -130,25 +127,22 @@ def _refuse_large_files(workspace: Path, limit: float) -> None:
             )
 
 
-def _put_back(pipeline: Pipeline, path: str, origin: Origin, env: dict[str, str]) -> bool:
-    """Put a path into the index as `origin.commit` has it, if that is what its stage read."""
-    workspace = pipeline.workspace
+def _put_back(pipeline: Pipeline, root: Path, origin: Origin, env: dict[str, str]) -> list[str]:
+    """Put edited code into the index as `origin.commit` has it, if that is what its stage read.
+
+    Returns:
+        The code for which it is not.
+    """
+    edited = pipeline.edited_code()
+    if not edited or not origin.commit:
+        return edited
     with tempfile.TemporaryDirectory() as folder:
-        scratch = {**env, "GIT_INDEX_FILE": str(Path(folder) / "index")}
-        tree = origin.commit
-        if not tree or git.git("read-tree", tree, cwd=workspace, env=scratch) is None:
-            return False
-        place = f"--prefix={folder}{os.sep}files{os.sep}"
-        names = git.git("ls-files", "-z", "--", path, cwd=workspace, env=scratch) or ""
-        files = [name for name in names.split("\0") if name]
-        if not files:
-            return False
-        git.git_or_fail("checkout-index", place, "--", *files, cwd=workspace, env=scratch)
-        found = Path(folder) / "files" / git.prefix(workspace) / path
-        if tree_digest(found) != pipeline.code[path]:
-            return False
-    git.git_or_fail("reset", "--quiet", tree, "--", path, cwd=workspace, env=env)
-    return True
+        before = git.extract(root, origin.commit, Path(folder))
+        kept = [path for path in edited if tree_digest(before / path) == pipeline.code[path]]
+    if kept:
+        reset = ("reset", "--quiet", origin.commit, "--", *kept)
+        git.git_or_fail(*reset, cwd=pipeline.workspace, env=env)
+    return [path for path in edited if path not in kept]
 
 
 def _commit(

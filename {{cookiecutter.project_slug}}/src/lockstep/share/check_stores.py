@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from lockstep import LockstepError, git
 from lockstep.share.checkup import AGAIN, Finding, Project
 from lockstep.share.route import find_route
-from lockstep.tracking import DATABASE, database_of, without_secrets
+from lockstep.tracking import DATABASE, without_secrets
 
 GIT_SECONDS = 5.0
 SILENT = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
@@ -74,7 +74,7 @@ def dvc_remote(project: Project) -> Finding:
 def mlflow(project: Project) -> Finding:
     """Whether the store answers, and to this version of MLflow."""
     store = project.store
-    if not _is_made(project):
+    if not project.store.exists():
         return Finding("ok", f"{DATABASE} is made with the first run")
     version = _server_version(project) if store.is_server else ""
     place = without_secrets(store.uri)
@@ -95,7 +95,7 @@ def mlflow(project: Project) -> Finding:
 
 def artifacts(project: Project) -> Finding:
     """A small artifact: written where the runs' are, read back, deleted. It belongs to no run."""
-    if not _is_made(project):
+    if not project.store.exists():
         return NOT_MADE
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -125,7 +125,7 @@ def artifacts(project: Project) -> Finding:
 
 def registry(project: Project) -> Finding:
     """Whether the model registry answers."""
-    if not _is_made(project):
+    if not project.store.exists():
         return NOT_MADE
     models = project.store.client().search_registered_models(max_results=100)
     return Finding("ok", ", ".join(model.name for model in models) or "no model yet")
@@ -145,12 +145,6 @@ def runs(project: Project) -> Finding:
         f"{len(missing)} not in MLflow yet: {names}{more}",
         ["uv run lockstep publish --all"],
     )
-
-
-def _is_made(project: Project) -> bool:
-    """Whether the store is there; an SQLite file is made by the first run, not by a look at it."""
-    database = database_of(project.store.uri)
-    return database is None or database.exists()
 
 
 def _server_version(project: Project) -> str:

@@ -13,7 +13,7 @@ from lockstep import LockstepError, git
 from lockstep.pipeline import Pipeline, file_digest
 from lockstep.runs.origin import experiment_refs
 from lockstep.share.route import Route, find_route
-from lockstep.tracking import Store, database_of, tracking_of, without_secrets
+from lockstep.tracking import database_of, store_of, without_secrets
 
 PUSH = "uv run lockstep push"
 # By name, what does the step and says in one line what it did.
@@ -168,7 +168,7 @@ def _is_known(root: Path, way: Route) -> bool:
 def _publish(root: Path, *, dry_run: bool) -> str:
     if not (root / "dvc.lock").exists():
         return "none yet: the pipeline has not run"
-    store = Store(root, tracking_of(root))
+    store = store_of(root)
     if database_of(store.uri):
         return "they stay on this machine; a server in conf/tracking/ would share them"
     place = without_secrets(store.uri)
