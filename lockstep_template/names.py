@@ -20,6 +20,7 @@ DEPENDENCIES = {
     "mypy": "mypy",
     "numpy": "numpy",
     "omegaconf": "omegaconf",
+    "optuna": "optuna",
     "packaging": "packaging",
     "pandas": "pandas",
     "pandas-stubs": "pandas_stubs",

@@ -129,6 +129,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--json", action="store_true", dest="as_json", help="print JSON, not a tree")
 
+    sweep = add(
+        _sweep,
+        "sweep",
+        "Search for better params with many trials of the train stage, then run the pipeline.",
+        "lockstep sweep 'model=choice(logistic,random_forest)' sweep.n_trials=100",
+    )
+    sweep.add_argument(
+        "words",
+        nargs="*",
+        metavar="override",
+        help="Hydra's: a value holds for all trials, a choice(...), range(...) or interval(...) "
+        "is tried beside the space in conf/sweep/",
+    )
+    action = sweep.add_mutually_exclusive_group()
+    action.add_argument("--resume", action="store_true", help="go on with the newest sweep")
+    action.add_argument(
+        "--apply", metavar="TRIAL", help="run the pipeline with a trial, by number or `best`"
+    )
+
     push = add(
         _push,
         "push",
@@ -233,6 +252,18 @@ def _trace(target: str, as_json: bool) -> None:
     from lockstep.rebuild.trace import trace
 
     trace(Path.cwd(), target, as_json=as_json)
+
+
+def _sweep(words: Sequence[str], resume: bool, apply: str | None) -> None:
+    from lockstep.sweep import apply as application
+    from lockstep.sweep import sweep
+
+    if apply:
+        application.apply(Path.cwd(), words, apply)
+    elif resume:
+        sweep.resume(Path.cwd(), words)
+    else:
+        sweep.sweep(Path.cwd(), words)
 
 
 def _push(dry_run: bool, experiments: bool, outgoing_data: bool) -> None:

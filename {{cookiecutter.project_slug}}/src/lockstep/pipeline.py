@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -217,7 +217,7 @@ class Pipeline:
             f"{file}: {key}"
             for file, values in self.params.items()
             for key, value in values.items()
-            if _selected(params[file], key) != value
+            if selected(params[file], key) != value
         ]
         files = [path for path in self.shown if path in self.written]
         return changed + [
@@ -273,6 +273,39 @@ class Pipeline:
         around = [Path(path), *Path(path).parents]
         return any((self.workspace / f"{place}.dvc").is_file() for place in around)
 
+    def before(self, stage: str) -> list[str]:
+        """The stages that dvc.yaml declares to make what a stage reads, directly or not.
+
+        Raises:
+            LockstepError: dvc.yaml has no such stage.
+        """
+        found: list[str] = []
+        wanted = [stage]
+        while wanted:
+            for path in self.inputs(wanted.pop()):
+                makers = [name for name, outs in self._makes.items() if _touches(path, outs)]
+                wanted += [name for name in makers if name not in found]
+                found += [name for name in makers if name not in found]
+        return [name for name in self.declared["stages"] if name in found]
+
+    def inputs(self, stage: str) -> list[str]:
+        """The data that dvc.yaml declares a stage to read: what stages make, or DVC tracks.
+
+        Raises:
+            LockstepError: dvc.yaml has no such stage.
+        """
+        made = [out for outs in self._makes.values() for out in outs]
+        deps = map(_path, stage_definition(self.declared, stage).get("deps", []))
+        return [path for path in deps if _touches(path, made) or self._is_tracked(path)]
+
+    @cached_property
+    def _makes(self) -> dict[str, list[str]]:
+        """The paths that each declared stage makes."""
+        return {
+            name: [_path(out) for out in stage_definition(self.declared, name).get("outs", [])]
+            for name in self.declared["stages"]
+        }
+
     def models(self) -> list[dict[str, Any]]:
         """The artifacts of dvc.yaml whose type is `model`."""
         artifacts = self.declared.get("artifacts") or {}
@@ -302,12 +335,26 @@ def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
     Raises:
         LockstepError: dvc.yaml has no such stage.
     """
+    entries = stage_definition(pipeline, stage).get("params", [])
+    return [entry for entry in entries if isinstance(entry, str)]
+
+
+def stage_definition(pipeline: dict[str, Any], stage: str) -> dict[str, Any]:
+    """What dvc.yaml says of a stage.
+
+    Args:
+        pipeline: The content of dvc.yaml.
+        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
+
+    Raises:
+        LockstepError: dvc.yaml has no such stage.
+    """
     stages = pipeline.get("stages", {})
     definition = stages.get(stage.partition("@")[0])
     if definition is None:
         raise LockstepError(f"dvc.yaml has no stage {stage!r}; it has {', '.join(stages)}")
-    entries = definition.get("do", definition).get("params", [])
-    return [entry for entry in entries if isinstance(entry, str)]
+    found: dict[str, Any] = definition.get("do", definition)
+    return found
 
 
 def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
@@ -317,7 +364,7 @@ def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
     return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
 
 
-def _selected(params: Any, key: str) -> Any:
+def selected(params: Any, key: str) -> Any:
     """The value at a dotted key; None where there is none."""
     for part in key.split("."):
         params = params.get(part) if isinstance(params, dict) else None
@@ -326,11 +373,15 @@ def _selected(params: Any, key: str) -> Any:
 
 def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:
     """The stages that made `path`, something in it, or a folder around it."""
-    return [
-        stage
-        for out, stage in makers.items()
-        if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
-    ]
+    return [stage for out, stage in makers.items() if _touches(path, [out])]
+
+
+def _touches(path: str, others: Iterable[str]) -> bool:
+    """Whether one of the others is the path, lies in it, or around it."""
+    return any(
+        path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
+        for other in others
+    )
 
 
 def _path(entry: str | dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,10 +57,23 @@ def params_of(stage: str, workspace: Path) -> DictConfig:
     params = read_yaml(workspace / PARAMS)
     if params is None:
         raise LockstepError(f"there is no {PARAMS} yet: run `dvc repro`")
-    everything = OmegaConf.create(params)
+    return listed_params(OmegaConf.create(params), stage_params(pipeline, stage), stage)
+
+
+def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> DictConfig:
+    """The params at some keys, and no others.
+
+    Args:
+        everything: All params, without interpolations.
+        keys: With dots.
+        stage: Who needs them, for the error.
+
+    Returns:
+        Read-only; reading any other param raises.
+    """
     listed = OmegaConf.masked_copy(everything, [])
     missing = object()
-    for key in stage_params(pipeline, stage):
+    for key in keys:
         value = OmegaConf.select(everything, key, default=missing)
         if value is missing:
             raise LockstepError(f"stage {stage} needs the param {key!r}, which conf/ does not set")

@@ -156,6 +156,24 @@ class Registry(Section):
         return alias
 
 
+class Sweep(Section):
+    """What `lockstep sweep` tries, and how."""
+
+    space: dict[str, str | dict[str, str]] = Field(description="[option ->] key -> what is tried")
+    n_trials: int = Field(ge=1)
+    timeout: Annotated[float, Field(gt=0, strict=False)] | None = Field(description="seconds")
+    metric: str
+    direction: Literal["maximize", "minimize"] | None = Field(description="null: the scorer's")
+    seed: Seed
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
+    storage: str | None = Field(description="null: a file in sweeps/")
+    stage: str
+    objective: Component
+    sampler: Component
+    pruner: Component | None
+    engine: Component
+
+
 class Config(Section):
     """Everything in conf/."""
 
@@ -167,6 +185,7 @@ class Config(Section):
     evaluate: Evaluate
     tracking: Tracking
     registry: Registry
+    sweep: Sweep | None = None
 
     @field_validator("registry")
     @classmethod

@@ -86,30 +86,42 @@ class Composer:
         Raises:
             LockstepError: Hydra cannot compose them.
         """
-        cfg = self._composed(overrides)
+        cfg = self.config(overrides)
+        try:
+            OmegaConf.resolve(cfg)
+        except OmegaConfBaseException as error:
+            raise LockstepError(f"conf/ cannot be composed: {error}") from error
         # Through YAML, so that it compares equal to what a file holds.
         params: dict[str, Any] = yaml.safe_load(OmegaConf.to_yaml(cfg))
         return params
 
-    def files(self, overrides: list[str]) -> list[Path]:
-        """The config files that take part, those that win over others first."""
-        choices = self._composed(overrides, return_hydra_config=True).hydra.runtime.choices
-        chosen = [self._conf / f"{group}/{option}.yaml" for group, option in choices.items()]
-        return [path for path in [*reversed(chosen), self._conf / "config.yaml"] if path.exists()]
+    def config(self, overrides: list[str], *, hydra: bool = False) -> DictConfig:
+        """The same before its interpolations are resolved.
 
-    def _composed(self, overrides: list[str], *, return_hydra_config: bool = False) -> DictConfig:
+        Args:
+            overrides: In Hydra's grammar.
+            hydra: Whether it holds Hydra's own section, too.
+
+        Raises:
+            LockstepError: Hydra cannot compose them.
+        """
         from hydra import compose
         from hydra.errors import HydraException
 
         try:
-            cfg = compose(
-                config_name="config", overrides=overrides, return_hydra_config=return_hydra_config
-            )
-            if not return_hydra_config:
-                OmegaConf.resolve(cfg)
+            return compose("config", overrides=overrides, return_hydra_config=hydra)
         except (HydraException, OmegaConfBaseException) as error:
             raise LockstepError(f"conf/ cannot be composed: {error}") from error
-        return cfg
+
+    def options(self, overrides: list[str]) -> dict[str, str]:
+        """The option of each config group."""
+        return dict(self.config(overrides, hydra=True).hydra.runtime.choices)
+
+    def files(self, overrides: list[str]) -> list[Path]:
+        """The config files that take part, those that win over others first."""
+        options = self.options(overrides).items()
+        chosen = [self._conf / f"{group}/{option}.yaml" for group, option in options]
+        return [path for path in [*reversed(chosen), self._conf / "config.yaml"] if path.exists()]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from lockstep import LockstepError
 
 ABSENT = object()
+WORDS = {"true", "false", "null", "nan", "inf"}  # of Hydra's grammar, for other things than text
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,19 @@ def _other_option(
 def _override(item: Difference) -> str:
     if item.right is ABSENT:
         return f"~{item.key}"
-    return f"{'+' if item.left is ABSENT else ''}{item.key}={_hydra_value(item.right)}"
+    return f"{'+' if item.left is ABSENT else ''}{item.key}={hydra_value(item.right)}"
 
 
-def _hydra_value(value: Any) -> str:
+def hydra_value(value: Any) -> str:
     """A value in Hydra's override grammar."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{hydra_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(_hydra_value(item) for item in value) + "]"
-    if isinstance(value, str) and not value.replace("_", "").replace(".", "").isalnum():
-        return json.dumps(value, ensure_ascii=False)
+        return "[" + ",".join(hydra_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        # What looks like a number, or is another word of the grammar, is text only in quotes.
+        plain = re.fullmatch(r"[^\W\d][\w.]*", value) and value.lower() not in WORDS
+        return value if plain else json.dumps(value, ensure_ascii=False)
     return (
         "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )

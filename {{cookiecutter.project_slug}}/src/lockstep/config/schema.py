@@ -72,7 +72,7 @@ class Checker:
         for item in error.errors(include_url=False):
             path = _path_in(params, item["loc"])
             if item["type"] == "extra_forbidden":
-                yield path, f" is unknown{_nearest(path[-1], _fields(self._schema, path[:-1]))}"
+                yield path, f" is unknown{nearest(path[-1], _fields(self._schema, path[:-1]))}"
             elif item["type"] == "missing":
                 yield path, " is missing"
             else:
@@ -179,7 +179,7 @@ def _target_problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
     given = {key for key in node if not key.startswith("_")}
     unknown = sorted(given - set(accepted))
     for key in unknown:
-        yield key, f" is unknown to {name}{_nearest(key, accepted)}"
+        yield key, f" is unknown to {name}{nearest(key, accepted)}"
     # An estimator of scikit-learn declares the types and ranges of its params, and checks them when
     # it fits; the same check now saves the wait.
     if not unknown and hasattr(target, "_parameter_constraints"):
@@ -202,7 +202,7 @@ def _located(name: str) -> Any:
             f"{name} cannot be imported ({error}): is {package} installed? (`uv add {package}`)"
         ) from error
     if not hasattr(module, attribute):
-        raise LockstepError(f"{module_name} has no {attribute}{_nearest(attribute, dir(module))}")
+        raise LockstepError(f"{module_name} has no {attribute}{nearest(attribute, dir(module))}")
     return getattr(module, attribute)
 
 
@@ -214,6 +214,7 @@ def _holds(content: Any, path: Iterable[str]) -> bool:
     return True
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question that names the known name closest to a wrong one; empty where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -10,6 +10,7 @@ from lockstep import LockstepError, git
 from lockstep.runs.origin import experiment_refs
 from lockstep.runs.run_record import SNAPSHOT_TAG
 from lockstep.runs.snapshot import BUNDLE, unbundle
+from lockstep.sweep.family import SWEEP_TAG, TRIAL_TAG
 from lockstep.tracking import STATE_TAG, Store
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def _parts_of(uri: str) -> tuple[str, str, str]:
 def _revision_of(run: "Run", root: Path, store: Store) -> str:
     """The snapshot of a run, brought into the repository if need be."""
     revision = run.data.tags.get(SNAPSHOT_TAG)
+    trial = run.data.tags.get(TRIAL_TAG)
+    if revision is None and trial:
+        raise LockstepError(
+            f"{run.info.run_name} is a trial: make it a run of the pipeline, which can be rebuilt, "
+            f"by `lockstep sweep --apply {trial} sweep.name={run.data.tags[SWEEP_TAG]}`"
+        )
     if revision is None:
         raise LockstepError(
             f"run {run.info.run_name} has no snapshot of its code: it was not published by "

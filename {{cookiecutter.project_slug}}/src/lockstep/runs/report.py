@@ -31,11 +31,20 @@ def print_comparison(store: Store, record: "RunRecord", run: "Run", judgement: "
     for line in judgement.lines:
         console.print(line)
     path = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    console.print(f"look at it: {look_at(store, path)}")
+
+
+def look_at(store: Store, path: str) -> str:
+    """The link to a page of the MLflow UI, or the command that brings the UI up for it.
+
+    Args:
+        store: What the UI is to show.
+        path: The page's.
+    """
     if store.is_server:
-        console.print(f"look at it: {without_secrets(store.uri).rstrip('/')}{path}")
-    else:
-        uri = "" if store.embedded else f" --backend-store-uri {without_secrets(store.uri)}"
-        console.print(f"look at it: uv run mlflow ui{uri}, then http://127.0.0.1:5000{path}")
+        return f"{without_secrets(store.uri).rstrip('/')}{path}"
+    uri = "" if store.embedded else f" --backend-store-uri {without_secrets(store.uri)}"
+    return f"uv run mlflow ui{uri}, then http://127.0.0.1:5000{path}"
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,394 @@
+"""`lockstep sweep`: what is tried, what MLflow shows, what is kept, and how it goes on."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from lockstep import LockstepError
+from lockstep.sweep.space import Space
+from lockstep.sweep.storage import open_storage
+from project import Project
+
+QUICK = ("model=knn", "sweep.pruner=null")
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A config with two groups."""
+    for option in ("model/knn", "model/forest", "model/forest_big", "split/random"):
+        path = tmp_path / f"{option}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def drawn(conf: Path, lines: dict[str, Any], trials: int = 200) -> list[list[str]]:
+    """The overrides of many trials."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space = Space(lines, {"model": "knn"}, conf)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [space.draw(study.ask()) for _ in range(trials)]
+
+
+def values(conf: Path, line: str) -> set[str]:
+    return {override.partition("=")[2] for (override,) in drawn(conf, {"x": line})}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("choice(a,b)", {"a", "b"}),
+        ("a,b", {"a", "b"}),
+        ("null,3", {"null", "3"}),
+        ("choice(true,'two words','1')", {"true", '"two words"', '"1"'}),
+        ("choice([1,2],{a:1})", {"[1,2]", "{a:1}"}),
+        ("range(2,5)", {"2", "3", "4"}),
+        ("range(10,0,-5)", {"5", "10"}),
+        ("range(0,1,0.5)", {"0.0", "0.5"}),
+        ("int(interval(1,3))", {"1", "2", "3"}),
+        ("tag(log,int(interval(1,3)))", {"1", "2", "3"}),
+    ],
+)
+def test_hydra_s_grammar_says_what_is_tried(conf: Path, line: str, expected: set[str]) -> None:
+    assert values(conf, line) == expected
+
+
+def test_an_interval_is_tried_between_its_ends(conf: Path) -> None:
+    plain = sorted(map(float, values(conf, "interval(0.001,1000)")))
+    assert 0.001 <= plain[0] < plain[-1] <= 1000
+    log = sorted(map(float, values(conf, "tag(log,interval(0.001,1000))")))
+    assert 0.001 <= log[0] < log[-1] <= 1000
+    assert plain[len(plain) // 2] > 100 > 10 > log[len(log) // 2], "orders of magnitude alike"
+
+
+def test_what_belongs_to_an_option_is_tried_where_that_is_chosen(conf: Path) -> None:
+    lines = {
+        "model": "choice(knn,forest)",
+        "split.size": "choice(1,2)",
+        "model=knn": {"model.n": "range(1,3)"},
+        "model=forest": {"model.trees": "range(3,5)", "model.n": "range(7,9)"},
+    }
+    seen = {tuple(re.sub(r"=.*", "", item) for item in trial) for trial in drawn(conf, lines)}
+    assert seen == {
+        ("model", "split.size", "model.n"),
+        ("model", "split.size", "model.trees", "model.n"),
+    }
+    for model, *rest in drawn(conf, lines):
+        number = int(rest[-1].partition("=")[2])
+        assert number in ((1, 2) if model == "model=knn" else (7, 8))
+
+
+def test_a_glob_tries_options(conf: Path) -> None:
+    tried = {trial[0] for trial in drawn(conf, {"model": "glob(forest*)"})}
+    assert tried == {"model=forest", "model=forest_big"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ({"x": "range(5,5)"}, "x=range(5,5): there is nothing in it"),
+        ({"x": "interval(2,1)"}, "its end lies before its start"),
+        ({"x": "tag(log,interval(0,1))"}, "has to start above 0"),
+        ({"x": "tag(log,range(1,9,2))"}, "the step has to be 1"),
+        ({"x": 3}, "x=3, which is one value"),
+        ({"x": "choice("}, "not in Hydra's grammar"),
+        ({"model": "choice(knn,forst)"}, "conf/model/ has no forst.*did you mean forest"),
+        ({"model=kn": {"x": "a,b"}}, "conf/ has no model=kn.*did you mean knn"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(conf: Path, lines: dict[str, Any], said: str) -> None:
+    pattern = said if ".*" in said else re.escape(said)
+    with pytest.raises(LockstepError, match=pattern):
+        Space(lines, {"model": "knn"}, conf)
+
+
+@pytest.fixture
+def swept(first_result: Project, tmp_path: Path) -> Project:
+    """A project whose pipeline has run, to be swept in a folder with an odd name."""
+    path = tmp_path / "größe zwei"
+    shutil.copytree(first_result.path, path)
+    return replace(first_result, path=path)
+
+
+def family(project: Project, name: str, **env: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The run of a sweep, and those of its trials."""
+    runs = [run for run in project.runs(**env) if run["tags"].get("sweep") == name]
+    (parent,) = (run for run in runs if "sweep.trial" not in run["tags"])
+    children = [run for run in runs if run["tags"].get("mlflow.parentRunId") == parent["id"]]
+    assert len(children) == len({run["tags"]["sweep.trial"] for run in children}), "each once"
+    return parent, sorted(children, key=lambda run: int(run["tags"]["sweep.trial"]))
+
+
+def journal(project: Project, name: str) -> optuna.Study:
+    path = project.path / "sweeps" / name / "journal.log"
+    return optuna.load_study(study_name=name, storage=open_storage(str(path)))
+
+
+def wait_for_trials(project: Project, name: str, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (project.path / "sweeps" / name / "journal.log").exists():
+            with_study = [study for study in [journal_or_none(project, name)] if study]
+            if with_study and sum(t.state.is_finished() for t in with_study[0].trials) >= count:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"{name} has no {count} trials")
+
+
+def journal_or_none(project: Project, name: str) -> optuna.Study | None:
+    try:
+        return journal(project, name)
+    except KeyError:
+        return None
+
+
+def started(project: Project, *words: str, **env: str) -> "subprocess.Popen[str]":
+    """A sweep on its way, in a process group of its own."""
+    return subprocess.Popen(
+        ["lockstep", "sweep", *words],
+        cwd=project.path,
+        env={**project.environment, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def workers_of(project: Project) -> list[int]:
+    """The processes that work for a project."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        if "lockstep.sweep.worker" in (process.info["cmdline"] or []):
+            try:
+                if process.cwd() == str(project.path):
+                    found.append(process.info["pid"])
+            except psutil.Error:
+                continue
+    return found
+
+
+@pytest.mark.slow
+def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Project) -> None:
+    before = len(swept.runs())
+    words = ["model=choice(knn,logistic)", "preprocess=onehot,ordinal", "sweep.name=both"]
+    output = swept.run("lockstep", "sweep", *words, "sweep.n_trials=9")
+    assert output.rstrip().endswith("run the pipeline with it: lockstep sweep --apply best")
+    assert "Running stage" not in output, "the data was there"
+    parent, children = family(swept, "both")
+    assert len(children) == 9
+    assert len(swept.runs()) == before + 10
+    assert parent["status"] == "FINISHED"
+    states = [run["tags"]["sweep.state"] for run in children]
+    assert parent["metrics"]["trials.complete"] == states.count("COMPLETE")
+    assert {run["status"] for run in children} <= {"FINISHED", "KILLED"}
+    for run in children:
+        knn = run["params"]["model"] == "knn"
+        own = {"model.n_neighbors", "model.weights"} if knn else {"model.C", "model.class_weight"}
+        assert set(run["params"]) == {"model", "preprocess"} | own
+        folds = len(run["history"]["validation.accuracy"])
+        assert folds == 5 if run["tags"]["sweep.state"] == "COMPLETE" else folds < 5
+        assert "accuracy" not in run["metrics"], "that one is measured on the test rows"
+    data = swept.path / "data/train.parquet"
+    assert set(parent["inputs"]) == {"data/train.parquet"}
+    assert parent["inputs"]["data/train.parquet"] in (swept.path / "dvc.lock").read_text(), data
+    shown = swept.python(
+        "import sys; from mlflow import MlflowClient; client = MlflowClient()\n"
+        "print(*[item.path for item in client.list_artifacts(sys.argv[1])])\n"
+        "print(open(client.download_artifacts(sys.argv[1], 'trials.csv')).read())",
+        parent["id"],
+    )
+    assert "parallel_coordinates.png" in shown
+    assert "importance.png" in shown
+    table = list(csv.DictReader(shown[shown.index("trial,") :].splitlines()))
+    assert len(table) == 9
+    best = max(
+        (run for run in children if run["status"] == "FINISHED"),
+        key=lambda run: (run["metrics"]["validation.accuracy"], -int(run["tags"]["sweep.trial"])),
+    )
+    assert parent["metrics"]["validation.accuracy"] == best["metrics"]["validation.accuracy"]
+
+    more = swept.run("lockstep", "sweep", "--resume", "sweep.n_trials=11")
+    assert "both: 2 workers" in more
+    assert len(family(swept, "both")[1]) == 11
+
+    swept.edit("conf/split/stratified.yaml", "test_size: 0.2", "test_size: 0.3")
+    code, refused = swept.answer("lockstep", "sweep", "--resume", "sweep.n_trials=12")
+    assert code == 2
+    assert "began with other code, data or config" in refused
+    assert "data.data/train.parquet" in refused
+    swept.edit("conf/split/stratified.yaml", "test_size: 0.3", "test_size: 0.2")
+
+    number = best["tags"]["sweep.trial"]
+    output = swept.run("lockstep", "sweep", "--apply", number)
+    name = f"both-{number}"
+    assert f"$ dvc exp run --name {name}" in output
+    won = swept.runs()[-1]
+    assert won["name"] == won["tags"]["dvc.experiment"] == name
+    assert won["tags"]["sweep.run"] == parent["id"]
+    assert family_tag(swept, parent["id"], f"sweep.applied.{number}") == won["id"]
+    for key, value in best["params"].items():
+        if key not in ("model", "preprocess"):
+            assert won["params"][key] == value
+    target = {"knn": "KNeighborsClassifier", "logistic": "LogisticRegression"}
+    assert won["params"]["model._target_"].endswith(target[best["params"]["model"]])
+    assert name in swept.git("for-each-ref", "refs/exps", "--format", "%(refname:lstrip=-1)")
+    swept.commit("the best of a sweep")
+    assert swept.repro() == []
+
+    code, output = swept.answer("lockstep", "reproduce", children[0]["id"])
+    assert code == 2
+    assert f"lockstep sweep --apply {children[0]['tags']['sweep.trial']}" in output
+
+
+def family_tag(project: Project, run_id: str, tag: str) -> str:
+    (run,) = (run for run in project.runs() if run["id"] == run_id)
+    return str(run["tags"][tag])
+
+
+@pytest.mark.slow
+def test_what_cannot_be_swept_is_refused_before_the_first_trial(swept: Project) -> None:
+    for words, said in [
+        (["model.max_dept=range(1,3)"], "did you mean model.max_features?"),
+        (["model=dummy"], "nothing to try"),
+        (["model=knn", "model.n_neighbors=int(interval(0,3))"], "conf.*not valid|n_neighbors"),
+        (["split.seed=range(1,3)"], "the stage train does not read"),
+        (["data.target=species,island"], "changes data: the stages before train"),
+        (["split.test_size=0.4"], "set it in conf/ first"),
+        (["sweep.n_trial=3"], "sweep.n_trial"),
+        (["sweep/engine=slurm"], "uv sync --extra slurm"),
+        (["--apply", "best"], "there is no sweep in sweeps/"),
+        (["--resume"], "there is no sweep in sweeps/"),
+    ]:
+        code, output = swept.answer("lockstep", "sweep", *words)
+        assert code == 2, output
+        assert re.search(said, output), output
+        assert "Traceback" not in output
+    assert not (swept.path / "sweeps").exists()
+    assert not [run for run in swept.runs() if "sweep" in run["tags"]]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) -> None:
+    sweep = started(swept, *QUICK, "sweep.n_trials=40", "sweep.name=long")
+    wait_for_trials(swept, "long", 3)
+    os.kill(workers_of(swept)[0], signal.SIGKILL)
+    wait_for_trials(swept, "long", 8)
+    sweep.kill()
+    output = sweep.communicate()[0]
+    assert "is lost: its process ended with -9; another one takes its place" in output
+    deadline = time.monotonic() + 10
+    while workers_of(swept) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers_of(swept) == [], "they end with the one who asked"
+
+    done = {trial.number for trial in journal(swept, "long").trials if trial.state.is_finished()}
+    output = swept.run("lockstep", "sweep", "--resume")
+    parent, children = family(swept, "long")
+    lost = [run for run in children if run["tags"].get("error") == "its worker was lost"]
+    assert 1 <= len(lost) <= 3, "at most one for each worker that was lost"
+    assert {run["status"] for run in lost} == {"FAILED"}
+    assert len(children) == 40 + len(lost)
+    assert {run["status"] for run in children if run not in lost} == {"FINISHED"}
+    assert done <= {int(run["tags"]["sweep.trial"]) for run in children}
+    assert parent["status"] == "FINISHED"
+
+    sweep = started(swept, *QUICK, "sweep.n_trials=200", "sweep.name=stopped")
+    wait_for_trials(swept, "stopped", 2)
+    sweep.send_signal(signal.SIGINT)
+    output = sweep.communicate(timeout=60)[0]
+    assert sweep.returncode == 130
+    assert "to go on: lockstep sweep --resume sweep.name=stopped" in output
+    assert family(swept, "stopped")[0]["status"] == "KILLED"
+    assert workers_of(swept) == []
+
+
+@pytest.mark.slow
+def test_a_trial_that_crashes_is_recorded_and_the_sweep_goes_on(swept: Project) -> None:
+    words = [*QUICK, "model.n_neighbors=choice(3,100000)", "sweep.n_trials=12"]
+    output = swept.run("lockstep", "sweep", *words, "sweep.name=crash")
+    assert re.search(r"trial \d+ failed \(model.n_neighbors=100000", output)
+    _, children = family(swept, "crash")
+    by_status = {
+        status: [run for run in children if run["status"] == status]
+        for status in ("FINISHED", "FAILED")
+    }
+    assert len(by_status["FINISHED"]) + len(by_status["FAILED"]) == 12
+    assert {run["params"]["model.n_neighbors"] for run in by_status["FINISHED"]} == {"3"}
+    assert {run["params"]["model.n_neighbors"] for run in by_status["FAILED"]} == {"100000"}
+    assert all("n_neighbors" in run["tags"]["error"] for run in by_status["FAILED"])
+
+    words = [*QUICK, "model.n_neighbors=choice(90000,100000)", "sweep.n_trials=50"]
+    code, output = swept.answer("lockstep", "sweep", *words, "sweep.name=all")
+    assert code == 2
+    assert "failed, all of them; the last one: " in output
+    assert family(swept, "all")[0]["status"] == "FAILED"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_costs_a_later_resume(swept: Project) -> None:
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    code, output = swept.answer(
+        "lockstep", "sweep", *QUICK, "sweep.n_trials=6", "sweep.name=away", env=away
+    )
+    assert code == 0, output
+    assert "MLflow does not show all trials" in output
+    assert "lockstep sweep --resume" in output
+    swept.run("lockstep", "sweep", "--resume")
+    parent, children = family(swept, "away")
+    assert parent["status"] == "FINISHED"
+    assert [run["status"] for run in children] == ["FINISHED"] * 6
+
+    (swept.path / "mlflow.db").unlink()
+    swept.run("lockstep", "sweep", "--resume")
+    assert len(family(swept, "away")[1]) == 6, "a lost store is filled again"
+
+
+@pytest.mark.slow
+def test_a_trial_has_the_config_that_the_pipeline_would_have(swept: Project) -> None:
+    """Composed once for each option and then changed, it is what Hydra composes anew."""
+    swept.run("lockstep", "sweep", *QUICK, "sweep.n_trials=1", "sweep.name=one")
+    found = swept.python(
+        """
+import optuna
+from pathlib import Path
+from omegaconf import OmegaConf
+from lockstep.config.compose import composer
+from lockstep.pipeline import tree_digest
+from lockstep.sweep.plan import Plan
+from lockstep.sweep.storage import PLAN, open_storage
+from lockstep.sweep.worker import TrialConfigs
+
+storage = open_storage("sweeps/one/journal.log")
+plan = Plan(**optuna.load_study(study_name="one", storage=storage).user_attrs[PLAN])
+with composer(Path.cwd()) as compose:
+    config_of = TrialConfigs(compose, plan, Path.cwd(), tree_digest(Path("conf")))
+    for tried in (
+        ["model.n_neighbors=7", "model.weights=distance"],
+        ["model=random_forest", "model.max_features=0.123456789", "model.n_jobs=2"],
+        ["model=logistic", "preprocess=ordinal", "model.class_weight=null", "+model.tol=1e-05"],
+        ["model.weights=distance", "preprocess.number.impute.strategy=mean"],
+        ["model=logistic", "model.class_weight={a:1,b:2}"],
+    ):
+        params = compose([*plan.overrides, *tried])
+        cfg = OmegaConf.to_container(config_of(tried))
+        for section in ("model", "preprocess"):
+            assert cfg[section] == params[section], (cfg[section], params[section])
+        assert set(cfg) == {"data", "model", "preprocess"}
+        assert set(cfg["data"]) == {"group", "target", "task"}
+print("same")
+"""
+    )
+    assert found.endswith("same\n")

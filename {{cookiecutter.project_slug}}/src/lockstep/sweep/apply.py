@@ -1,0 +1,138 @@
+"""`lockstep sweep --apply`: run the pipeline with what a trial tried."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep import LockstepError
+from lockstep.config.compose import composer
+from lockstep.pipeline import Pipeline
+from lockstep.sweep.family import SWEEP_TAG, TRIAL_TAG
+from lockstep.sweep.plan import Plan, settings_of
+from lockstep.sweep.space import parsed
+from lockstep.sweep.storage import OVERRIDES, PARENT, PLAN, find_sweep
+from lockstep.sweep.summary import best_first, ended, value_of
+from lockstep.tracking import store_of
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+HEADER = """\
+# @package _global_
+# dvc exp run -S experiment={name}
+# Trial {number} of the sweep {sweep}, where its {metric} was {value:.6g}.
+"""
+PARENT_TAG = "sweep.run"  # of the run that a trial became: the sweep's own
+
+
+def apply(workspace: Path, words: Sequence[str], which: str) -> None:
+    """Write a trial as an experiment into conf/, and run the pipeline with it.
+
+    Args:
+        workspace: The project's folder.
+        words: Settings; sweep.name says which sweep, by default the newest.
+        which: The trial's number, or `best`.
+
+    Raises:
+        LockstepError: There is no such trial, or the pipeline fails.
+    """
+    study, _ = find_sweep(workspace, settings_of(workspace, words))
+    plan = Plan(**study.user_attrs[PLAN])
+    trial = _chosen(study, plan, which)
+    name = f"{plan.name}-{trial.number}"
+    overrides = [*_shared(plan), *trial.user_attrs[OVERRIDES]]
+    about = {"number": trial.number, "sweep": plan.name, "metric": plan.metric}
+    header = HEADER.format(name=name, value=value_of(trial), **about)
+    _write_experiment(workspace, name, header, overrides)
+    command = ["exp", "run", "--name", name, "--set-param", f"experiment={name}"]
+    print(f"$ dvc {' '.join(command)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=workspace, check=False)
+    if done.returncode:
+        raise LockstepError(
+            f"the pipeline did not run; mend that, then `dvc exp run -S experiment={name}`"
+        )
+    _link(workspace, plan, study, trial)
+    print(f"to keep it: git add conf/experiment/{name}.yaml, and commit it with the results")
+
+
+def _chosen(study: "Study", plan: Plan, which: str) -> "FrozenTrial":
+    trials = best_first(ended(study), plan.direction)
+    if not trials:
+        raise LockstepError(f"no trial of {plan.name} is complete: `lockstep sweep --resume`")
+    for trial in trials:
+        if which in ("best", str(trial.number)):
+            return trial
+    numbers = ", ".join(str(number) for number in sorted(trial.number for trial in trials))
+    raise LockstepError(
+        f"{plan.name} has no complete trial {which}; complete are {numbers}: name one, or `best`"
+    )
+
+
+def _shared(plan: Plan) -> list[str]:
+    """What all trials share, without the settings of the sweep itself."""
+    return [word for word in plan.overrides if not word.startswith(("sweep=", "sweep.", "sweep/"))]
+
+
+def _write_experiment(workspace: Path, name: str, header: str, overrides: list[str]) -> None:
+    """Write conf/experiment/<name>.yaml.
+
+    Raises:
+        LockstepError: It cannot say the same as the overrides do.
+    """
+    import yaml
+
+    path = workspace / "conf" / "experiment" / f"{name}.yaml"
+    with composer(workspace) as compose:
+        content = _experiment(workspace / "conf", overrides)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        path.write_text(f"{header}\n{text}", encoding="utf-8")
+        if compose([f"experiment={name}"]) != compose(overrides):
+            path.unlink()
+            options = " ".join(f"-S '{override}'" for override in overrides)
+            raise LockstepError(
+                "this trial cannot be written as one file of conf/experiment/: run "
+                f"`dvc exp run {options}`"
+            )
+    print(f"wrote {path.relative_to(workspace)}")
+
+
+def _experiment(conf: Path, overrides: list[str]) -> dict[str, Any]:
+    """Overrides as the content of a config file."""
+    defaults: list[Any] = []
+    values: dict[str, Any] = {}
+    for override in map(parsed, overrides):
+        key, value = override.key_or_group, override.value()
+        if key == "experiment":
+            defaults.insert(0, value)
+        elif (conf / key).is_dir():
+            defaults.append({f"override /{key}": value})
+        else:
+            *outer, last = key.split(".")
+            node = values
+            for part in outer:
+                node = node.setdefault(part, {})
+            node[last] = value
+    return {**({"defaults": [*defaults, "_self_"]} if defaults else {}), **values}
+
+
+def _link(workspace: Path, plan: Plan, study: "Study", trial: "FrozenTrial") -> None:
+    """Tell the run where it came from, and the sweep what came of it."""
+    store = store_of(workspace)
+    run_id = store.find_finished(Pipeline(workspace).state)
+    sweep_id = study.user_attrs.get(PARENT)
+    if run_id is None or sweep_id is None:
+        print("note: MLflow lacks the run or the sweep, so neither names the other")
+        return
+    with store.errors_explained():
+        client = store.client()
+        for key, value in (
+            (SWEEP_TAG, plan.name),
+            (TRIAL_TAG, str(trial.number)),
+            (PARENT_TAG, sweep_id),
+        ):
+            client.set_tag(run_id, key, value)
+        client.set_tag(sweep_id, f"sweep.applied.{trial.number}", run_id)

@@ -1,0 +1,255 @@
+"""A sweep in MLflow: a run for the sweep, and a child of it for each trial.
+
+What Optuna's storage holds is shown, as `publish` shows what DVC holds: late, again, or after a
+server was away, it comes out the same.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep import LockstepError
+from lockstep.runs.origin import Origin
+from lockstep.runs.report import look_at
+from lockstep.sweep.plan import Plan
+from lockstep.sweep.storage import ERROR, LOST, OVERRIDES, PARENT
+from lockstep.sweep.summary import description, ended, records, value_of, write_summary
+from lockstep.tracking import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+SWEEP_TAG = "sweep"
+TRIAL_TAG = "sweep.trial"
+PARENT_TAG = "mlflow.parentRunId"  # MLflow nests runs by it
+# MLflow's word for each of Optuna's states that a trial ends in.
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+# How long one update may take, so that the table goes on; and how long a store that failed is
+# left alone.
+UPDATE_SECONDS = 1.0
+RETRY_SECONDS = 30.0
+METRICS_AT_ONCE = 990  # MLflow takes 1000; https://mlflow.org/docs/latest/rest-api.html
+
+
+class Family:
+    """The runs of a sweep."""
+
+    def __init__(self, plan: Plan, study: "Study", store: Store, workspace: Path) -> None:
+        """Open nothing yet.
+
+        Args:
+            plan: That of the sweep.
+            study: Where its trials are.
+            store: Where they are shown.
+            workspace: The project's folder.
+        """
+        self._plan = plan
+        self._study = study
+        self._store = store
+        self._workspace = workspace
+        self._client: MlflowClient | None = None
+        self._children: dict[int, tuple[str, bool]] = {}  # run and whether it is complete
+        self._retry = 0.0
+        self.trouble: str | None = None
+
+    def update(self) -> None:
+        """Show the trials that ended since, for about a second; no failing store stops a sweep."""
+        if time.monotonic() > self._retry:
+            self._attempt(time.monotonic() + UPDATE_SECONDS)
+
+    def finish(self, status: str) -> None:
+        """Show all that ended, the figures, and how the sweep itself ended.
+
+        Args:
+            status: MLflow's: FINISHED, FAILED or KILLED.
+        """
+        if self._attempt(float("inf")):
+            with self._forgiven():
+                self._finish(status)
+
+    def link(self) -> str:
+        """How to look at it."""
+        return look_at(self._store, f"/#/experiments/{self._experiment}/runs/{self.run_id}")
+
+    @property
+    def run_id(self) -> str | None:
+        """The run of the sweep, once it is there."""
+        return self._study.user_attrs.get(PARENT)
+
+    def _attempt(self, until: float) -> bool:
+        self.trouble = None
+        with self._forgiven():
+            client = self._opened()
+            for trial in ended(self._study):
+                known, complete = self._children.get(trial.number, (None, False))
+                if not complete:
+                    run_id = self._show(client, trial, known)
+                    self._children[trial.number] = run_id, True
+                    if time.monotonic() > until:
+                        break
+        return self.trouble is None
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        try:
+            with self._store.errors_explained():
+                yield
+        except BaseException as error:
+            self._client = None  # nobody knows how much of the last trial is there: look again
+            if not isinstance(error, LockstepError):
+                raise
+            self.trouble = str(error).splitlines()[0]
+            self._retry = time.monotonic() + RETRY_SECONDS
+
+    def _opened(self) -> "MlflowClient":
+        if self._client is None:
+            client = self._store.client()
+            self._experiment = self._store.experiment_id(client)
+            if self.run_id and _is_there(client, self.run_id):
+                client.update_run(self.run_id, status="RUNNING")
+                self._children = self._known_children(client)
+            else:
+                run = client.create_run(
+                    self._experiment, tags=self._tags(), run_name=self._plan.name
+                )
+                self._study.set_user_attr(PARENT, run.info.run_id)
+                self._describe(client, run.info.run_id)
+                self._children = {}
+            self._client = client
+        return self._client
+
+    def _known_children(self, client: "MlflowClient") -> dict[int, tuple[str, bool]]:
+        """The children that an interrupted sweep has shown already."""
+        found: dict[int, tuple[str, bool]] = {}
+        query = f"tags.`{PARENT_TAG}` = '{self.run_id}'"
+        token = None
+        while True:
+            page = client.search_runs([self._experiment], query, max_results=1000, page_token=token)
+            for run in page:
+                if TRIAL_TAG in run.data.tags:
+                    complete = run.info.status != "RUNNING"
+                    found[int(run.data.tags[TRIAL_TAG])] = run.info.run_id, complete
+            token = page.token
+            if not token:
+                return found
+
+    def _show(self, client: "MlflowClient", trial: "FrozenTrial", run_id: str | None) -> str:
+        """A child with all that is known of a trial."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        start, end = _milliseconds(trial.datetime_start), _milliseconds(trial.datetime_complete)
+        if run_id is None:
+            tags = {
+                PARENT_TAG: str(self.run_id),
+                SWEEP_TAG: self._plan.name,
+                TRIAL_TAG: str(trial.number),
+                "mlflow.source.name": f"lockstep sweep {self._plan.name}",
+                "mlflow.source.type": "PROJECT",
+            }
+            name = f"{self._plan.name}-{trial.number}"
+            run_id = client.create_run(self._experiment, start, tags, name).info.run_id
+        metric = f"validation.{self._plan.metric}"
+        values = [Metric(metric, value, end, at) for at, value in trial.intermediate_values.items()]
+        if trial.state.name == "COMPLETE" and not values:
+            values = [Metric(metric, value_of(trial), end, 0)]
+        overrides = trial.user_attrs.get(OVERRIDES, [])
+        params = [
+            Param(key, value) for key, _, value in (item.partition("=") for item in overrides)
+        ]
+        outcome = [RunTag("sweep.state", trial.state.name)]
+        error = trial.user_attrs.get(ERROR)
+        if trial.number in self._study.user_attrs.get(LOST, []):
+            error = "its worker was lost"
+        if error:
+            outcome.append(RunTag("error", error[:5000]))
+        client.log_batch(run_id, values, params, outcome)
+        client.set_terminated(run_id, STATUS[trial.state.name], end_time=end)
+        return run_id
+
+    def _tags(self) -> dict[str, str]:
+        """Where the sweep comes from."""
+        origin = Origin.of_workspace(self._workspace, self._store.root, ["dvc.lock"])
+        tags = {
+            SWEEP_TAG: self._plan.name,
+            "mlflow.user": origin.user,
+            "mlflow.source.name": "lockstep sweep",
+            "mlflow.source.type": "PROJECT",
+            "mlflow.source.git.commit": origin.commit,
+            "mlflow.source.git.branch": origin.branch,
+            "mlflow.source.git.repoURL": origin.repository,
+            "git.dirty": str(bool(origin.changed)).lower(),
+            "git.changed": ", ".join(origin.changed)[:5000],
+            "overrides": " ".join(self._plan.overrides),
+            **origin.machine,
+        }
+        return {key: value for key, value in tags.items() if value}
+
+    def _describe(self, client: "MlflowClient", run_id: str) -> None:
+        """What the sweep tries, and on which data."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        plan = self._plan
+        lines: dict[str, str] = {}
+        for key, line in plan.space.items():
+            inner = line.items() if isinstance(line, dict) else [("", line)]
+            lines |= {f"{key} {name}".strip(): str(text) for name, text in inner}
+        names = ("n_trials", "timeout", "seed", "metric", "stage")
+        settings = {f"sweep.{name}": str(plan.settings[name]) for name in names}
+        found = {**settings, **{f"space.{key}": text for key, text in lines.items()}}
+        allowed = str.maketrans({"=": ":", "+": "_"})  # MLflow takes few characters in a name
+        params = [Param(key.translate(allowed)[:250], text) for key, text in found.items()]
+        client.log_batch(run_id, params=params)
+        inputs = [
+            DatasetInput(
+                Dataset(path, md5, "dvc", "{}"), [InputTag("mlflow.data.context", "train")]
+            )
+            for path, md5 in plan.basis["data"].items()
+        ]
+        client.log_inputs(run_id, inputs)
+
+    def _finish(self, status: str) -> None:
+        from mlflow.entities import Metric
+
+        assert self._client is not None
+        assert self.run_id is not None
+        trials = ended(self._study)
+        metric = f"validation.{self._plan.metric}"
+        now = int(time.time() * 1000)
+        states = [trial.state.name for trial in trials]
+        counts = [
+            Metric(f"trials.{state.lower()}", states.count(state), now, 0) for state in STATUS
+        ]
+        best = [
+            Metric(metric, value_of(trial), _milliseconds(trial.datetime_complete), trial.number)
+            for trial in records(trials, self._plan.direction)
+        ]
+        self._client.log_batch(self.run_id, [*counts, *best[-METRICS_AT_ONCE:]])
+        with tempfile.TemporaryDirectory() as folder:
+            write_summary(self._study, self._plan, Path(folder))
+            self._client.log_artifacts(self.run_id, folder)
+        note = description(self._study, self._plan)
+        self._client.set_tag(self.run_id, "mlflow.note.content", note)
+        self._client.set_terminated(self.run_id, status)
+
+
+def _is_there(client: "MlflowClient", run_id: str) -> bool:
+    """Whether the store has a run, and nobody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def _milliseconds(moment: datetime | None) -> int:
+    """A time of Optuna's as MLflow has it."""
+    return int((moment or datetime.now()).timestamp() * 1000)

@@ -1,0 +1,49 @@
+"""tune: a config is scored on training rows alone, on folds that follow the split."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Compose
+from omegaconf import OmegaConf
+
+from {{ cookiecutter.package_name }} import tune
+
+METRIC = {"classification": "accuracy", "regression": "neg_mean_absolute_error"}
+
+
+@pytest.fixture
+def rows(table: pd.DataFrame, tmp_path: Path) -> Path:
+    path = tmp_path / "train.parquet"
+    table.assign(shop=table.index % 7).to_parquet(path)
+    return path
+
+
+def scores(rows: Path, task: str, composed: Compose, strategy: str) -> list[float]:
+    cfg = composed(data__time="sold", data__group="shop" if strategy == "group" else None)
+    split = OmegaConf.merge(cfg.split, {"strategy": strategy})
+    score = tune.CrossValidation(rows, data=cfg.data, split=split, metric=METRIC[task], folds=3)
+    OmegaConf.update(cfg, "model.n_estimators", 5)
+    return list(score(cfg))
+
+
+@pytest.mark.parametrize("strategy", ["random", "group", "time"])
+def test_a_config_is_scored_fold_by_fold_the_same_each_time(
+    rows: Path, task: str, composed: Compose, strategy: str
+) -> None:
+    found = scores(rows, task, composed, strategy)
+    assert len(found) == 3
+    assert all(value > 0 for value in found), "an error is shown as a positive number"
+    assert scores(rows, task, composed, strategy) == found
+
+
+def test_the_value_is_the_mean_of_the_folds(
+    rows: Path, task: str, composed: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.5, 0.7, 0.9])
+    monkeypatch.setattr(tune, "get_scorer", lambda name: lambda *given: next(values))
+    cfg = composed()
+    OmegaConf.update(cfg, "model.n_estimators", 5)
+    split = OmegaConf.merge(cfg.split, {"strategy": "random"})
+    score = tune.CrossValidation(rows, data=cfg.data, split=split, metric="accuracy", folds=3)
+    assert list(score(cfg)) == pytest.approx([0.5, 0.6, 0.7])
