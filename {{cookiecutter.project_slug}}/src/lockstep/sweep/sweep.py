@@ -143,7 +143,7 @@ def _supervise(
     """
     trials = counting(study)
     size = min(engine.size(), max(1, plan.settings["n_trials"] - len(trials)))
-    print(f"{plan.name}: {size} workers; what they say goes to {folder}", flush=True)
+    print(f"{plan.name}: {size} workers; trials and logs are in {folder}", flush=True)
     to_start = [f"worker-{number}" for number in range(size)]
     workers: dict[str, Worker] = {}
     losses, known = 0, len(trials)

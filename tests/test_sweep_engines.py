@@ -1,0 +1,116 @@
+"""`lockstep sweep` on real engines and storages: Ray, Slurm, PostgreSQL."""
+
+import re
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from clusters import ray_nodes, slurm
+from servers import PASSWORD, Servers, postgres
+from test_sweep import family, journal, started, wait_for_trials
+
+from lockstep_template import urls
+from project import Project
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 40
+FOREST = ("sweep.pruner=null", "model.n_estimators=50", f"sweep.n_trials={TRIALS}")
+
+
+@pytest.fixture(scope="session")
+def engines(first_result: Project) -> Project:
+    """The first result, in an environment with every engine."""
+    wanted = ["ray>=2.50,<3", "submitit>=1.5,<2", urls.DRIVERS["postgresql"]]
+    python = str(first_result.bin / "python")
+    first_result.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
+    return first_result
+
+
+@pytest.fixture
+def swept(engines: Project, tmp_path: Path) -> Project:
+    path = tmp_path / "swept"
+    shutil.copytree(engines.path, path)
+    return replace(engines, path=path)
+
+
+def lost(project: Project, name: str) -> int:
+    """How many trials were lost, in a sweep of which nothing else is missing."""
+    parent, children = family(project, name)
+    gone = [run for run in children if run["tags"].get("error") == "its worker was lost"]
+    rest = [run for run in children if run not in gone]
+    assert parent["status"] == "FINISHED"
+    assert len(rest) == TRIALS
+    assert {run["status"] for run in rest} == {"FINISHED"}
+    return len(gone)
+
+
+def test_a_node_of_a_ray_cluster_dies_in_mid_sweep(swept: Project, servers: Servers) -> None:
+    head, _, node = ray_nodes(servers, swept, 3)
+    address = f"sweep.engine.address=127.0.0.1:{head.port}"
+    words = ["sweep/engine=ray", address, *FOREST, "sweep.name=ray"]
+    sweep = started(swept, *words, RAY_AUTH_MODE="disabled")
+    wait_for_trials(swept, "ray", 6)
+    workers = {trial.user_attrs.get("worker") for trial in journal(swept, "ray").trials}
+    assert len(workers - {None}) == 3, "one for each node"
+    node.stop(signal.SIGKILL)
+    output = sweep.communicate(timeout=300)[0]
+    assert sweep.returncode == 0, output
+    assert re.search(r"worker-\d is lost: .*; another one takes its place", output), output
+    assert lost(swept, "ray") <= 1
+
+
+def test_a_ray_cluster_that_is_not_there_is_named(swept: Project) -> None:
+    words = ["sweep/engine=ray", "sweep.engine.address=127.0.0.1:9", "sweep.name=none"]
+    code, output = swept.answer("lockstep", "sweep", *words, env={"RAY_AUTH_MODE": "disabled"})
+    assert code == 2, output
+    assert "the Ray cluster at 127.0.0.1:9 cannot be joined" in output
+    assert "Traceback" not in output
+
+
+def test_slurm_runs_the_workers_and_one_dies(swept: Project, servers: Servers) -> None:
+    env = slurm(servers)
+    options = ["sweep/engine=slurm", "sweep.engine.workers=2", *FOREST, "sweep.name=slurm"]
+    sweep = started(swept, *options, **env)
+    wait_for_trials(swept, "slurm", 4)
+    running = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (words := process.info["cmdline"] or [])[2:4] == ["-m", "submitit.core._submit"]
+        and words[4].startswith(str(swept.path))
+    ]
+    assert len(running) == 2
+    running[0].kill()
+    output = sweep.communicate(timeout=300)[0]
+    assert sweep.returncode == 0, output
+    assert "is lost: " in output
+    assert lost(swept, "slurm") <= 1
+
+
+def test_trials_are_kept_by_postgresql(swept: Project, servers: Servers) -> None:
+    url, login = postgres(servers)
+    storage = f"sweep.storage={url.replace('://', '://')}"
+    words = ["sweep.engine.workers=3", *FOREST, "sweep.name=shared", storage]
+    sweep = started(swept, *words, **login)
+    sweep.communicate(timeout=300)
+    assert sweep.returncode == 0
+    assert lost(swept, "shared") == 0
+    assert not (swept.path / "sweeps/shared/journal.log").exists()
+    more = swept.run(
+        "lockstep", "sweep", "--resume", storage, f"sweep.n_trials={TRIALS + 2}", env=login
+    )
+    assert "shared: " in more
+    assert len(family(swept, "shared")[1]) == TRIALS + 2
+    assert PASSWORD not in "".join(
+        path.read_text(errors="replace")
+        for path in (swept.path / "sweeps").rglob("*")
+        if path.is_file()
+    )
+    wrong = {"PGPASSWORD": "wrong"}
+    code, output = swept.answer("lockstep", "sweep", *FOREST, storage, env=wrong)
+    assert code == 2
+    assert "cannot be opened" in output
+    assert "Traceback" not in output
