@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from project import Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
 sys.dont_write_bytecode = True
+# A shell's background job ignores it, and so would every command that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 Scaffold = Callable[..., Project]
