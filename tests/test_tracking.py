@@ -36,8 +36,10 @@ def test_everything_points_at_a_server(scaffold: Scaffold, server: Server) -> No
     assert "5" in predicted
 
 
-def test_the_variable_wins_and_another_store_gets_the_run(project: Project, server: Server) -> None:
-    project.repro()
+def test_the_variable_wins_and_another_store_gets_the_run(
+    published: Project, server: Server
+) -> None:
+    project = published
     project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
     project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
     (local,), (remote,) = project.runs(), project.runs(MLFLOW_TRACKING_URI=server.url)
@@ -45,8 +47,8 @@ def test_the_variable_wins_and_another_store_gets_the_run(project: Project, serv
     assert local["metrics"].items() <= remote["metrics"].items()
 
 
-def test_a_workspace_that_was_edited_since_is_not_published(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_workspace_that_was_edited_since_is_not_published(unpublished: Project) -> None:
+    project = unpublished
     project.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 30")
     project.run("lockstep", "compose")
     metrics = project.path / "metrics/metrics.json"
@@ -70,8 +72,8 @@ def test_a_server_that_is_away_costs_a_later_publish(scaffold: Scaffold, server:
     assert run["status"] == "FINISHED"
 
 
-def test_a_first_publish_from_several_processes_makes_one_run(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_first_publish_from_several_processes_makes_one_run(unpublished: Project) -> None:
+    project = unpublished
     env = project.environment
     started = [
         subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env) for _ in range(4)
@@ -81,8 +83,8 @@ def test_a_first_publish_from_several_processes_makes_one_run(project: Project) 
     assert len(run["models"]) == 1
 
 
-def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_killed_publish_is_completed_as_the_same_run(unpublished: Project) -> None:
+    project = unpublished
     env = project.environment
     database = project.path / "mlflow.db"
     process = subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env)
@@ -101,10 +103,10 @@ def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None
 
 
 def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
-    scaffold: Scaffold, server: Server, tmp_path: Path
+    unpublished: Project, server: Server, tmp_path: Path
 ) -> None:
-    project = scaffold(mlflow_tracking_uri=server.url)
-    project.repro("evaluate")
+    project = unpublished
+    project.env["MLFLOW_TRACKING_URI"] = server.url
     process = subprocess.Popen(
         ["lockstep", "publish"], cwd=project.path, env=project.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -127,9 +129,9 @@ def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
     assert len(run["models"]) == 1
 
 
-def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:
+def test_the_shortcut_finds_what_mlflow_finds(published: Project) -> None:
     """The look-up without MLflow knows its tables; a change of them must not go unnoticed."""
-    project.repro()
+    project = published
     (run,) = project.runs()
     found = project.python(
         "from pathlib import Path; from lockstep.pipeline import Pipeline, read_yaml\n"
@@ -153,14 +155,15 @@ def learning_curve(model):
 
 
 @pytest.fixture
-def looping(project: Project) -> Project:
+def looping(unpublished: Project) -> Project:
     """A project whose training takes its time, with live tracking on."""
+    project = unpublished
     train = project.path / "src" / "penguins" / "train.py"
     source = train.read_text()
     assert "def learning_curve(model" in source
     train.write_text(source + LOOP)
     project.edit("conf/tracking/default.yaml", "live: false", "live: true")
-    project.repro("split")
+    assert project.repro("split") == ["compose"]
     return project
 
 
