@@ -139,6 +139,8 @@ class Door:
                 client.close()
                 continue
             for ends in ((client, server), (server, client)):
+                # Without it the small packets of SFTP wait for each other.
+                ends[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 inward = ends[0] is client
                 threading.Thread(target=self._pass, args=(*ends, inward), daemon=True).start()
 
