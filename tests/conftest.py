@@ -1,14 +1,18 @@
-"""Fixtures: scaffolded projects, and one environment that they share."""
+"""Fixtures: scaffolded projects, and the environments that they share."""
 
 import os
+import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from servers import Servers
 
 from lockstep_template import remotes, urls
@@ -16,9 +20,17 @@ from project import Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
 sys.dont_write_bytecode = True
+# A shell's background job ignores it, and so would every command that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 Scaffold = Callable[..., Project]
+Once = Callable[[str, Callable[[Path], Project]], Project]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow tests begin; the quick ones fill what is left of the workers' time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +54,7 @@ def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
         "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
         "DVC_NO_ANALYTICS": "1",
+        "MYPY_CACHE_DIR": str(home / "mypy"),  # what it knows of the libraries holds for all
         "UV_PYTHON": sys.executable,
         "UV_PYTHON_DOWNLOADS": "never",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -49,10 +62,30 @@ def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def first_project(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Make a project once for all workers of pytest-xdist: the first to ask for it does.
+
+    https://pytest-xdist.readthedocs.io/en/stable/how-to.html#making-session-scoped-fixtures-execute-only-once
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def made(name: str, build: Callable[[Path], Project]) -> Project:
+        kept = base / f"{name}.pickle"
+        with FileLock(f"{kept}.lock"):
+            if not kept.exists():
+                folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
+                kept.write_bytes(pickle.dumps(build(folder)))
+        project: Project = pickle.loads(kept.read_bytes())  # noqa: S301
+        return project
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def first_project(clean_env: dict[str, str], once: Once) -> Project:
     """A project made with every default, its environment included; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("first")
-    return make(clean_env, folder, {}, None)
+    return once("first", lambda folder: make(clean_env, folder, {}, None))
 
 
 @pytest.fixture
@@ -72,34 +105,65 @@ def project(scaffold: Scaffold) -> Project:
 
 
 @pytest.fixture(scope="session")
-def equipped(first_project: Project) -> Project:
-    """The first project, whose environment speaks with every kind of remote."""
-    extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
-    wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"]]
-    python = str(first_project.bin / "python")
-    first_project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
-    return first_project
+def computed(clean_env: dict[str, str], first_project: Project, once: Once) -> Project:
+    """A project whose pipeline has run up to publishing, and nothing since; tests copy it."""
+
+    def build(folder: Path) -> Project:
+        project = make(clean_env, folder, {}, first_project.bin)
+        project.repro("evaluate")
+        return project
+
+    return once("computed", build)
+
+
+@pytest.fixture
+def unpublished(computed: Project, tmp_path: Path) -> Project:
+    """A project with the defaults whose pipeline has run up to publishing; nothing is committed."""
+    return computed.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def finished(equipped: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run."""
-    project = make(equipped.env, tmp_path_factory.mktemp("finished"), {}, equipped.bin)
-    project.repro()
-    return project
-
-
-@pytest.fixture(scope="session")
-def first_result(
-    clean_env: dict[str, str], first_project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
+def first_result(computed: Project, once: Once) -> Project:
     """A project whose pipeline has run once, all of it committed; tests copy it."""
-    project = make(clean_env, tmp_path_factory.mktemp("result"), {}, first_project.bin)
-    # Git's hooks run `uv run`, here in the environment that all share.
-    project.env = {**project.env, "UV_PROJECT_ENVIRONMENT": str(project.bin.parent)}
-    project.repro()
-    project.commit("first result")
-    return project
+
+    def build(folder: Path) -> Project:
+        project = computed.copy(folder)
+        # Git's hooks run `uv run`, here in the environment that all share.
+        project.env["UV_PROJECT_ENVIRONMENT"] = str(project.bin.parent)
+        assert project.repro() == ["publish"]
+        project.commit("first result")
+        return project
+
+    return once("result", build)
+
+
+@pytest.fixture
+def published(first_result: Project, tmp_path: Path) -> Project:
+    """A project with the defaults and a first result, which is committed."""
+    return first_result.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def equipped(clean_env: dict[str, str], once: Once) -> Project:
+    """A project whose environment speaks with every server and has every engine for sweeps."""
+
+    def build(folder: Path) -> Project:
+        project = make(clean_env, folder, {}, None)
+        extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
+        wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]==3.17.*"]
+        wanted += [".[ray,slurm]"]
+        python = str(project.bin / "python")
+        project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
+        return project
+
+    return once("equipped", build)
+
+
+@pytest.fixture(scope="session")
+def finished(first_result: Project, equipped: Project) -> Project:
+    """The first result in the environment that speaks with every kind of remote."""
+    env = {**equipped.env, "UV_PROJECT_ENVIRONMENT": str(equipped.bin.parent)}
+    return replace(first_result, bin=equipped.bin, env=env)
 
 
 @pytest.fixture
@@ -131,9 +195,7 @@ def storage(tmp_path: Path) -> Path:
 @pytest.fixture
 def ada(first_result: Project, origin: Path, storage: Path, tmp_path: Path) -> Project:
     """A colleague's project: a first result, committed and not yet pushed."""
-    path = tmp_path / "ada"
-    shutil.copytree(first_result.path, path)
-    project = replace(first_result, path=path)
+    project = first_result.copy(tmp_path, "ada")
     project.git("remote", "add", "origin", str(origin))
     project.run("dvc", "remote", "modify", "storage", "url", str(storage))
     project.commit("remotes")

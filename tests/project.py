@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class Project:
     def environment(self) -> dict[str, str]:
         """The variables of the shell in which the user works, with the environment activated."""
         return {**self.env, "PATH": f"{self.bin}{os.pathsep}{self.env['PATH']}"}
+
+    def copy(self, folder: Path, name: str = "penguins") -> "Project":
+        """The same in another folder, to be changed."""
+        path = folder / name
+        shutil.copytree(self.path, path, symlinks=True)
+        return replace(self, path=path, env=dict(self.env))
 
     def run(
         self, *command: str, ok: bool | None = True, env: Mapping[str, str] | None = None

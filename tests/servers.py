@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -100,6 +101,61 @@ class Server:
                     child.send_signal(how)
             self._process.send_signal(how)
             self._process.wait(30)
+
+
+class Door:
+    """Stands before a server; once enough has arrived, nothing more gets in until it is opened.
+
+    So a fault comes in the middle of what a client does, however fast that is.
+    """
+
+    def __init__(self, server: Server, enough: Callable[[], object]) -> None:
+        """Listen on a port of its own; `enough` is asked before each piece goes in."""
+        self.held = threading.Event()
+        self.knocked_in_vain = threading.Event()  # set when the server behind it is away
+        self._server = server
+        self._enough = enough
+        self._one_at_a_time = threading.Lock()
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Its address, where the server speaks HTTP."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def open(self) -> None:
+        """Let all in from now on."""
+        self._enough = lambda: False
+
+    def _listen(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            try:
+                server = socket.create_connection((LOOPBACK, self._server.port))
+            except OSError:
+                self.knocked_in_vain.set()
+                client.close()
+                continue
+            for ends in ((client, server), (server, client)):
+                # Without it the small packets of SFTP wait for each other.
+                ends[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                inward = ends[0] is client
+                threading.Thread(target=self._pass, args=(*ends, inward), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, inward: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if inward:
+                    with self._one_at_a_time:
+                        while self._enough():
+                            self.held.set()
+                            time.sleep(0.02)
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Servers:

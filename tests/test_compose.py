@@ -69,8 +69,8 @@ def test_a_hand_edited_params_file_is_kept(project: Project) -> None:
     assert params(project)["model"]["n_estimators"] == 55
 
 
-def test_an_applied_override_is_not_dropped_silently(project: Project) -> None:
-    project.commit("environment")
+def test_an_applied_override_is_not_dropped_silently(published: Project) -> None:
+    project = published
     project.experiment("-S", "model=knn", "-S", "split.seed=7")
     project.commit("knn")
     project.edit("conf/evaluate/default.yaml", "[accuracy,", "[recall_macro,")
@@ -86,8 +86,8 @@ def test_an_applied_override_is_not_dropped_silently(project: Project) -> None:
     assert params(project)["model"]["_target_"] == "sklearn.ensemble.RandomForestClassifier"
 
 
-def test_another_lock_file_keeps_an_applied_override(project: Project) -> None:
-    project.commit("environment")
+def test_another_lock_file_keeps_an_applied_override(published: Project) -> None:
+    project = published
     project.experiment("-S", "model=knn")
     lock = project.path / "uv.lock"
     lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
@@ -95,8 +95,8 @@ def test_another_lock_file_keeps_an_applied_override(project: Project) -> None:
     assert str(params(project)["model"]["_target_"]).endswith("KNeighborsClassifier")
 
 
-def test_a_comment_in_conf_reruns_nothing_else(project: Project) -> None:
-    project.repro()
+def test_a_comment_in_conf_reruns_nothing_else(published: Project) -> None:
+    project = published
     config = project.path / "conf" / "config.yaml"
     config.write_text(config.read_text() + "\n# a thought\n")
     assert project.repro() == ["compose"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import Scaffold, make
+from conftest import Scaffold
 from project import Project, rows, without_rights
 
 pytestmark = pytest.mark.slow
@@ -42,22 +42,11 @@ print(json.dumps([models, versions]))
 DELETE = "import sys; from mlflow import MlflowClient; MlflowClient().delete_{}(sys.argv[1])"
 
 
-@pytest.fixture(scope="module")
-def calm(
-    clean_env: dict[str, str], first_project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
-    """A project whose pipeline ran undisturbed up to publishing; all of it is committed."""
-    project = make(clean_env, tmp_path_factory.mktemp("calm"), {}, first_project.bin)
-    project.repro("evaluate")
-    project.commit()
-    return project
-
-
 @pytest.fixture
-def ready(calm: Project, tmp_path: Path) -> Project:
-    """A copy of it, to be published."""
-    shutil.copytree(calm.path, tmp_path / calm.path.name, symlinks=True)
-    return Project(tmp_path / calm.path.name, calm.env, calm.bin)
+def ready(unpublished: Project) -> Project:
+    """A project whose pipeline ran undisturbed up to publishing; all of it is committed."""
+    unpublished.commit()
+    return unpublished
 
 
 def publish(project: Project, *options: str) -> subprocess.Popen[str]:
@@ -105,7 +94,7 @@ def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
 
 
 def test_a_pipeline_killed_in_every_stage_ends_as_if_nothing_had_happened(
-    scaffold: Scaffold, calm: Project
+    scaffold: Scaffold, computed: Project
 ) -> None:
     project = scaffold()
     env = {**project.environment, "PYTHONUNBUFFERED": "1"}
@@ -126,13 +115,14 @@ def test_a_pipeline_killed_in_every_stage_ends_as_if_nothing_had_happened(
             wait_for(lambda: rows(project.path / "mlflow.db", "runs"))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        declared = yaml.safe_load((calm.path / "dvc.lock").read_text())["stages"].get(stage, {})
+        declared = yaml.safe_load((computed.path / "dvc.lock").read_text())["stages"].get(stage, {})
         for out in declared.get("outs", []):
             if out["path"] not in ("params.yaml", "composed.yaml", "schema.yaml"):
                 half_written(project.path / out["path"])
     assert project.repro() == ["publish"]
     one, other = (
-        yaml.safe_load((place.path / "dvc.lock").read_text())["stages"] for place in (project, calm)
+        yaml.safe_load((place.path / "dvc.lock").read_text())["stages"]
+        for place in (project, computed)
     )
     assert {name: one[name] for name in other} == other
     project.commit()

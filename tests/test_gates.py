@@ -124,8 +124,9 @@ def aliases(project: Project, **env: str) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
-    project: Project,
+    unpublished: Project,
 ) -> None:
+    project = unpublished
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     project.run("lockstep", "compose")
     project.commit("auto")
@@ -180,9 +181,8 @@ def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
 
 
 @pytest.mark.slow
-def test_other_test_data_have_the_champion_scored_again(project: Project) -> None:
-    project.commit("environment")
-    project.repro()
+def test_other_test_data_have_the_champion_scored_again(published: Project) -> None:
+    project = published
     project.run("lockstep", "promote")
     first = project.runs()[0]["metrics"]
     output = project.experiment("-S", "split.seed=7", *POOR)
@@ -300,7 +300,10 @@ def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(
 
 
 @pytest.mark.slow
-def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(project: Project) -> None:
+def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(
+    unpublished: Project,
+) -> None:
+    project = unpublished
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     project.repro("evaluate")
     dies = (

@@ -416,7 +416,7 @@ def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> N
     """A later template reaches a project; its history, data and remotes stay as they are."""
     template, project = tmp_path / "template", tmp_path / "penguins"
     shutil.copytree(
-        TEMPLATE, template, ignore=shutil.ignore_patterns(".git", "__pycache__", "tests")
+        TEMPLATE, template, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "tests")
     )
     (tmp_path / "own.csv").write_text("x,price\n" + "".join(f"{n},{n}.5\n" for n in range(40)))
     env = os.environ | identity

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import make
+from conftest import Once, make
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -16,37 +16,40 @@ HERE = "--current-environment"
 
 
 @pytest.fixture(scope="module")
-def lived(
-    clean_env: dict[str, str], first_project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
+def lived(clean_env: dict[str, str], first_project: Project, once: Once) -> Project:
     """A project with runs of every provenance, all made with code that was not committed then.
 
     In order: from the workspace; by `dvc exp run`; in a temporary copy; from a queue. What git does
     not know at all reaches only the first two: DVC's copies are made without.
     """
-    project = make(clean_env, tmp_path_factory.mktemp("alt und neu"), {}, first_project.bin)
-    project.commit("environment")
-    above = "from pathlib import Path\n"
-    project.edit("src/penguins/split.py", above, f"{above}\nfrom .extra import LUCK\n")
-    (project.path / "src/penguins/extra.py").write_text('"""Never committed."""\n\nLUCK = 7\n')
-    code = "      - src/penguins/split.py\n"
-    project.edit("dvc.yaml", code, f"{code}      - src/penguins/extra.py\n")
-    project.edit(FOREST, "n_estimators: 100", "n_estimators: 20")
-    project.repro()
-    project.experiment("-S", "model=logistic", "--name", "in-the-workspace")
-    project.commit("halfway")
-    project.edit("src/penguins/extra.py", "LUCK = 7", "LUCK = 8")
-    project.experiment("--temp", "-S", "model=knn", "--name", "in-a-copy")
-    project.experiment("--queue", "-S", "model=dummy", "--name", "from-the-queue")
-    project.run("dvc", "exp", "run", "--run-all")
-    return project
+
+    def build(folder: Path) -> Project:
+        parent = folder / "alt und neu"
+        parent.mkdir()
+        project = make(clean_env, parent, {}, first_project.bin)
+        project.commit("environment")
+        above = "from pathlib import Path\n"
+        project.edit("src/penguins/split.py", above, f"{above}\nfrom .extra import LUCK\n")
+        (project.path / "src/penguins/extra.py").write_text('"""Never committed."""\n\nLUCK = 7\n')
+        code = "      - src/penguins/split.py\n"
+        project.edit("dvc.yaml", code, f"{code}      - src/penguins/extra.py\n")
+        project.edit(FOREST, "n_estimators: 100", "n_estimators: 20")
+        project.repro()
+        project.experiment("-S", "model=logistic", "--name", "in-the-workspace")
+        project.commit("halfway")
+        project.edit("src/penguins/extra.py", "LUCK = 7", "LUCK = 8")
+        project.experiment("--temp", "-S", "model=knn", "--name", "in-a-copy")
+        project.experiment("--queue", "-S", "model=dummy", "--name", "from-the-queue")
+        project.run("dvc", "exp", "run", "--run-all")
+        return project
+
+    return once("lived", build)
 
 
 @pytest.fixture
 def project(lived: Project, tmp_path: Path) -> Project:
     """A copy of it, to be changed."""
-    shutil.copytree(lived.path, tmp_path / lived.path.name, symlinks=True)
-    return Project(tmp_path / lived.path.name, lived.env, lived.bin)
+    return lived.copy(tmp_path)
 
 
 def worktrees(project: Project) -> list[str]:
@@ -67,16 +70,16 @@ def test_every_run_is_rebuilt_bit_by_bit_after_its_code_is_gone(project: Project
     assert project.git("status", "--porcelain") == ""
 
 
-def test_another_clone_rebuilds_it_from_the_remotes_alone(lived: Project, tmp_path: Path) -> None:
-    lived.run("dvc", "push", "--all-commits", "data/raw.csv.dvc")
+def test_another_clone_rebuilds_it_from_the_remotes_alone(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "push", "--all-commits", "data/raw.csv.dvc")
     hub = tmp_path / "hub.git"
-    lived.git("clone", "--quiet", "--bare", ".", str(hub))
-    clone = Project(tmp_path / "clone", lived.env, lived.bin)
-    lived.git("clone", "--quiet", str(hub), str(clone.path))
-    clone.run("dvc", "remote", "modify", "--local", "storage", "url", str(remote_of(lived)))
+    project.git("clone", "--quiet", "--bare", ".", str(hub))
+    clone = Project(tmp_path / "clone", project.env, project.bin)
+    project.git("clone", "--quiet", str(hub), str(clone.path))
+    clone.run("dvc", "remote", "modify", "--local", "storage", "url", str(remote_of(project)))
     for name in ("mlflow.db", "mlartifacts"):  # in place of a server
-        copy = shutil.copytree if (lived.path / name).is_dir() else shutil.copy
-        copy(lived.path / name, clone.path / name)
+        copy = shutil.copytree if (project.path / name).is_dir() else shutil.copy
+        copy(project.path / name, clone.path / name)
     clone.git("reset", "--quiet", "--hard", "HEAD~1")
     output = clone.run("lockstep", "reproduce", "in-the-workspace", HERE)
     assert "in-the-workspace: identical" in output
@@ -201,11 +204,12 @@ def test_a_lost_store_is_filled_again_from_git_and_dvc(project: Project) -> None
 
 def test_two_stores_become_one(lived: Project, project: Project, tmp_path: Path) -> None:
     """Two colleagues, one of them a step ahead, fill a store that both will use from now on."""
+    behind = lived.copy(tmp_path, "behind")
     project.edit("conf/split/stratified.yaml", "seed: 42", "seed: 1")
     project.run("lockstep", "compose", "--force")
     project.repro()
     team = f"sqlite:///{tmp_path}/team.db"
-    for colleague in (project, lived, project):
+    for colleague in (project, behind, project):
         colleague.run("lockstep", "publish", "--all", env={"MLFLOW_TRACKING_URI": team})
     assert comparable(project, MLFLOW_TRACKING_URI=team) == comparable(project)
 

@@ -3,11 +3,9 @@
 import csv
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +113,7 @@ def test_what_cannot_be_tried_is_refused(conf: Path, lines: dict[str, Any], said
 @pytest.fixture
 def swept(first_result: Project, tmp_path: Path) -> Project:
     """A project whose pipeline has run, to be swept in a folder with an odd name."""
-    path = tmp_path / "größe zwei"
-    shutil.copytree(first_result.path, path)
-    return replace(first_result, path=path)
+    return first_result.copy(tmp_path, "größe zwei")
 
 
 def family(project: Project, name: str, **env: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,9 +1,7 @@
 """`lockstep sweep` on real engines and storages: Ray, Slurm, PostgreSQL."""
 
 import re
-import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,7 +10,6 @@ from clusters import ray_nodes, slurm
 from servers import PASSWORD, Servers, postgres
 from test_sweep import family, journal, started, wait_for_trials
 
-from lockstep_template import urls
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -21,20 +18,10 @@ TRIALS = 40
 FOREST = ("sweep.pruner=null", "model.n_estimators=50", f"sweep.n_trials={TRIALS}")
 
 
-@pytest.fixture(scope="session")
-def engines(first_result: Project) -> Project:
-    """The first result, in an environment with every engine."""
-    wanted = ["ray>=2.50,<3", "submitit>=1.5,<2", urls.DRIVERS["postgresql"]]
-    python = str(first_result.bin / "python")
-    first_result.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
-    return first_result
-
-
 @pytest.fixture
-def swept(engines: Project, tmp_path: Path) -> Project:
-    path = tmp_path / "swept"
-    shutil.copytree(engines.path, path)
-    return replace(engines, path=path)
+def swept(finished: Project, tmp_path: Path) -> Project:
+    """A first result, in an environment with every engine."""
+    return finished.copy(tmp_path)
 
 
 def lost(project: Project, name: str) -> int:

@@ -3,7 +3,6 @@
 import http.client
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -57,10 +56,7 @@ def test_it_runs_the_mlflow_that_projects_use() -> None:
 def test_a_project_moves_to_the_server_with_its_history(
     servers: Servers, finished: Project, tmp_path: Path
 ) -> None:
-    python = str(finished.bin / "python")
-    finished.run("uv", "pip", "install", "--quiet", "--python", python, "mlflow[auth]==3.17.*")
-    project = Project(tmp_path / "penguins", finished.env, finished.bin)
-    shutil.copytree(finished.path, project.path)
+    project = finished.copy(tmp_path)
     database, login = postgres(servers)
     env = {
         **login,

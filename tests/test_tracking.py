@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from servers import Server, Servers, mlflow
+from servers import Door, Server, Servers, mlflow
 
 from conftest import Scaffold
 from project import Project, rows
@@ -36,8 +36,10 @@ def test_everything_points_at_a_server(scaffold: Scaffold, server: Server) -> No
     assert "5" in predicted
 
 
-def test_the_variable_wins_and_another_store_gets_the_run(project: Project, server: Server) -> None:
-    project.repro()
+def test_the_variable_wins_and_another_store_gets_the_run(
+    published: Project, server: Server
+) -> None:
+    project = published
     project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
     project.run("lockstep", "publish", env={"MLFLOW_TRACKING_URI": server.url})
     (local,), (remote,) = project.runs(), project.runs(MLFLOW_TRACKING_URI=server.url)
@@ -45,8 +47,8 @@ def test_the_variable_wins_and_another_store_gets_the_run(project: Project, serv
     assert local["metrics"].items() <= remote["metrics"].items()
 
 
-def test_a_workspace_that_was_edited_since_is_not_published(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_workspace_that_was_edited_since_is_not_published(unpublished: Project) -> None:
+    project = unpublished
     project.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 30")
     project.run("lockstep", "compose")
     metrics = project.path / "metrics/metrics.json"
@@ -70,8 +72,8 @@ def test_a_server_that_is_away_costs_a_later_publish(scaffold: Scaffold, server:
     assert run["status"] == "FINISHED"
 
 
-def test_a_first_publish_from_several_processes_makes_one_run(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_first_publish_from_several_processes_makes_one_run(unpublished: Project) -> None:
+    project = unpublished
     env = project.environment
     started = [
         subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env) for _ in range(4)
@@ -81,8 +83,8 @@ def test_a_first_publish_from_several_processes_makes_one_run(project: Project) 
     assert len(run["models"]) == 1
 
 
-def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None:
-    project.repro("evaluate")
+def test_a_killed_publish_is_completed_as_the_same_run(unpublished: Project) -> None:
+    project = unpublished
     env = project.environment
     database = project.path / "mlflow.db"
     process = subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env)
@@ -101,19 +103,19 @@ def test_a_killed_publish_is_completed_as_the_same_run(project: Project) -> None
 
 
 def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
-    scaffold: Scaffold, server: Server, tmp_path: Path
+    unpublished: Project, server: Server, tmp_path: Path
 ) -> None:
-    project = scaffold(mlflow_tracking_uri=server.url)
-    project.repro("evaluate")
+    project = unpublished
+    (database,) = tmp_path.glob("server*/**/mlflow.db")
+    door = Door(server, lambda: rows(database, "params"))
+    project.env["MLFLOW_TRACKING_URI"] = door.url
     process = subprocess.Popen(
         ["lockstep", "publish"], cwd=project.path, env=project.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    (database,) = tmp_path.glob("server*/**/mlflow.db")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not rows(database, "params"):
-        time.sleep(0.01)
+    assert door.held.wait(90), "it logged no params"
     server.stop()
+    door.open()
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 2, output
     assert "run `dvc repro` again" in output
@@ -127,9 +129,9 @@ def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
     assert len(run["models"]) == 1
 
 
-def test_the_shortcut_finds_what_mlflow_finds(project: Project) -> None:
+def test_the_shortcut_finds_what_mlflow_finds(published: Project) -> None:
     """The look-up without MLflow knows its tables; a change of them must not go unnoticed."""
-    project.repro()
+    project = published
     (run,) = project.runs()
     found = project.python(
         "from pathlib import Path; from lockstep.pipeline import Pipeline, read_yaml\n"
@@ -145,67 +147,81 @@ LOOP = """
 
 def learning_curve(model):
     import os, time
+    from pathlib import Path
 
     for step in range(int(os.environ.get("STEPS", "5"))):
         yield {"loss": 1.0 / (step + 1)}
-        time.sleep(float(os.environ.get("PAUSE", "0.2")))
+        while step == 1 and "UNTIL" in os.environ and not Path(os.environ["UNTIL"]).exists():
+            time.sleep(0.05)
 """
 
 
 @pytest.fixture
-def looping(project: Project) -> Project:
+def looping(unpublished: Project) -> Project:
     """A project whose training takes its time, with live tracking on."""
+    project = unpublished
     train = project.path / "src" / "penguins" / "train.py"
     source = train.read_text()
     assert "def learning_curve(model" in source
     train.write_text(source + LOOP)
     project.edit("conf/tracking/default.yaml", "live: false", "live: true")
-    project.repro("split")
+    assert project.repro("split") == ["compose"]
     return project
 
 
+def train(project: Project, go_on: Path, *command: str, **env: str) -> "subprocess.Popen[str]":
+    """Start a training, which waits after two of its five steps until a file is there."""
+    return subprocess.Popen(
+        command, cwd=project.path, env={**project.environment, "UNTIL": str(go_on), **env},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for_metrics(database: Path) -> None:
+    """Wait until metrics are in a store."""
+    deadline = time.monotonic() + 90
+    while not rows(database, "metrics"):
+        assert time.monotonic() < deadline, "no metrics came"
+        time.sleep(0.05)
+
+
 def test_live_metrics_arrive_while_it_trains_and_publish_completes_the_run(
-    looping: Project,
+    looping: Project, tmp_path: Path
 ) -> None:
-    env = looping.environment
-    process = subprocess.Popen(
-        ["dvc", "repro"], cwd=looping.path, env={**env, "STEPS": "40", "PAUSE": "0.5"}
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not rows(looping.path / "mlflow.db", "metrics"):
-        time.sleep(0.1)
+    process = train(looping, tmp_path / "go on", "dvc", "repro")
+    wait_for_metrics(looping.path / "mlflow.db")
     assert process.poll() is None, "still training"
     (live,) = looping.runs()
     assert live["status"] == "RUNNING"
     assert live["history"]["loss"][0] == [0, 1.0]
-    assert process.wait(120) == 0
+    (tmp_path / "go on").touch()
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
     (run,) = looping.runs()
     assert (run["id"], run["status"]) == (live["id"], "FINISHED")
-    assert [step for step, _ in run["history"]["loss"]] == list(range(40))
+    assert [step for step, _ in run["history"]["loss"]] == list(range(5))
     assert "accuracy" in run["metrics"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_training_that_dies_leaves_a_failed_run(looping: Project, how: signal.Signals) -> None:
-    env = looping.environment
-    process = subprocess.Popen(
-        ["lockstep", "run", "penguins.train", "data/train.parquet", "models/model.joblib"]
-        + ["models/example.parquet", "metrics/history.csv"],
-        cwd=looping.path,
-        env={**env, "STEPS": "1000"},
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not rows(looping.path / "mlflow.db", "metrics"):
-        time.sleep(0.1)
-    process.send_signal(how)
-    assert process.wait(60) != 0
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and looping.runs()[0]["status"] == "RUNNING":
-        time.sleep(0.5)
-    (run,) = looping.runs()
-    assert run["status"] == "FAILED"
-    looping.repro(STEPS="3", PAUSE="0")
-    assert [run["status"] for run in looping.runs()] == ["FAILED", "FINISHED"]
+def test_a_training_that_dies_leaves_a_failed_run(looping: Project, tmp_path: Path) -> None:
+    database = looping.path / "mlflow.db"
+    command = ["lockstep", "run", "penguins.train", "data/train.parquet", "models/model.joblib"]
+    command += ["models/example.parquet", "metrics/history.csv"]
+    for number, how in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), 1):
+        process = train(looping, tmp_path / "never", *command)
+        deadline = time.monotonic() + 90
+        while rows(database, "metrics where step = 0") < number:
+            assert time.monotonic() < deadline, "no metrics came"
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.communicate(timeout=60)
+        assert process.returncode != 0
+        deadline = time.monotonic() + 30
+        while rows(database, "runs where status = 'FAILED'") < number:
+            assert time.monotonic() < deadline, f"not failed by {how!r}"
+            time.sleep(0.05)
+    looping.repro(STEPS="3")
+    assert [run["status"] for run in looping.runs()] == [*["FAILED"] * 3, "FINISHED"]
 
 
 def test_training_goes_on_without_the_server(looping: Project, server: Server) -> None:
@@ -219,27 +235,18 @@ def test_training_goes_on_without_the_server(looping: Project, server: Server) -
 
 
 def test_a_server_that_goes_away_in_mid_training_loses_nothing(
-    looping: Project, server: Server
+    looping: Project, server: Server, tmp_path: Path
 ) -> None:
-    env = looping.environment
-    env = env | {"STEPS": "40", "PAUSE": "0.5", "MLFLOW_TRACKING_URI": server.url}
-    process = subprocess.Popen(
-        ["dvc", "repro", "train"],
-        cwd=looping.path,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    database = server.folder / "mlflow.db"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not rows(database, "metrics"):
-        time.sleep(0.1)
+    shared = {"MLFLOW_TRACKING_URI": server.url}
+    process = train(looping, tmp_path / "go on", "dvc", "repro", "train", **shared)
+    wait_for_metrics(server.folder / "mlflow.db")
     server.stop()
-    output = process.communicate(timeout=120)[0].decode()
+    (tmp_path / "go on").touch()
+    output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
     assert output.count("no live metrics from here on") == 1
     server.start()
-    looping.repro(MLFLOW_TRACKING_URI=server.url)
-    (run,) = looping.runs(MLFLOW_TRACKING_URI=server.url)
+    looping.repro(**shared)
+    (run,) = looping.runs(**shared)
     assert run["status"] == "FINISHED"
-    assert [step for step, _ in run["history"]["loss"]] == list(range(40))
+    assert [step for step, _ in run["history"]["loss"]] == list(range(5))
