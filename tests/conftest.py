@@ -151,7 +151,7 @@ def equipped(clean_env: dict[str, str], once: Once) -> Project:
         project = make(clean_env, folder, {}, None)
         extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
         wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]==3.17.*"]
-        wanted += [".[ray,slurm]"]
+        wanted += ["--editable", ".[ray,slurm]"]
         python = str(project.bin / "python")
         project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
         return project
