@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.git import git
 from lockstep.runs.origin import user_name
-from lockstep.runs.registry import named, version_with_alias
+from lockstep.runs.registry import named, set_alias, version_with_alias
 from lockstep.tracking import lock_file
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def move(
         if champion() != number:
             if champion() != before:
                 return False
-            client.set_registered_model_alias(name, CHAMPION, number)
+            set_alias(client, name, CHAMPION, number)
         elif history[-1:] == [number]:
             return True  # and on record
         if before == number:  # what was interrupted before it was on record

@@ -119,8 +119,18 @@ def register(
         describe_version(client, version, tags, description)
     alias = record.registry.get("alias")
     if alias and not _is_newer(client, name, alias, record.origin.time):
-        client.set_registered_model_alias(name, alias, str(version.version))
+        set_alias(client, name, alias, str(version.version))
     return version
+
+
+def set_alias(client: "MlflowClient", name: str, alias: str, version: str) -> None:
+    """Give an alias to a version.
+
+    The client's own `set_registered_model_alias` reads all versions first, only to see that the
+    model is no prompt: 0.6 s with 10,000 of them. What it calls then is called here at once.
+    """
+    registry = client._get_registry_client()  # type: ignore[no-untyped-call]
+    registry.set_registered_model_alias(name, alias, version)
 
 
 def describe_version(

@@ -1,10 +1,12 @@
 """What a sweep is to do, found out and checked before its first trial."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,6 +20,7 @@ from lockstep.pipeline import (
     packages_of,
     read_yaml,
     selected,
+    stage_definition,
     stage_params,
     tree_digest,
 )
@@ -33,7 +36,7 @@ class Plan:
 
     Attributes:
         name: The sweep's, and that of Optuna's study.
-        words: Those on the command line.
+        words: Those on the command line, but for the storage: its URL may hold a password.
         overrides: What all trials share beyond conf/, in Hydra's grammar.
         space: What they try; see `Space`.
         options: The option of each config group that a trial has which draws no other.
@@ -72,6 +75,8 @@ class Plan:
 def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     """Plan a sweep, and bring the data up to date that its trials share.
 
+    Where the trials are kept is no part of the plan: see `settings_of`.
+
     Args:
         workspace: The project's folder.
         words: From the command line, in Hydra's grammar: a value is what all trials share, a
@@ -80,10 +85,12 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     Raises:
         LockstepError: It cannot be done so.
     """
+    words = [word for word in words if not word.startswith("sweep.storage=")]
     overrides, tried = _read(words)
     with composer(workspace) as compose:
         params = compose(overrides)
         settings = params.pop("sweep")
+        del settings["storage"]
         lines = _merged(settings.pop("space"), overrides, tried)
         options = {
             group: option
@@ -97,7 +104,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     _bring_up_to_date(workspace, pipeline, settings["stage"], params)
     return Plan(
         name=settings["name"] or f"sweep-{datetime.now():%Y%m%d-%H%M%S}",
-        words=list(words),
+        words=words,
         overrides=overrides,
         space=lines,
         options=options,
@@ -266,13 +273,15 @@ def _basis(
     """What makes two trials comparable."""
     stage = settings["stage"]
     made = {path: md5 for locked in pipeline.locked.values() for path, md5 in locked.outs.items()}
-    deps = pipeline.declared["stages"][stage].get("deps", [])
+    deps = stage_definition(pipeline.declared, stage).get("deps", [])
+    objective = find_spec(settings["objective"]["_target_"].rpartition(".")[0])
+    code = [path for path in deps if path not in inputs]
+    if objective and objective.origin:
+        code.append(Path(os.path.relpath(objective.origin, pipeline.workspace)).as_posix())
     return {
         "params": {key: selected(params, key) for key in stage_params(pipeline.declared, stage)},
         "objective": settings["objective"],
         "data": {path: made.get(path) or tree_digest(pipeline.workspace / path) for path in inputs},
-        "code": {
-            path: tree_digest(pipeline.workspace / path) for path in deps if path not in inputs
-        },
+        "code": {path: tree_digest(pipeline.workspace / path) for path in code},
         "packages": packages_of(pipeline.workspace),
     }

@@ -56,7 +56,7 @@ def sweep(workspace: Path, words: Sequence[str]) -> None:
 
     plan = plan_of(workspace, words)
     engine = _engine(plan)
-    url = storage_of(workspace, plan.settings, plan.name)
+    url = storage_of(workspace, settings_of(workspace, words), plan.name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(

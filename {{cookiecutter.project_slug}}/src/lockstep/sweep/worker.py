@@ -138,9 +138,7 @@ class TrialConfigs:
         groups = tuple(item for item in overrides if (self._conf / item.partition("=")[0]).is_dir())
         cfg = self._composed(groups).copy()
         for override in map(parsed, (item for item in overrides if item not in groups)):
-            OmegaConf.update(
-                cfg, override.key_or_group, override.value(), force_add=not override.is_delete()
-            )
+            OmegaConf.update(cfg, override.key_or_group, override.value(), force_add=True)
         OmegaConf.resolve(cfg)
         return listed_params(cfg, self._keys, self._stage)
 
