@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.storage import ERROR
@@ -11,6 +11,7 @@ from lockstep.sweep.summary import best_first, overrides_of, value_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+    from rich.console import Group
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
 SHOWN_ERRORS = 3
@@ -19,19 +20,17 @@ SHOWN_ERRORS = 3
 class Progress:
     """The trials so far, the best of them, and the time left."""
 
-    def __init__(self, plan: Plan, workers: int, done: int) -> None:
+    def __init__(self, plan: Plan, done: int) -> None:
         """Show nothing yet.
 
         Args:
             plan: That of the sweep.
-            workers: How many there are to be.
             done: How many trials there were before.
         """
         from rich.console import Console
         from rich.live import Live
 
         self._plan = plan
-        self._workers = workers
         self._before = done
         self._start = self._said = time.monotonic()
         self._errors: Counter[str] = Counter()
@@ -64,34 +63,36 @@ class Progress:
             trouble: Why MLflow does not show them, if it does not.
         """
         self._tell_errors(trials)
-        text = self._text(trials)
-        if trouble:
-            text += f"\nMLflow  {trouble}"
+        cells = self._cells(trials)
+        best = best_first(trials, self._plan.direction)[:1]
+        lines = [f"best: {best_line(trial, self._plan)}" for trial in best]
+        lines += [f"MLflow: {trouble}"] if trouble else []
         if self._console.is_terminal:
-            self._live.update(text, refresh=True)
+            self._live.update(_table(cells, lines), refresh=True)
         elif time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
-            print(text.replace("\n", "; "), flush=True)
+            said = ", ".join(f"{name} {value}" for name, value in cells.items())
+            print("; ".join([said, *lines]), flush=True)
 
-    def _text(self, trials: "list[FrozenTrial]") -> Any:
+    def _cells(self, trials: "list[FrozenTrial]") -> dict[str, str]:
         states = Counter(trial.state.name for trial in trials)
         ended = sum(trial.state.is_finished() for trial in trials)
         wanted = self._plan.settings["n_trials"]
-        lines = [
-            f"trials  {ended} of {wanted}, running {states['RUNNING']}, pruned {states['PRUNED']}, "
-            f"failed {states['FAIL']}, {self._left(ended, wanted)}"
-        ]
-        if best := best_first(trials, self._plan.direction)[:1]:
-            lines.append(f"best    {best_line(best[0], self._plan)}")
-        return "\n".join(lines)
+        return {
+            "trials": f"{ended} of {wanted}",
+            "running": str(states["RUNNING"]),
+            "pruned": str(states["PRUNED"]),
+            "failed": str(states["FAIL"]),
+            "left": self._left(ended, wanted),
+        }
 
     def _left(self, ended: int, wanted: int) -> str:
         """The time left, by the pace so far."""
         here = ended - self._before
         if here <= 0:
-            return f"{self._workers} workers"
+            return "-"
         seconds = (time.monotonic() - self._start) / here * max(0, wanted - ended)
-        return f"about {int(seconds // 60)}:{int(seconds % 60):02} left"
+        return f"{int(seconds // 60)}:{int(seconds % 60):02}"
 
     def _tell_errors(self, trials: "list[FrozenTrial]") -> None:
         """Say of the first trials that failed, each way of failing once, what went wrong."""
@@ -100,6 +101,18 @@ class Progress:
             if error and error not in self._errors and len(self._errors) < SHOWN_ERRORS:
                 self._errors[error] += 1
                 self.say(f"trial {trial.number} failed ({overrides_of(trial)}): {error}")
+
+
+def _table(cells: dict[str, str], lines: list[str]) -> "Group":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in cells:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(*cells.values())
+    return Group(table, *map(Text, lines))
 
 
 def best_line(trial: "FrozenTrial", plan: Plan) -> str:

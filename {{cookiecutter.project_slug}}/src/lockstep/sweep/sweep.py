@@ -148,7 +148,7 @@ def _supervise(
     workers: dict[str, Worker] = {}
     losses, known = 0, len(trials)
     try:
-        with Progress(plan, size, len(trials)) as progress:
+        with Progress(plan, len(trials)) as progress:
             while to_start or workers:
                 while to_start:
                     name = to_start.pop()
@@ -238,5 +238,5 @@ def _conclude(plan: Plan, study: "Study", family: Family) -> None:
     if not best:
         print("no trial is complete")
         return
-    print(f"best    {best_line(best[0], plan)}")
+    print(f"best: {best_line(best[0], plan)}")
     print("run the pipeline with it: lockstep sweep --apply best")
