@@ -142,7 +142,8 @@ def _supervise(
         LockstepError: They cannot do it.
     """
     trials = counting(study)
-    size = min(engine.size(), max(1, plan.settings["n_trials"] - len(trials)))
+    left = max(0, plan.settings["n_trials"] - len(trials))
+    size = min(engine.size(), left) if left else 0
     print(f"{plan.name}: {size} workers; trials and logs are in {folder}", flush=True)
     to_start = [f"worker-{number}" for number in range(size)]
     workers: dict[str, Worker] = {}
@@ -160,8 +161,8 @@ def _supervise(
                         progress.say(f"{name} is lost: {reason}; another one takes its place")
                         _lose(study, name)
                         to_start.append(name)
-                        ended = len(counting(study))
-                        losses, known = (losses + 1 if ended == known else 1), ended
+                        count = len(counting(study))
+                        losses, known = (losses + 1 if count == known else 1), count
                         _require_hope(losses, folder / f"{name}.log")
                 trials = counting(study)
                 _require_success(trials)
