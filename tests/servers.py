@@ -96,10 +96,12 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, with its children; OpenSSH has one for each connection."""
         if self._process and self._process.poll() is None:
-            for child in psutil.Process(self._process.pid).children(recursive=True):
+            children = psutil.Process(self._process.pid).children(recursive=True)
+            # First, or it replaces the children that it lost, as nginx does.
+            self._process.send_signal(how)
+            for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(how)
-            self._process.send_signal(how)
             self._process.wait(30)
 
 
