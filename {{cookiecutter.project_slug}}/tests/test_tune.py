@@ -1,11 +1,13 @@
 """tune: a config is scored on training rows alone, on folds that follow the split."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from conftest import Compose
 from omegaconf import OmegaConf
+from sklearn.compose import ColumnTransformer
 
 from {{ cookiecutter.package_name }} import tune
 
@@ -47,3 +49,30 @@ def test_the_value_is_the_mean_of_the_folds(
     split = OmegaConf.merge(cfg.split, {"strategy": "random"})
     score = tune.CrossValidation(rows, data=cfg.data, split=split, metric="accuracy", folds=3)
     assert list(score(cfg)) == pytest.approx([0.5, 0.6, 0.7])
+
+
+@pytest.mark.parametrize(("kept", "fits"), [(tune.PREPARED_BYTES, 2), (0, 3)])
+def test_what_preprocessing_made_of_a_fold_serves_all_models(
+    rows: Path, task: str, composed: Compose, monkeypatch: pytest.MonkeyPatch, kept: int, fits: int
+) -> None:
+    fitted: list[ColumnTransformer] = []
+
+    def counted(self: ColumnTransformer, *args: Any, **options: Any) -> Any:
+        fitted.append(self)
+        return original(self, *args, **options)
+
+    original = ColumnTransformer.fit_transform
+    monkeypatch.setattr(ColumnTransformer, "fit_transform", counted)
+    monkeypatch.setattr(tune, "PREPARED_BYTES", kept)
+    cfg = composed()
+    split = OmegaConf.merge(cfg.split, {"strategy": "random"})
+    score = tune.CrossValidation(rows, data=cfg.data, split=split, metric=METRIC[task], folds=3)
+    trials = ["preprocess=onehot", "preprocess=ordinal", "preprocess=onehot"]
+    found = []
+    for number, trial in enumerate(trials, start=5):
+        cfg = composed("model=random_forest", trial)
+        OmegaConf.update(cfg, "model.n_estimators", number)
+        found.append(list(score(cfg)))
+    assert len(fitted) == fits * 3
+    alone = tune.CrossValidation(rows, data=cfg.data, split=split, metric=METRIC[task], folds=3)
+    assert list(alone(cfg)) == found[-1]

@@ -53,8 +53,14 @@ def example_of(features: pd.DataFrame) -> pd.DataFrame:
     return features.iloc[rows].reset_index(drop=True)
 
 
-def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any) -> Pipeline:
+def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any = None) -> Pipeline:
     """Fit the pipeline that the sections `preprocess` and `model` of the config describe.
+
+    Args:
+        features: The columns to learn from.
+        target: What to predict.
+        cfg: The params of the stage.
+        memory: Where scikit-learn's Pipeline looks for what preprocessing made of the same rows.
 
     Raises:
         LockstepError: It does not accept the data.
@@ -62,7 +68,8 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any) -> Pipeline:
     model = build(cfg.model)
     if cfg.data.task == "classification" and _needs_codes(model, target):
         model = _with_codes(model)
-    pipeline = Pipeline([("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)])
+    steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
+    pipeline = Pipeline(steps, memory=memory)
     try:
         return pipeline.fit(features, target)
     except ValueError as error:
