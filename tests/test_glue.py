@@ -7,8 +7,9 @@ import pytest
 
 from lockstep import LockstepError
 from lockstep.config.overrides import differences, overrides_between
+from lockstep.dvc_yaml import stage_params
 from lockstep.history import history, read_history
-from lockstep.pipeline import Pipeline, stage_params
+from lockstep.pipeline import Pipeline
 from lockstep.tracking import Store, database_of, without_secrets
 
 PIPELINE = """

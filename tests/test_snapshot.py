@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lockstep import LockstepError
-from lockstep.pipeline import Pipeline, tree_digest
+from lockstep.files import tree_digest
+from lockstep.pipeline import Pipeline
 from lockstep.runs.origin import Origin
 from lockstep.runs.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
 

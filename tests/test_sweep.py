@@ -362,7 +362,7 @@ import optuna
 from pathlib import Path
 from omegaconf import OmegaConf
 from lockstep.config.compose import composer
-from lockstep.pipeline import tree_digest
+from lockstep.files import tree_digest
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.storage import PLAN, open_storage
 from lockstep.sweep.worker import TrialConfigs

@@ -134,7 +134,8 @@ def test_the_shortcut_finds_what_mlflow_finds(published: Project) -> None:
     project = published
     (run,) = project.runs()
     found = project.python(
-        "from pathlib import Path; from lockstep.pipeline import Pipeline, read_yaml\n"
+        "from pathlib import Path; from lockstep.files import read_yaml\n"
+        "from lockstep.pipeline import Pipeline\n"
         "from lockstep.tracking import Store\n"
         "params = read_yaml(Path('params.yaml'))\n"
         "store = Store(Path(), params['tracking'])\n"

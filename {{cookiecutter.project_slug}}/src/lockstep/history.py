@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lockstep.pipeline import PARAMS, file_digest, read_yaml
+from lockstep.files import PARAMS, file_digest, read_yaml
 
 # How long the end of a training waits for the last live metrics to arrive; what does not arrive,
 # `publish` adds.

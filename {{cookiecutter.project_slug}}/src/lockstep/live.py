@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.files import PARAMS, file_digest, project_root, read_yaml
 from lockstep.history import live_record, read_live_record
-from lockstep.pipeline import PARAMS, file_digest, project_root, read_yaml
 from lockstep.tracking import STATE_TAG, Store, without_secrets
 
 if TYPE_CHECKING:

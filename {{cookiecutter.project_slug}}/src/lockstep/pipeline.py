@@ -1,78 +1,14 @@
 """What dvc.yaml declares and dvc.lock recorded: the stages, and the state that a run shows."""
 
-import hashlib
-import json
-import os
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lockstep import LockstepError
-
-PARAMS = "params.yaml"
-COMPOSED = "composed.yaml"
-
-
-def project_root(workspace: Path) -> Path:
-    """The project's own folder, also from the temporary copy that `dvc exp run --temp` works in."""
-    return Path(os.environ.get("DVC_ROOT") or workspace)
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; None when there is no such file."""
-    try:
-        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        return None
-
-
-def parse_yaml(text: str, name: str) -> Any:
-    """The content of YAML text; None when there is nothing in it.
-
-    Args:
-        text: The YAML.
-        name: That of the file, for the error.
-    """
-    try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise LockstepError(f"{name} is not valid YAML: {error}") from error
-
-
-def packages_of(workspace: Path) -> dict[str, str]:
-    """The versions of the packages that shape a result, as composed.yaml has them."""
-    return dict((read_yaml(workspace / COMPOSED) or {}).get("packages", {}))
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON-like value, independent of the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """The MD5 of a file, as DVC has it."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def tree_digest(path: Path) -> str:
-    """The MD5 of a file or folder, as DVC has it in dvc.lock; empty when there is none.
-
-    A folder's is that of the list of its files, each with its own
-    (https://dvc.org/doc/user-guide/project-structure/internal-files).
-    """
-    if not path.is_dir():
-        return file_digest(path) if path.exists() else ""
-    files = sorted(
-        (file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file()
-    )
-    listed = [{"md5": file_digest(file), "relpath": name} for name, file in files]
-    text = json.dumps(listed, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+from lockstep.dvc_yaml import interpolated, path_of, stage_definition
+from lockstep.files import digest, read_yaml, selected, tree_digest
 
 
 @dataclass(frozen=True)
@@ -107,7 +43,7 @@ class Pipeline:
         """
         self.workspace = workspace
         read = read or (lambda name: read_yaml(workspace / name))
-        self.declared = _interpolated(read("dvc.yaml") or {})
+        self.declared = interpolated(read("dvc.yaml") or {})
         if "stages" not in self.declared:
             raise LockstepError(
                 f"{workspace} holds no dvc.yaml with stages: go to the project's root"
@@ -128,7 +64,7 @@ class Pipeline:
     @cached_property
     def shown(self) -> list[str]:
         """The paths that the publishing stage depends on: what a run shows."""
-        return [_path(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
+        return [path_of(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
 
     @cached_property
     def upstream(self) -> dict[str, LockedStage]:
@@ -190,10 +126,10 @@ class Pipeline:
         schema.yaml).
         """
         persistent = {
-            _path(out)
+            path_of(out)
             for stage in self.declared["stages"].values()
             for out in stage.get("outs", [])
-            if isinstance(out, dict) and out[_path(out)].get("persist")
+            if isinstance(out, dict) and out[path_of(out)].get("persist")
         }
         return {path: md5 for path, md5 in self.written.items() if path not in persistent}
 
@@ -295,14 +231,14 @@ class Pipeline:
             LockstepError: dvc.yaml has no such stage.
         """
         made = [out for outs in self._makes.values() for out in outs]
-        deps = map(_path, stage_definition(self.declared, stage).get("deps", []))
+        deps = map(path_of, stage_definition(self.declared, stage).get("deps", []))
         return [path for path in deps if _touches(path, made) or self._is_tracked(path)]
 
     @cached_property
     def _makes(self) -> dict[str, list[str]]:
         """The paths that each declared stage makes."""
         return {
-            name: [_path(out) for out in stage_definition(self.declared, name).get("outs", [])]
+            name: [path_of(out) for out in stage_definition(self.declared, name).get("outs", [])]
             for name in self.declared["stages"]
         }
 
@@ -318,43 +254,11 @@ class Pipeline:
     def metric_files(self) -> list[str]:
         """The paths of the metrics that the run shows."""
         metrics = [
-            _path(entry)
+            path_of(entry)
             for stage in self.declared["stages"].values()
             for entry in stage.get("metrics", [])
         ]
         return [path for path in metrics if path in self.shown]
-
-
-def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
-    """The keys of params.yaml that dvc.yaml lists for a stage.
-
-    Args:
-        pipeline: The content of dvc.yaml.
-        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
-
-    Raises:
-        LockstepError: dvc.yaml has no such stage.
-    """
-    entries = stage_definition(pipeline, stage).get("params", [])
-    return [entry for entry in entries if isinstance(entry, str)]
-
-
-def stage_definition(pipeline: dict[str, Any], stage: str) -> dict[str, Any]:
-    """What dvc.yaml says of a stage.
-
-    Args:
-        pipeline: The content of dvc.yaml.
-        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
-
-    Raises:
-        LockstepError: dvc.yaml has no such stage.
-    """
-    stages = pipeline.get("stages", {})
-    definition = stages.get(stage.partition("@")[0])
-    if definition is None:
-        raise LockstepError(f"dvc.yaml has no stage {stage!r}; it has {', '.join(stages)}")
-    found: dict[str, Any] = definition.get("do", definition)
-    return found
 
 
 def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
@@ -362,13 +266,6 @@ def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
         return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
 
     return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
-
-
-def selected(params: Any, key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    for part in key.split("."):
-        params = params.get(part) if isinstance(params, dict) else None
-    return params
 
 
 def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:
@@ -382,35 +279,3 @@ def _touches(path: str, others: Iterable[str]) -> bool:
         path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
         for other in others
     )
-
-
-def _path(entry: str | dict[str, Any]) -> str:
-    return entry if isinstance(entry, str) else next(iter(entry))
-
-
-def _interpolated(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """dvc.yaml with each `${name}` that its own `vars` define put in place."""
-    variables: dict[str, Any] = {}
-    for entry in pipeline.get("vars", []):
-        if isinstance(entry, dict):
-            variables.update(entry)
-
-    def value_of(match: re.Match[str]) -> str:
-        value: Any = variables
-        for key in match[1].strip().split("."):
-            if not isinstance(value, dict) or key not in value:
-                return match[0]
-            value = value[key]
-        return str(value)
-
-    def resolved(node: Any) -> Any:
-        if isinstance(node, str):
-            return re.sub(r"\$\{([^}]+)\}", value_of, node)
-        if isinstance(node, list):
-            return [resolved(item) for item in node]
-        if isinstance(node, dict):
-            return {resolved(key): resolved(value) for key, value in node.items()}
-        return node
-
-    result: dict[str, Any] = resolved(pipeline)
-    return result

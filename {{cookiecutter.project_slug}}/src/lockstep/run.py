@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from lockstep import LockstepError
+from lockstep.dvc_yaml import stage_params
+from lockstep.files import PARAMS, read_yaml
 from lockstep.history import fail_live_run
-from lockstep.pipeline import PARAMS, read_yaml, stage_params
 
 
 def run_stage(module: str, paths: Sequence[Path]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from lockstep import LockstepError
-from lockstep.pipeline import PARAMS, project_root, read_yaml
+from lockstep.files import PARAMS, project_root, read_yaml
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lockstep import LockstepError
 from lockstep.config.overrides import Difference, differences, overrides_between
 from lockstep.config.schema import Checker
-from lockstep.pipeline import COMPOSED, PARAMS, digest, read_yaml
+from lockstep.files import COMPOSED, PARAMS, digest, read_yaml
 
 HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.pipeline import read_yaml
+from lockstep.files import read_yaml
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep.pipeline import PARAMS, Pipeline, file_digest
+from lockstep.files import PARAMS, file_digest
+from lockstep.pipeline import Pipeline
 from lockstep.runs.run_record import RunRecord, digests_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import yaml
 
 from lockstep import LockstepError
 from lockstep.cli import import_from_workspace
+from lockstep.files import PARAMS, read_yaml
 from lockstep.gate.bootstrap import difference, intervals
-from lockstep.pipeline import PARAMS, read_yaml
 
 # Where the types that a model of a shared server is made of may come from, beside the packages
 # that the workspace's config names.

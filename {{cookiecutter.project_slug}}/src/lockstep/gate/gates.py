@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lockstep.pipeline import digest
+from lockstep.files import digest
 
 Outcome = Literal["passed", "failed", "undecided"]
 

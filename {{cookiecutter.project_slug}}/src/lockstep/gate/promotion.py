@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.files import PARAMS, project_root, read_yaml
 from lockstep.gate.candidate import candidate_of_run
 from lockstep.gate.champion import CHAMPION, history_of, move
 from lockstep.gate.gates import judge
@@ -19,7 +20,7 @@ from lockstep.gate.judge import (
     tags_of,
     tell_run,
 )
-from lockstep.pipeline import PARAMS, Pipeline, project_root, read_yaml
+from lockstep.pipeline import Pipeline
 from lockstep.runs.registry import describe_version, version_with_alias
 from lockstep.tracking import Store
 

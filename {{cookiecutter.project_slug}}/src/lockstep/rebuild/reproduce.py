@@ -4,7 +4,8 @@ import platform
 from pathlib import Path
 
 from lockstep import LockstepError
-from lockstep.pipeline import Pipeline, packages_of, project_root
+from lockstep.files import packages_of, project_root
+from lockstep.pipeline import Pipeline
 from lockstep.rebuild.comparison import DIFFERENT, IDENTICAL, Comparison, Evidence
 from lockstep.rebuild.find import Found, find
 from lockstep.rebuild.restore import Restored, StageFailedError

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError, git
-from lockstep.pipeline import Pipeline, read_yaml, tree_digest
+from lockstep.files import read_yaml, tree_digest
+from lockstep.pipeline import Pipeline
 from lockstep.rebuild.find import CURE, find_run
 from lockstep.runs.run_record import SNAPSHOT_TAG, STAGE_TAGS, digests_of
 from lockstep.tracking import Store, store_of

@@ -15,7 +15,8 @@ from typing import Any
 
 from lockstep import LockstepError, git
 from lockstep.dvc_cache import fetch
-from lockstep.pipeline import Pipeline, parse_yaml, project_root
+from lockstep.files import parse_yaml, project_root
+from lockstep.pipeline import Pipeline
 from lockstep.runs.origin import Origin, experiment_refs
 from lockstep.runs.package import Packager
 from lockstep.runs.publish import publish_record

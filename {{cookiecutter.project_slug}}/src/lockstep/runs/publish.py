@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.files import project_root
 from lockstep.gate.card import CARD, model_card
 from lockstep.gate.judgement import Judgement, judging
 from lockstep.history import live_record, read_history
 from lockstep.live import adoptable_run
-from lockstep.pipeline import Pipeline, project_root
+from lockstep.pipeline import Pipeline
 from lockstep.runs.origin import Origin
 from lockstep.runs.package import Package, Packager
 from lockstep.runs.registry import log_model

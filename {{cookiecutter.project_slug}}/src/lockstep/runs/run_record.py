@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lockstep.files import COMPOSED, PARAMS, read_yaml
 from lockstep.history import read_history
-from lockstep.pipeline import COMPOSED, PARAMS, LockedStage, Pipeline, read_yaml
+from lockstep.pipeline import LockedStage, Pipeline
 from lockstep.runs.origin import Origin
 from lockstep.tracking import STATE_TAG
 

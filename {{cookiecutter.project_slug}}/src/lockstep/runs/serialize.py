@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from lockstep.pipeline import packages_of
+from lockstep.files import packages_of
 
 # The line that ends what is said of one model.
 DONE = "lockstep: done"

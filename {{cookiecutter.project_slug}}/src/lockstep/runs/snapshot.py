@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.pipeline import Pipeline, tree_digest
+from lockstep.files import tree_digest
+from lockstep.pipeline import Pipeline
 from lockstep.runs.origin import Origin
 
 REFS = "refs/lockstep"

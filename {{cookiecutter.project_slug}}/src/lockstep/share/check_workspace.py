@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError, git
-from lockstep.pipeline import PARAMS, read_yaml
+from lockstep.files import PARAMS, read_yaml
 from lockstep.share.checkup import Finding, Project
 
 GIGABYTE = 1e9

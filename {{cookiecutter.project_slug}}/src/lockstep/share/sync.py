@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.pipeline import Pipeline, file_digest
+from lockstep.files import file_digest
+from lockstep.pipeline import Pipeline
 from lockstep.runs.origin import experiment_refs
 from lockstep.share.route import Route, find_route
 from lockstep.tracking import database_of, store_of, without_secrets

@@ -14,16 +14,9 @@ from lockstep import LockstepError
 from lockstep.config.compose import Composer, composer
 from lockstep.config.overrides import differences
 from lockstep.config.schema import Checker, nearest
-from lockstep.pipeline import (
-    PARAMS,
-    Pipeline,
-    packages_of,
-    read_yaml,
-    selected,
-    stage_definition,
-    stage_params,
-    tree_digest,
-)
+from lockstep.dvc_yaml import stage_definition, stage_params
+from lockstep.files import PARAMS, packages_of, read_yaml, selected, tree_digest
+from lockstep.pipeline import Pipeline
 from lockstep.runs.run_record import flattened
 from lockstep.sweep.space import Space, parsed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.pipeline import tree_digest
+from lockstep.files import tree_digest
 from lockstep.sweep.engines import Engine, Worker
 from lockstep.sweep.family import Family
 from lockstep.sweep.plan import Plan, plan_of, require_same, settings_of

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from lockstep import LockstepError
 from lockstep.cli import import_from_workspace
 from lockstep.config.compose import Composer, composer
-from lockstep.pipeline import Pipeline, stage_params, tree_digest
+from lockstep.dvc_yaml import stage_params
+from lockstep.files import tree_digest
+from lockstep.pipeline import Pipeline
 from lockstep.run import listed_params
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.space import Space, parsed
