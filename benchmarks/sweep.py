@@ -14,10 +14,12 @@ pipeline from `train` on; ten of them, the time scaled. Medians are printed.
 import argparse
 import itertools
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import DEVNULL
 
 from measure import Lab, ratio, show, take_turns
 
@@ -89,7 +91,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("lockstep", "optuna", "hydra", "queue"))
     parser.add_argument("--most", type=int, default=2, help="workers to scale to (%(default)s)")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="lockstep-bench-", ignore_cleanup_errors=True
+    ) as folder:
         bench = Bench(Lab(Path(folder)), given.trials)
         if given.what == "peers":
             peers(bench, given.rounds, given.only or ["lockstep", "optuna", "hydra", "queue"])
@@ -149,12 +153,16 @@ class Bench:
             f"model.max_features={shares}",
         ]
         self.lab.run(["dvc", "exp", "run", *queued], self.project)
-        self.lab.run(["dvc", "queue", "start", "--jobs", "2"], self.project)
+        # Its workers would hold a pipe open, for longer than they have work.
+        start = ["dvc", "queue", "start", "--jobs", "2"]
+        subprocess.run(start, cwd=self.project, env=self.lab.env, check=True, stdout=DEVNULL)
         while True:
             status = self.lab.output(["dvc", "queue", "status"], self.project)
             if "Queued" not in status and "Running" not in status:
-                return
+                break
             time.sleep(1)
+        assert status.count("Success") == QUEUED, status
+        self.lab.run(["dvc", "queue", "stop"], self.project)  # one of two may stay for ever
 
 
 def peers(bench: Bench, rounds: int, ways: list[str]) -> None:
