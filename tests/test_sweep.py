@@ -15,6 +15,7 @@ import pytest
 from lockstep import LockstepError
 from lockstep.sweep.space import Space
 from lockstep.sweep.storage import open_storage
+from lockstep.sweep.summary import records
 from project import Project
 
 QUICK = ("model=knn", "sweep.pruner=null")
@@ -108,6 +109,19 @@ def test_what_cannot_be_tried_is_refused(conf: Path, lines: dict[str, Any], said
     pattern = said if ".*" in said else re.escape(said)
     with pytest.raises(LockstepError, match=pattern):
         Space(lines, {"model": "knn"}, conf)
+
+
+def test_the_best_so_far_goes_by_when_a_trial_ended_not_by_its_number() -> None:
+    study = optuna.create_study(direction="maximize")
+    asked = [study.ask() for _ in range(4)]
+    for trial, value in [(asked[3], 1), (asked[2], 2), (asked[1], 2), (asked[0], 3)]:
+        study.tell(trial, value)
+    assert [(step, trial.number) for step, trial in records(study.trials, "maximize")] == [
+        (0, 3),
+        (1, 2),
+        (2, 1),
+        (3, 0),
+    ]
 
 
 @pytest.fixture

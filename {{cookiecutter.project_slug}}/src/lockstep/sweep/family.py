@@ -141,17 +141,23 @@ class Family:
 
     def _show(self, client: "MlflowClient", trial: "FrozenTrial", run_id: str | None) -> str:
         """A child with all that is known of a trial."""
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
 
         start, end = _milliseconds(trial.datetime_start), _milliseconds(trial.datetime_complete)
+        tags = {
+            PARENT_TAG: str(self.run_id),
+            SWEEP_TAG: self._plan.name,
+            TRIAL_TAG: str(trial.number),
+            "sweep.state": trial.state.name,
+            "mlflow.source.name": f"lockstep sweep {self._plan.name}",
+            "mlflow.source.type": "PROJECT",
+        }
+        error = trial.user_attrs.get(ERROR)
+        if trial.number in self._study.user_attrs.get(LOST, []):
+            error = "its worker was lost"
+        if error:
+            tags["error"] = error[:5000]
         if run_id is None:
-            tags = {
-                PARENT_TAG: str(self.run_id),
-                SWEEP_TAG: self._plan.name,
-                TRIAL_TAG: str(trial.number),
-                "mlflow.source.name": f"lockstep sweep {self._plan.name}",
-                "mlflow.source.type": "PROJECT",
-            }
             name = f"{self._plan.name}-{trial.number}"
             run_id = client.create_run(self._experiment, start, tags, name).info.run_id
         metric = f"validation.{self._plan.metric}"
@@ -162,13 +168,7 @@ class Family:
         params = [
             Param(key, value) for key, _, value in (item.partition("=") for item in overrides)
         ]
-        outcome = [RunTag("sweep.state", trial.state.name)]
-        error = trial.user_attrs.get(ERROR)
-        if trial.number in self._study.user_attrs.get(LOST, []):
-            error = "its worker was lost"
-        if error:
-            outcome.append(RunTag("error", error[:5000]))
-        client.log_batch(run_id, values, params, outcome)
+        client.log_batch(run_id, values, params)
         client.set_terminated(run_id, STATUS[trial.state.name], end_time=end)
         return run_id
 
@@ -225,9 +225,9 @@ class Family:
         counts = [
             Metric(f"trials.{state.lower()}", states.count(state), now, 0) for state in STATUS
         ]
-        best = [
-            Metric(metric, value_of(trial), _milliseconds(trial.datetime_complete), trial.number)
-            for trial in records(trials, self._plan.direction)
+        best = [  # MLflow shows the one with the highest step
+            Metric(metric, value_of(trial), _milliseconds(trial.datetime_complete), step)
+            for step, trial in records(trials, self._plan.direction)
         ]
         self._client.log_batch(self.run_id, [*counts, *best[-METRICS_AT_ONCE:]])
         with tempfile.TemporaryDirectory() as folder:

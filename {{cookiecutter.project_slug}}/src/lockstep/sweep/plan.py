@@ -1,9 +1,10 @@
 """What a sweep is to do, found out and checked before its first trial."""
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -92,9 +93,14 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
         }
         space = Space(lines, options, workspace / "conf")
         pipeline = Pipeline(workspace)
-        _check(compose, space, overrides, pipeline, settings["stage"])
+        before = pipeline.before(settings["stage"])
+        with _is_up_to_date(workspace, before) as is_up_to_date:
+            _check(compose, space, overrides, pipeline, settings["stage"])
+            done = is_up_to_date()
+    if not done:
+        _bring_up_to_date(workspace, before)
+    _require_same_params_before(pipeline, settings["stage"], params)
     inputs = pipeline.inputs(settings["stage"])
-    _bring_up_to_date(workspace, pipeline, settings["stage"], params)
     return Plan(
         name=settings["name"] or f"sweep-{datetime.now():%Y%m%d-%H%M%S}",
         words=words,
@@ -235,22 +241,41 @@ def _params_before(pipeline: Pipeline, stage: str) -> Iterator[str]:
         yield from stage_params(pipeline.declared, name)
 
 
-def _bring_up_to_date(
-    workspace: Path, pipeline: Pipeline, stage: str, params: dict[str, Any]
-) -> None:
-    """Run the stages whose data the trials share, unless that is up to date.
+@contextlib.contextmanager
+def _is_up_to_date(workspace: Path, stages: list[str]) -> Iterator[Callable[[], bool]]:
+    """Have DVC look whether some stages have to run, while there is something else to do."""
+    if not stages:
+        yield lambda: True
+        return
+    command = [sys.executable, "-m", "dvc", "status", "--json", *stages]
+    with subprocess.Popen(
+        command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield lambda: process.communicate()[0].strip() == b"{}"
+        finally:
+            process.kill()
+
+
+def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
+    """Run the stages whose data the trials share.
 
     Raises:
-        LockstepError: It cannot be, or would not be what the trials' params ask for.
+        LockstepError: They fail.
     """
-    if stages := pipeline.before(stage):
-        print(f"data: dvc repro {' '.join(stages)}", flush=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "repro", *stages], cwd=workspace, check=False
-        )
-        if done.returncode:
-            raise LockstepError("the data for the trials cannot be made: see above")
-    current = read_yaml(workspace / PARAMS) or {}
+    print(f"data: dvc repro {' '.join(stages)}", flush=True)
+    command = [sys.executable, "-m", "dvc", "repro", *stages]
+    if subprocess.run(command, cwd=workspace, check=False).returncode:
+        raise LockstepError("the data for the trials cannot be made: see above")
+
+
+def _require_same_params_before(pipeline: Pipeline, stage: str, params: dict[str, Any]) -> None:
+    """See that the data is what the trials' params ask for.
+
+    Raises:
+        LockstepError: It is not.
+    """
+    current = read_yaml(pipeline.workspace / PARAMS) or {}
     for key in _params_before(pipeline, stage):
         here, asked = selected(current, key), selected(params, key)
         if here != asked:

@@ -44,14 +44,15 @@ def best_first(trials: "Sequence[FrozenTrial]", direction: str) -> "list[FrozenT
     return sorted(complete, key=lambda trial: (sign * value_of(trial), trial.number))
 
 
-def records(trials: "Sequence[FrozenTrial]", direction: str) -> "Iterator[FrozenTrial]":
-    """The trials that were better than all that ended before them."""
+def records(trials: "Sequence[FrozenTrial]", direction: str) -> "Iterator[tuple[int, FrozenTrial]]":
+    """The trials that were better than all that ended before them, and how many those were."""
     best = None
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    for trial in sorted(complete, key=lambda trial: str(trial.datetime_complete)):
+    in_time = sorted(complete, key=lambda trial: str(trial.datetime_complete))
+    for before, trial in enumerate(in_time):
         if best is None or best_first([best, trial], direction)[0] is trial:
             best = trial
-            yield trial
+            yield before, trial
 
 
 def overrides_of(trial: "FrozenTrial") -> str:
