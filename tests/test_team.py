@@ -26,7 +26,7 @@ def test_two_colleagues_share_code_data_and_runs(
     assert storage.server
     assert shell.server
     assert storage.files
-    database, password = postgres(servers)
+    database, password, _ = postgres(servers)
     variables = {"MLFLOW_S3_ENDPOINT_URL": storage.server.url, **storage.env, **password}
     stores = ("--backend-store-uri", database, "--artifacts-destination", "s3://bucket/mlflow")
     tracking = servers.add(mlflow(servers, finished, *stores, **variables))

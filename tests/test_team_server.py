@@ -57,7 +57,7 @@ def test_a_project_moves_to_the_server_with_its_history(
     servers: Servers, finished: Project, tmp_path: Path
 ) -> None:
     project = finished.copy(tmp_path)
-    database, login = postgres(servers)
+    database, login, _ = postgres(servers)
     env = {
         **login,
         "AWS_ACCESS_KEY_ID": "team",

@@ -73,31 +73,42 @@ def _chosen(study: "Study", plan: Plan, which: str) -> "FrozenTrial":
 
 def _shared(plan: Plan) -> list[str]:
     """What all trials share, without the settings of the sweep itself."""
-    return [word for word in plan.overrides if not word.startswith(("sweep=", "sweep.", "sweep/"))]
+    own = ("sweep=", "sweep.", "sweep/")
+    return [word for word in plan.overrides if not word.lstrip("+").startswith(own)]
 
 
 def _write_experiment(workspace: Path, name: str, header: str, overrides: list[str]) -> None:
     """Write conf/experiment/<name>.yaml.
 
     Raises:
-        LockstepError: It cannot say the same as the overrides do.
+        LockstepError: It cannot say the same as the overrides do, or there is another file.
     """
     import yaml
 
     path = workspace / "conf" / "experiment" / f"{name}.yaml"
-    with composer(workspace) as compose:
-        content = _experiment(workspace / "conf", overrides)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        path.write_text(f"{header}\n{text}", encoding="utf-8")
-        if compose([f"experiment={name}"]) != compose(overrides):
-            path.unlink()
-            options = " ".join(f"-S '{override}'" for override in overrides)
+    shown = path.relative_to(workspace).as_posix()
+    content = _experiment(workspace / "conf", overrides)
+    text = f"{header}\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
             raise LockstepError(
-                "this trial cannot be written as one file of conf/experiment/: run "
-                f"`dvc exp run {options}`"
+                f"{shown} is there and says something else: move it away, or run the pipeline "
+                f"with it by `dvc exp run -S experiment={name}`"
             )
-    print(f"wrote {path.relative_to(workspace)}")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    same = False
+    try:
+        with composer(workspace) as compose:
+            same = compose([f"experiment={name}"]) == compose(overrides)
+    finally:
+        if not same:
+            path.unlink()
+    if not same:
+        options = " ".join(f"-S '{override}'" for override in overrides)
+        raise LockstepError(f"this trial cannot be written as {shown}: run `dvc exp run {options}`")
+    print(f"wrote {shown}")
 
 
 def _experiment(conf: Path, overrides: list[str]) -> dict[str, Any]:

@@ -125,6 +125,9 @@ class Ray:
         Raises:
             LockstepError: Ray is not installed.
         """
+        # Read when Ray is imported: workers have this environment already, `uv run` in each would
+        # make it anew.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         self._ray = _imported("ray", "ray")
         self.threads = threads
         self._address = address
@@ -149,8 +152,6 @@ class Ray:
     def _joined(self) -> Any:
         ray = self._ray
         if not ray.is_initialized():
-            # The workers have this environment: a `uv run` of each one's own would make it anew.
-            os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
             try:
                 self._require_reachable()
                 ray.init(
@@ -194,7 +195,8 @@ class RayWorker:
         try:
             self._ray.get(self._reference)
         except self._ray.exceptions.RayError as error:
-            return str(error).strip().splitlines()[0]
+            # What the task raised, where that is why; else what became of its process or machine.
+            return str(getattr(error, "cause", None) or error).strip().splitlines()[0]
         return None
 
     def stop(self) -> None:

@@ -16,12 +16,13 @@ from lockstep import LockstepError
 from lockstep.runs.origin import Origin
 from lockstep.runs.report import look_at
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.storage import ERROR, LOST, OVERRIDES, PARENT
+from lockstep.sweep.storage import ERROR, LOST, OVERRIDES, PARENT, storage_errors_explained
 from lockstep.sweep.summary import description, ended, records, value_of, write_summary
 from lockstep.tracking import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -34,6 +35,7 @@ STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 # left alone.
 UPDATE_SECONDS = 1.0
 RETRY_SECONDS = 30.0
+NAME_LENGTH = 250
 METRICS_AT_ONCE = 990  # MLflow takes 1000; https://mlflow.org/docs/latest/rest-api.html
 
 
@@ -98,7 +100,7 @@ class Family:
     @contextlib.contextmanager
     def _forgiven(self) -> Iterator[None]:
         try:
-            with self._store.errors_explained():
+            with self._store.errors_explained(), storage_errors_explained():
                 yield
         except BaseException as error:
             self._client = None  # nobody knows how much of the last trial is there: look again
@@ -111,16 +113,17 @@ class Family:
         if self._client is None:
             client = self._store.client()
             self._experiment = self._store.experiment_id(client)
-            if self.run_id and _is_there(client, self.run_id):
-                client.update_run(self.run_id, status="RUNNING")
-                self._children = self._known_children(client)
+            run = _active_run(client, self.run_id)
+            if run:
+                client.update_run(run.info.run_id, status="RUNNING")
             else:
                 run = client.create_run(
                     self._experiment, tags=self._tags(), run_name=self._plan.name
                 )
                 self._study.set_user_attr(PARENT, run.info.run_id)
+            if not run.data.params:
                 self._describe(client, run.info.run_id)
-                self._children = {}
+            self._children = self._known_children(client)
             self._client = client
         return self._client
 
@@ -166,7 +169,8 @@ class Family:
             values = [Metric(metric, value_of(trial), end, 0)]
         overrides = trial.user_attrs.get(OVERRIDES, [])
         params = [
-            Param(key, value) for key, _, value in (item.partition("=") for item in overrides)
+            Param(_name(key), value)
+            for key, _, value in (item.partition("=") for item in overrides)
         ]
         client.log_batch(run_id, values, params)
         client.set_terminated(run_id, STATUS[trial.state.name], end_time=end)
@@ -202,9 +206,6 @@ class Family:
         names = ("n_trials", "timeout", "seed", "metric", "stage")
         settings = {f"sweep.{name}": str(plan.settings[name]) for name in names}
         found = {**settings, **{f"space.{key}": text for key, text in lines.items()}}
-        allowed = str.maketrans({"=": ":", "+": "_"})  # MLflow takes few characters in a name
-        params = [Param(key.translate(allowed)[:250], text) for key, text in found.items()]
-        client.log_batch(run_id, params=params)
         inputs = [
             DatasetInput(
                 Dataset(path, md5, "dvc", "{}"), [InputTag("mlflow.data.context", "train")]
@@ -212,6 +213,7 @@ class Family:
             for path, md5 in plan.basis["data"].items()
         ]
         client.log_inputs(run_id, inputs)
+        client.log_batch(run_id, params=[Param(_name(key), text) for key, text in found.items()])
 
     def _finish(self, status: str) -> None:
         from mlflow.entities import Metric
@@ -238,16 +240,24 @@ class Family:
         self._client.set_terminated(self.run_id, status)
 
 
-def _is_there(client: "MlflowClient", run_id: str) -> bool:
-    """Whether the store has a run, and nobody deleted it."""
+def _active_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
+    """A run of the store, unless it is not there, or somebody deleted it."""
     from mlflow.exceptions import MlflowException
 
+    if run_id is None:
+        return None
     try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+        run = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
+            return None
         raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _name(key: str) -> str:
+    """A key of the space as the name of a param, in which MLflow takes few characters."""
+    return key.replace("+", "").replace("=", " ")[:NAME_LENGTH]
 
 
 def _milliseconds(moment: datetime | None) -> int:

@@ -79,7 +79,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     Raises:
         LockstepError: It cannot be done so.
     """
-    words = [word for word in words if not word.startswith("sweep.storage=")]
+    words = [word for word in words if not word.lstrip("+").startswith("sweep.storage=")]
     overrides, tried = _read(words)
     with composer(workspace) as compose:
         params = compose(overrides)
@@ -247,7 +247,7 @@ def _is_up_to_date(workspace: Path, stages: list[str]) -> Iterator[Callable[[], 
     if not stages:
         yield lambda: True
         return
-    command = [sys.executable, "-m", "dvc", "status", "--json", *stages]
+    command = [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *stages]
     with subprocess.Popen(
         command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -1,6 +1,7 @@
 """Where the trials of a sweep are kept: a file of the project, or a database for all machines."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 FOLDER = "sweeps"
 JOURNAL = "journal.log"
-# Attributes of a trial: what it tries, who tries it, and what went wrong. Two workers may begin the
-# last trial at once; the later one is surplus.
+# Attributes of a trial: what it tries, who tries it (the driver and the worker), and what went
+# wrong. Two workers may begin the last trial at once; the later one is surplus.
 OVERRIDES = "overrides"
 WORKER = "worker"
 ERROR = "error"
@@ -60,6 +61,26 @@ def open_storage(url: str) -> "BaseStorage":
             "check sweep.storage, and that the database is up (for PostgreSQL: "
             "`uv add psycopg2-binary`)"
         ) from error
+
+
+class StorageAwayError(LockstepError):
+    """The database of a sweep does not answer."""
+
+
+@contextlib.contextmanager
+def storage_errors_explained() -> Iterator[None]:
+    """Turn what Optuna raises when its database is away into a message.
+
+    Raises:
+        StorageAwayError: In place of Optuna's own exception.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        said = str(error.__cause__ or error).strip().splitlines()[0]
+        raise StorageAwayError(f"the sweep's storage does not answer: {said}") from error
 
 
 def counting(study: "Study") -> "list[FrozenTrial]":
@@ -120,7 +141,11 @@ def _newest(root: Path, database: str | None) -> str | None:
         import optuna
 
         found = optuna.get_all_study_summaries(open_storage(database))
-        begun = {item.study_name: str(item.datetime_start) for item in found}
+        begun = {
+            item.study_name: item.datetime_start
+            for item in found
+            if item.datetime_start and PLAN in item.user_attrs
+        }
         return max(begun, key=lambda name: begun[name]) if begun else None
     journals = sorted((root / FOLDER).glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
     return journals[-1].parent.name if journals else None

@@ -1,8 +1,9 @@
-"""`lockstep sweep`: plan it, start workers, replace those that are lost, show how it goes."""
+"""`lockstep sweep`: plan it, have it done, say what came out."""
 
 import contextlib
 import dataclasses
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -10,17 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.files import tree_digest
-from lockstep.sweep.engines import Engine, Worker
+from lockstep.sweep.crew import Crew, TakenOverError, lose
+from lockstep.sweep.engines import Engine
 from lockstep.sweep.family import Family
 from lockstep.sweep.plan import Plan, plan_of, require_same, settings_of
-from lockstep.sweep.progress import Progress, best_line
+from lockstep.sweep.progress import best_line
 from lockstep.sweep.storage import (
     DRIVER,
-    ERROR,
-    LOST,
     PLAN,
-    WORKER,
     counting,
     find_sweep,
     open_storage,
@@ -33,13 +31,6 @@ from lockstep.tracking import lock_file, store_of
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import FrozenTrial
-
-POLL_SECONDS = 0.2
-# So many trials that fail before one is complete are no accident, and so many workers lost in a
-# row, without a trial that ended in between.
-FAILURES = 10
-LOSSES = 3
 
 
 def sweep(workspace: Path, words: Sequence[str]) -> None:
@@ -67,7 +58,7 @@ def sweep(workspace: Path, words: Sequence[str]) -> None:
             f"there is a sweep called {plan.name}: go on with it by `lockstep sweep --resume "
             f"sweep.name={plan.name}`, or choose another sweep.name"
         ) from error
-    _run(workspace, plan, study, url, engine)
+    _run(workspace, plan, study, url, engine, words)
 
 
 def resume(workspace: Path, words: Sequence[str]) -> None:
@@ -83,10 +74,18 @@ def resume(workspace: Path, words: Sequence[str]) -> None:
     """
     study, url = find_sweep(workspace, settings_of(workspace, words))
     begun = Plan(**study.user_attrs[PLAN])
-    again = plan_of(workspace, [*begun.words, *words])
+    kept = begun.words
+    if any(_is_of_engine(word, "=") for word in words):  # its settings are not those of another
+        kept = [word for word in kept if not _is_of_engine(word)]
+    again = plan_of(workspace, [*kept, *words])
     again = dataclasses.replace(again, name=begun.name)
     require_same(begun, again)
-    _run(workspace, again, study, url, _engine(again))
+    _run(workspace, again, study, url, _engine(again), words)
+
+
+def _is_of_engine(word: str, end: str = "") -> bool:
+    """Whether an override chooses the engine or, unless it has to end there, sets it up."""
+    return word.lstrip("+").startswith((f"sweep.engine{end}", f"sweep/engine{end}"))
 
 
 def _engine(plan: Plan) -> Engine:
@@ -100,7 +99,9 @@ def _engine(plan: Plan) -> Engine:
     return engine
 
 
-def _run(workspace: Path, plan: Plan, study: "Study", url: str, engine: Engine) -> None:
+def _run(
+    workspace: Path, plan: Plan, study: "Study", url: str, engine: Engine, words: Sequence[str]
+) -> None:
     from filelock import FileLock, Timeout
 
     store = store_of(workspace)
@@ -114,97 +115,26 @@ def _run(workspace: Path, plan: Plan, study: "Study", url: str, engine: Engine) 
         driver = f"{socket.gethostname()}:{os.getpid()}:{time.time()}"
         study.set_user_attr(DRIVER, driver)
         study.set_user_attr(PLAN, dataclasses.asdict(plan))
-        _lose(study, None)
+        lose(study)
+        folder = sweep_folder(store.root, plan.name)
+        # Workers compose a copy: conf/ may be edited meanwhile, and `--apply` writes to it.
+        shutil.rmtree(folder / "conf", ignore_errors=True)
+        shutil.copytree(workspace / "conf", folder / "conf")
         job = Job(
             workspace=str(workspace.resolve()),
             storage=url,
             plan=dataclasses.asdict(plan),
-            conf=tree_digest(workspace / "conf"),
+            folder=str(folder.resolve()),
             driver=driver,
             worker="",
             threads=1,
             deadline=_deadline(plan),
         )
-        folder = sweep_folder(store.root, plan.name)
-        folder.mkdir(parents=True, exist_ok=True)
         family = Family(plan, study, store, workspace)
-        with _ended_properly(plan, engine, family):
-            _supervise(plan, study, engine, family, job, folder)
-        _conclude(plan, study, family)
-
-
-def _supervise(
-    plan: Plan, study: "Study", engine: Engine, family: Family, job: Job, folder: Path
-) -> None:
-    """Have enough workers at work until they have done it all.
-
-    Raises:
-        LockstepError: They cannot do it.
-    """
-    trials = counting(study)
-    left = max(0, plan.settings["n_trials"] - len(trials))
-    size = min(engine.size(), left) if left else 0
-    print(f"{plan.name}: {size} workers; trials and logs are in {folder}", flush=True)
-    to_start = [f"worker-{number}" for number in range(size)]
-    workers: dict[str, Worker] = {}
-    losses, known = 0, len(trials)
-    try:
-        with Progress(plan, len(trials)) as progress:
-            while to_start or workers:
-                while to_start:
-                    name = to_start.pop()
-                    task = dataclasses.replace(job, worker=name, threads=engine.threads)
-                    workers[name] = engine.start(task, folder / f"{name}.log")
-                family.update()
-                for name in [name for name, worker in workers.items() if worker.ended()]:
-                    if reason := workers.pop(name).failure():
-                        progress.say(f"{name} is lost: {reason}; another one takes its place")
-                        _lose(study, name)
-                        to_start.append(name)
-                        count = len(counting(study))
-                        losses, known = (losses + 1 if count == known else 1), count
-                        _require_hope(losses, folder / f"{name}.log")
-                trials = counting(study)
-                _require_success(trials)
-                progress.show(trials, family.trouble)
-                time.sleep(POLL_SECONDS)
-    finally:
-        for worker in workers.values():
-            worker.stop()
-        _lose(study, None)
-
-
-def _lose(study: "Study", worker: str | None) -> None:
-    """Call the running trials of a worker lost, or all that run; they do not count."""
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
-
-    running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-    lost = [trial.number for trial in running if worker in (None, trial.user_attrs.get(WORKER))]
-    if lost:
-        study.set_user_attr(LOST, [*study.user_attrs.get(LOST, []), *lost])
-    for number in lost:
-        with contextlib.suppress(UpdateFinishedTrialError, ValueError):
-            study.tell(number, state=TrialState.FAIL)
-
-
-def _require_hope(losses: int, log: Path) -> None:
-    if losses >= LOSSES:
-        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        raise LockstepError(
-            f"{losses} workers in a row were lost before a trial ended: see {log}\n"
-            + "\n".join(said.strip().splitlines()[-3:])
-        )
-
-
-def _require_success(trials: "list[FrozenTrial]") -> None:
-    failed = [trial for trial in trials if trial.state.name == "FAIL"]
-    ended = [trial for trial in trials if trial.state.is_finished()]
-    if len(failed) >= FAILURES and len(failed) == len(ended):
-        raise LockstepError(
-            f"the first {len(failed)} trials failed, all of them; the last one: "
-            f"{failed[-1].user_attrs.get(ERROR)}\nmend that, then start a new sweep"
-        )
+        which = _which(plan, words)
+        with _ended_properly(engine, family, which):
+            Crew(plan, study, engine, job, folder).work(family)
+        _conclude(plan, study, family, which)
 
 
 def _deadline(plan: Plan) -> float | None:
@@ -212,32 +142,42 @@ def _deadline(plan: Plan) -> float | None:
     return time.time() + timeout if timeout is not None else None
 
 
+def _which(plan: Plan, words: Sequence[str]) -> str:
+    """What to say on the command line for the same sweep; never a database's password."""
+    stored = any(word.lstrip("+").startswith("sweep.storage=") for word in words)
+    return f"sweep.name={plan.name}" + " sweep.storage=..." * stored
+
+
 @contextlib.contextmanager
-def _ended_properly(plan: Plan, engine: Engine, family: Family) -> Iterator[None]:
+def _ended_properly(engine: Engine, family: Family, which: str) -> Iterator[None]:
     """Whatever happens, let go of the engine and show in MLflow what there is."""
-    status = "FAILED"
+    status: str | None = "FAILED"
     try:
         yield
         status = "FINISHED"
+    except TakenOverError:
+        status = None
+        raise
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else status
-        print(f"to go on: lockstep sweep --resume sweep.name={plan.name}", flush=True)
+        print(f"to go on: lockstep sweep --resume {which}", flush=True)
         raise
     finally:
         engine.close()
-        family.finish(status)
+        if status:
+            family.finish(status)
 
 
-def _conclude(plan: Plan, study: "Study", family: Family) -> None:
+def _conclude(plan: Plan, study: "Study", family: Family, which: str) -> None:
     """Say what came out, and what to do next."""
     best = best_first(counting(study), plan.direction)
     if family.trouble:
         print(f"note: MLflow does not show all trials: {family.trouble}")
-        print("      `lockstep sweep --resume` shows the rest of them")
+        print(f"      `lockstep sweep --resume {which}` shows the rest of them")
     elif family.run_id:
         print(f"MLflow: {family.link()}")
     if not best:
         print("no trial is complete")
         return
     print(f"best: {best_line(best[0], plan)}")
-    print("run the pipeline with it: lockstep sweep --apply best")
+    print(f"run the pipeline with it: lockstep sweep --apply best {which}")

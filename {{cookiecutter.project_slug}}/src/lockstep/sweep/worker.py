@@ -6,6 +6,7 @@ Workers share nothing but Optuna's storage, the code and the data.
 import contextlib
 import inspect
 import json
+import math
 import os
 import random
 import sys
@@ -22,7 +23,6 @@ from lockstep import LockstepError
 from lockstep.cli import import_from_workspace
 from lockstep.config.compose import Composer, composer
 from lockstep.dvc_yaml import stage_params
-from lockstep.files import tree_digest
 from lockstep.pipeline import Pipeline
 from lockstep.run import listed_params
 from lockstep.sweep.plan import Plan
@@ -49,7 +49,7 @@ class Job:
         workspace: The project's folder.
         storage: Optuna's, a URL or a path.
         plan: That of the sweep, as JSON-like values.
-        conf: The digest of conf/ when the sweep began.
+        folder: With a copy of conf/ as it was when the sweep began.
         driver: Who asks for it; when another one takes over, the worker ends.
         worker: A name of its own.
         threads: How many cores it may use.
@@ -59,7 +59,7 @@ class Job:
     workspace: str
     storage: str
     plan: dict[str, Any]
-    conf: str
+    folder: str
     driver: str
     worker: str
     threads: int
@@ -89,24 +89,24 @@ def work(job: Job) -> None:
     study = optuna.load_study(study_name=plan.name, storage=open_storage(job.storage))
     study.sampler = _sampler(plan, job.worker, len(study.get_trials(deepcopy=False)))
     study.pruner = instantiate(plan.settings["pruner"]) or optuna.pruners.NopPruner()
-    space = Space(plan.space, plan.options, workspace / "conf")
-    with composer(workspace) as compose:
-        config_of = TrialConfigs(compose, plan, workspace, job.conf)
+    folder = Path(job.folder)
+    space = Space(plan.space, plan.options, folder / "conf")
+    with composer(folder) as compose:
+        config_of = TrialConfigs(compose, plan, workspace, folder / "conf")
 
         def run(trial: "Trial") -> float:
             _take_place(study, trial, plan)
-            trial.set_user_attr(WORKER, job.worker)
-            overrides = space.draw(trial)
-            trial.set_user_attr(OVERRIDES, overrides)
+            trial.set_user_attr(WORKER, [job.driver, job.worker])
             with _recorded(trial):
+                overrides = space.draw(trial)
+                trial.set_user_attr(OVERRIDES, overrides)
                 return _score(objective(config_of(overrides)), trial)
 
         def stop_in_time(study: "Study", _: object) -> None:
             if not _is_wanted(study, plan, job):
                 study.stop()
 
-        # Its last trial may have been called lost by a driver that took over.
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with _may_be_called_lost():
             if _is_wanted(study, plan, job):
                 study.optimize(run, catch=(Exception,), callbacks=[stop_in_time])
 
@@ -114,17 +114,16 @@ def work(job: Job) -> None:
 class TrialConfigs:
     """Composes the config of each trial; a combination of options is composed once."""
 
-    def __init__(self, compose: Composer, plan: Plan, workspace: Path, digest: str) -> None:
+    def __init__(self, compose: Composer, plan: Plan, workspace: Path, conf: Path) -> None:
         """Compose nothing yet.
 
         Args:
             compose: Composes conf/.
             plan: That of the sweep.
             workspace: The project's folder.
-            digest: That of conf/ when the sweep began.
+            conf: The folder that is composed.
         """
-        self._conf = workspace / "conf"
-        self._digest = digest
+        self._conf = conf
         self._stage = plan.stage
         self._keys = stage_params(Pipeline(workspace).declared, plan.stage)
         self._composed = cache(lambda groups: self._compose(compose, [*plan.overrides, *groups]))
@@ -145,9 +144,11 @@ class TrialConfigs:
         return listed_params(cfg, self._keys, self._stage)
 
     def _compose(self, compose: Composer, overrides: list[str]) -> "DictConfig":
-        if tree_digest(self._conf) != self._digest:
-            raise LockstepError("conf/ was edited while the sweep was at work")
-        return compose.config(overrides)
+        """All but the sweep's own section, which may need variables of the driver's machine."""
+        from omegaconf import OmegaConf
+
+        cfg = compose.config(overrides)
+        return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "sweep"])
 
 
 def _sampler(plan: Plan, worker: str, trials: int) -> Any:
@@ -181,11 +182,17 @@ def _take_place(study: "Study", trial: "Trial", plan: Plan) -> None:
 
 
 def _score(values: Iterator[float], trial: "Trial") -> float:
-    """The last of the values that the objective gives, unless the pruner has heard enough."""
+    """The last of the values that the objective gives, unless the pruner has heard enough.
+
+    Raises:
+        LockstepError: One of them is no number.
+    """
     import optuna
 
     value = float("nan")
     for step, value in enumerate(values):
+        if math.isnan(value):
+            raise LockstepError(f"the metric is not defined here: value {step} is not a number")
         trial.report(value, step)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -206,9 +213,24 @@ def _recorded(trial: "Trial") -> Iterator[None]:
             str(error) if isinstance(error, LockstepError) else f"{type(error).__name__}: {error}"
         )
         trial.set_user_attr(ERROR, said.strip())
-        print(f"trial {trial.number}: {' '.join(trial.user_attrs[OVERRIDES])}", file=sys.stderr)
+        tried = " ".join(trial.user_attrs.get(OVERRIDES, []))
+        print(f"trial {trial.number}: {tried}", file=sys.stderr)
         traceback.print_exc()
         raise
+
+
+@contextlib.contextmanager
+def _may_be_called_lost() -> Iterator[None]:
+    """End without a word when a driver that took over has called the last trial lost."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    try:
+        yield
+    except UpdateFinishedTrialError:
+        pass
+    except ValueError as error:  # what `Study.tell` says of such a trial
+        if not str(error).startswith("Cannot tell"):
+            raise
 
 
 def _end_with_driver() -> None:
