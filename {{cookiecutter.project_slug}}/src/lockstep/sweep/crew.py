@@ -75,7 +75,8 @@ class Crew:
         trials = counting(self._study)
         left = max(0, self._plan.settings["n_trials"] - len(trials))
         size = min(self._engine.size(), left) if left else 0
-        print(f"{self._plan.name}: {size} workers; trials and logs are in {self._folder}")
+        said = f"{self._plan.name}: {size} workers; trials and logs are in {self._folder}"
+        print(said, flush=True)
         self._to_start = [f"worker-{number}" for number in range(size)]
         try:
             with Progress(self._plan, len(trials)) as progress:
