@@ -112,7 +112,6 @@ class Crew:
             name = self._to_start.pop()
             job = dataclasses.replace(self._job, worker=name, threads=self._engine.threads)
             self._at_work[name] = self._engine.start(job, self._log(name))
-        family.update()
         for name in [name for name, worker in self._at_work.items() if worker.ended()]:
             if reason := self._at_work.pop(name).failure():
                 self._gone[name] = reason
@@ -122,6 +121,7 @@ class Crew:
             progress.say(f"{name} is lost: {reason}; another one takes its place")
             self._require_hope(name, reason)
             self._to_start.append(name)
+        family.update()
         trials = counting(self._study)
         _require_success(trials)
         progress.show(trials, family.trouble)

@@ -67,6 +67,10 @@ class StorageAwayError(LockstepError):
     """The database of a sweep does not answer."""
 
 
+class StorageGone(BaseException):
+    """The same, in the middle of a trial."""
+
+
 @contextlib.contextmanager
 def storage_errors_explained() -> Iterator[None]:
     """Turn what Optuna raises when its database is away into a message.
@@ -78,7 +82,7 @@ def storage_errors_explained() -> Iterator[None]:
 
     try:
         yield
-    except StorageInternalError as error:
+    except (StorageInternalError, StorageGone) as error:
         said = str(error.__cause__ or error).strip().splitlines()[0]
         raise StorageAwayError(f"the sweep's storage does not answer: {said}") from error
 

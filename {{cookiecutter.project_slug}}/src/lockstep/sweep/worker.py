@@ -27,7 +27,17 @@ from lockstep.pipeline import Pipeline
 from lockstep.run import listed_params
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.space import Space, parsed
-from lockstep.sweep.storage import DRIVER, ERROR, OVERRIDES, SURPLUS, WORKER, counting, open_storage
+from lockstep.sweep.storage import (
+    DRIVER,
+    ERROR,
+    OVERRIDES,
+    SURPLUS,
+    WORKER,
+    StorageGone,
+    counting,
+    open_storage,
+    storage_errors_explained,
+)
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -95,18 +105,19 @@ def work(job: Job) -> None:
         config_of = TrialConfigs(compose, plan, workspace, folder / "conf")
 
         def run(trial: "Trial") -> float:
-            _take_place(study, trial, plan)
-            trial.set_user_attr(WORKER, [job.driver, job.worker])
-            with _recorded(trial):
-                overrides = space.draw(trial)
-                trial.set_user_attr(OVERRIDES, overrides)
-                return _score(objective(config_of(overrides)), trial)
+            with _past_optuna():
+                _take_place(study, trial, plan)
+                trial.set_user_attr(WORKER, [job.driver, job.worker])
+                with _recorded(trial):
+                    overrides = space.draw(trial)
+                    trial.set_user_attr(OVERRIDES, overrides)
+                    return _score(objective(config_of(overrides)), trial)
 
         def stop_in_time(study: "Study", _: object) -> None:
             if not _is_wanted(study, plan, job):
                 study.stop()
 
-        with _may_be_called_lost():
+        with _may_be_called_lost(), storage_errors_explained():
             if _is_wanted(study, plan, job):
                 study.optimize(run, catch=(Exception,), callbacks=[stop_in_time])
 
@@ -206,7 +217,7 @@ def _recorded(trial: "Trial") -> Iterator[None]:
 
     try:
         yield
-    except optuna.TrialPruned:
+    except (optuna.TrialPruned, optuna.exceptions.StorageInternalError):
         raise
     except Exception as error:
         said = (
@@ -217,6 +228,21 @@ def _recorded(trial: "Trial") -> Iterator[None]:
         print(f"trial {trial.number}: {tried}", file=sys.stderr)
         traceback.print_exc()
         raise
+
+
+@contextlib.contextmanager
+def _past_optuna() -> Iterator[None]:
+    """Let the storage's errors pass by Optuna.
+
+    It would call the trial failed if the storage was back by then; so the worker ends, and the
+    trial is lost with it.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        raise StorageGone from error.__cause__ or error
 
 
 @contextlib.contextmanager
