@@ -39,6 +39,31 @@ versions = [
 ]
 print(json.dumps([models, versions]))
 """
+# Some of what a publish asks of MLflow, in this order.
+STEPS = (
+    "create_run",
+    "log_inputs",
+    "log_artifact",
+    "create_logged_model",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "log_outputs",
+    "create_model_version",
+)
+DIE_AFTER = """
+import os, signal, sys
+from mlflow import MlflowClient
+from lockstep.cli import main
+
+step = getattr(MlflowClient, sys.argv[1])
+
+def and_die(*arguments, **options):
+    step(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(MlflowClient, sys.argv[1], and_die)
+main(["publish"])
+"""
 DELETE = "import sys; from mlflow import MlflowClient; MlflowClient().delete_{}(sys.argv[1])"
 
 
@@ -139,19 +164,25 @@ def half_written(path: Path) -> None:
         (path / "half.csv").write_bytes(b"half")
 
 
-@pytest.mark.parametrize("table", ["alembic_version", "logged_models", "model_versions"])
-def test_a_publish_killed_anywhere_is_completed_without_leftovers(
-    ready: Project, table: str
-) -> None:
+def test_a_publish_killed_while_the_store_is_made_leaves_no_half_made_one(ready: Project) -> None:
     process = publish(ready)
     drafts = ready.path / ".dvc/tmp/lockstep"
-    if table == "alembic_version":  # while the store itself is being made
-        wait_for(lambda: any(rows(draft, table) for draft in drafts.rglob("mlflow.db")))
-    else:
-        wait_for(lambda: rows(ready.path / "mlflow.db", table))
+    wait_for(lambda: any(rows(draft, "alembic_version") for draft in drafts.rglob("mlflow.db")))
     process.kill()
     process.communicate()
-    assert not rows(ready.path / "mlflow.db", "runs where status = 'FINISHED'")
+    assert not rows(ready.path / "mlflow.db", "runs")
+    ready.run("lockstep", "publish")
+    the_run(ready)
+
+
+def test_a_publish_killed_after_each_of_its_steps_is_completed_by_the_next(ready: Project) -> None:
+    for step in STEPS:
+        done = subprocess.run(
+            ["python", "-c", DIE_AFTER, step], cwd=ready.path, env=ready.environment,
+            capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == -signal.SIGKILL, step
+        assert not rows(ready.path / "mlflow.db", "runs where status = 'FINISHED'")
     ready.run("lockstep", "publish")
     the_run(ready)
 

@@ -83,25 +83,6 @@ def test_a_first_publish_from_several_processes_makes_one_run(unpublished: Proje
     assert len(run["models"]) == 1
 
 
-def test_a_killed_publish_is_completed_as_the_same_run(unpublished: Project) -> None:
-    project = unpublished
-    env = project.environment
-    database = project.path / "mlflow.db"
-    process = subprocess.Popen(["lockstep", "publish"], cwd=project.path, env=env)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not rows(database, "runs"):
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    (left,) = project.runs()
-    assert left["status"] == "RUNNING"
-    project.repro()
-    (run,) = project.runs()
-    assert (run["id"], run["status"]) == (left["id"], "FINISHED")
-    assert len(run["models"]) == 1
-    assert len(run["history"]["accuracy"]) == 1, "logged once"
-
-
 def test_a_server_that_dies_in_mid_publish_shows_no_half_run(
     unpublished: Project, server: Server, tmp_path: Path
 ) -> None:
