@@ -219,6 +219,20 @@ def test_workers_that_die_in_turn_end_the_sweep(crew: Any) -> None:
     assert counting(study) == [], "lost ones do not count"
 
 
+def test_a_trial_that_was_lost_before_anybody_s_name_was_on_it_is_made_up_for(crew: Any) -> None:
+    def dies_at_once(job: Job) -> str:
+        study.ask()
+        return "the database was restarted"
+
+    def does_the_rest(job: Job) -> None:
+        while len(counting(study)) < 3:
+            study.tell(study.ask(), 1.0)
+
+    made, study = crew(Hands(dies_at_once, *[does_the_rest] * 9))
+    made.work(FAMILY)
+    assert [trial.state.name for trial in counting(study)] == ["COMPLETE"] * 3
+
+
 def test_a_driver_leaves_the_trials_of_the_one_that_took_over_alone(crew: Any) -> None:
     def hands_over(job: Job) -> str:
         study.ask().set_user_attr(WORKER, ["other", job.worker])

@@ -91,7 +91,7 @@ class Crew:
 
     def _until_done(self, family: Family, progress: Progress) -> None:
         away = None
-        while self._to_start or self._at_work or self._gone:
+        while True:
             try:
                 with storage_errors_explained():
                     if self._look_after(family, progress):
@@ -121,14 +121,17 @@ class Crew:
             progress.say(f"{name} is lost: {reason}; another one takes its place")
             self._require_hope(name, reason)
             self._to_start.append(name)
+        if not self._at_work and not self._to_start and lose(self._study):
+            # A worker that was lost had begun a trial and not put its name to it yet.
+            self._to_start = ["worker-0"]
         family.update()
         trials = counting(self._study)
         _require_success(trials)
         progress.show(trials, family.trouble)
-        return self._is_done(trials)
+        return self._is_done(trials) or not (self._at_work or self._to_start)
 
     def _is_done(self, trials: "list[FrozenTrial]") -> bool:
-        """Whether nobody works and nobody may begin; an engine may have workers in its queue."""
+        """Whether no trial runs and none may begin; an engine may have workers in its queue."""
         ended = sum(trial.state.is_finished() for trial in trials)
         deadline = self._job.deadline
         late = deadline is not None and time.time() > deadline
@@ -158,12 +161,15 @@ class Crew:
         return self._folder / f"{name}.log"
 
 
-def lose(study: "Study", *whose: str) -> None:
+def lose(study: "Study", *whose: str) -> list[int]:
     """Call running trials lost; they do not count.
 
     Args:
         study: That of the sweep.
         whose: A driver and the name of its worker; those of all, if nothing is given.
+
+    Returns:
+        Their numbers.
     """
     from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
@@ -179,6 +185,7 @@ def lose(study: "Study", *whose: str) -> None:
     for number in lost:
         with contextlib.suppress(UpdateFinishedTrialError, ValueError):
             study.tell(number, state=TrialState.FAIL)
+    return lost
 
 
 def _require_success(trials: "list[FrozenTrial]") -> None:
