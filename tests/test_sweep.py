@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import os
 import re
 import signal
@@ -390,6 +391,9 @@ def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Projec
     assert won["name"] == won["tags"]["dvc.experiment"] == name
     assert won["tags"]["sweep.run"] == parent["id"]
     assert family_tag(swept, parent["id"], f"sweep.applied.{number}") == won["id"]
+    traced = json.loads(swept.run("lockstep", "trace", name, "--json"))
+    assert traced["id"] == won["id"], "not the trial of that name"
+    assert traced["came_from"]["sweep"] == "both"
     for key, value in best["params"].items():
         if key not in ("model", "preprocess"):
             assert won["params"][key] == value
@@ -465,7 +469,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     sweep.send_signal(signal.SIGINT)
     output = sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 130
-    assert "to go on: lockstep sweep --resume sweep.name=stopped" in output
+    assert "to go on: uv run lockstep sweep --resume sweep.name=stopped" in output
     assert family(swept, "stopped")[0]["status"] == "KILLED"
     assert workers_of(swept) == []
 

@@ -96,7 +96,9 @@ def find_run(word: str, store: Store) -> "Run | None":
             return None
         quoted = word.replace("'", "\\'")
         query = f"attributes.run_name = '{quoted}' and attributes.status = 'FINISHED'"
-        runs = client.search_runs([experiment.experiment_id], query, max_results=5)
+        found = client.search_runs([experiment.experiment_id], query, max_results=5)
+    # The run that `lockstep sweep --apply` makes of a trial has the trial's name.
+    runs = [run for run in found if STATE_TAG in run.data.tags] or found
     if len(runs) > 1:
         ids = ", ".join(run.info.run_id for run in runs)
         raise LockstepError(f"several runs are called {word}: name one by its id, {ids}")

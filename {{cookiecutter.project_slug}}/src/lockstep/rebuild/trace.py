@@ -11,6 +11,7 @@ from lockstep.files import read_yaml, tree_digest
 from lockstep.pipeline import Pipeline
 from lockstep.rebuild.find import CURE, find_run
 from lockstep.runs.run_record import SNAPSHOT_TAG, STAGE_TAGS, digests_of
+from lockstep.sweep.family import SWEEP_TAG
 from lockstep.tracking import Store, store_of
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def _of_run(client: "MlflowClient", run: "Run") -> Node:
                 "changed": [name for name in tags.get("git.changed", "").split(", ") if name],
             },
             "experiment": tags.get("dvc.experiment"),
+            "sweep": tags.get(SWEEP_TAG),
             "overrides": tags.get("overrides", ""),
             "params": dict(run.data.params),
             "data": {name: md5 for name, md5 in digests_of(run).items() if name not in made},

@@ -160,7 +160,7 @@ def _ended_properly(engine: Engine, family: Family, which: str) -> Iterator[None
         raise
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else status
-        print(f"to go on: lockstep sweep --resume {which}", flush=True)
+        print(f"to go on: uv run lockstep sweep --resume {which}", flush=True)
         raise
     finally:
         engine.close()
@@ -180,4 +180,4 @@ def _conclude(plan: Plan, study: "Study", family: Family, which: str) -> None:
         print("no trial is complete")
         return
     print(f"best: {best_line(best[0], plan)}")
-    print(f"run the pipeline with it: lockstep sweep --apply best {which}")
+    print(f"run the pipeline with it: uv run lockstep sweep --apply best {which}")
