@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,7 @@ from clusters import ray_nodes, slurm
 from servers import PASSWORD, Servers, postgres
 from test_sweep import family, journal, started, wait_for_trials
 
-from project import Project
+from project import Project, rows
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +88,9 @@ def test_trials_are_kept_by_postgresql_which_starts_anew_in_mid_sweep(
     storage = f"sweep.storage={url}"
     words = ["sweep.engine.workers=3", *FOREST, "sweep.name=shared", storage]
     sweep = started(swept, *words, **login)
-    while len([run for run in swept.runs() if run["tags"].get("sweep") == "shared"]) < 2:
+    while not rows(swept.path / "mlflow.db", "tags where key = 'sweep.trial'"):
         assert sweep.poll() is None
+        time.sleep(0.05)
     server.stop(signal.SIGINT)  # "fast shutdown"
     server.start()
     output = sweep.communicate(timeout=300)[0]

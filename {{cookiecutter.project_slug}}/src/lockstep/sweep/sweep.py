@@ -22,6 +22,7 @@ from lockstep.sweep.storage import (
     counting,
     find_sweep,
     open_storage,
+    storage_errors_explained,
     storage_of,
     sweep_folder,
 )
@@ -134,7 +135,8 @@ def _run(
         which = _which(plan, words)
         with _ended_properly(engine, family, which):
             Crew(plan, study, engine, job, folder).work(family)
-        _conclude(plan, study, family, which)
+        with storage_errors_explained():
+            _conclude(plan, study, family, which)
 
 
 def _deadline(plan: Plan) -> float | None:
