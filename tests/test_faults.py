@@ -183,6 +183,7 @@ def test_a_publish_killed_after_each_of_its_steps_is_completed_by_the_next(ready
         )  # fmt: skip
         assert done.returncode == -signal.SIGKILL, step
         assert not rows(ready.path / "mlflow.db", "runs where status = 'FINISHED'")
+        assert rows(ready.path / "mlflow.db", "runs where status = 'RUNNING'") == 1
     ready.run("lockstep", "publish")
     the_run(ready)
 

@@ -68,7 +68,7 @@ class StorageAwayError(LockstepError):
 
 
 class StorageGone(BaseException):
-    """The same, in the middle of a trial."""
+    """The same, in the middle of a trial; an `Exception` is what Optuna would catch."""
 
 
 @contextlib.contextmanager

@@ -106,8 +106,8 @@ def work(job: Job) -> None:
 
         def run(trial: "Trial") -> float:
             with _past_optuna():
-                _take_place(study, trial, plan)
                 trial.set_user_attr(WORKER, [job.driver, job.worker])
+                _take_place(study, trial, plan)
                 with _recorded(trial):
                     overrides = space.draw(trial)
                     trial.set_user_attr(OVERRIDES, overrides)
