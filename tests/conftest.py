@@ -144,15 +144,18 @@ def published(first_result: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def equipped(clean_env: dict[str, str], once: Once) -> Project:
+def equipped(clean_env: dict[str, str], first_project: Project, once: Once) -> Project:
     """A project whose environment speaks with every server and has every engine for sweeps."""
 
     def build(folder: Path) -> Project:
-        project = make(clean_env, folder, {}, None)
+        # The first project's lock: one made anew, after some package's release, would be another.
+        project = make(clean_env, folder, {}, first_project.bin)
+        binaries = project.path / ".venv" / first_project.bin.name
+        project = replace(project, env=clean_env, bin=binaries)
+        project.run("uv", "sync", "--quiet", "--locked", "--extra", "ray", "--extra", "slurm")
         extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
-        wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]==3.17.*"]
-        wanted += ["--editable", ".[ray,slurm]"]
-        python = str(project.bin / "python")
+        wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]"]
+        python = str(binaries / "python")
         project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
         return project
 
