@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lockstep
 from lockstep import LockstepError
+from lockstep.garbage import collect_seldom
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = vars(_parser().parse_args(argv))
     verb = arguments.pop("verb")
     import_from_workspace()
+    if verb is not _run:
+        collect_seldom()
     try:
         return int(verb(**arguments) or 0)
     except LockstepError as error:

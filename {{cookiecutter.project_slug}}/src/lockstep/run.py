@@ -12,6 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 from lockstep import LockstepError
 from lockstep.dvc_yaml import stage_params
 from lockstep.files import PARAMS, read_yaml
+from lockstep.garbage import importing
 from lockstep.history import fail_live_run
 
 
@@ -30,7 +31,9 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        importlib.import_module(module).main(cfg, *paths)
+        with importing():
+            code = importlib.import_module(module)
+        code.main(cfg, *paths)
     except (ConfigAttributeError, ConfigKeyError) as error:
         fail_live_run(Path.cwd())
         raise LockstepError(

@@ -16,6 +16,7 @@ import yaml
 from lockstep import LockstepError
 from lockstep.cli import import_from_workspace
 from lockstep.files import PARAMS, read_yaml
+from lockstep.garbage import collect_seldom
 from lockstep.gate.bootstrap import difference, intervals
 
 # Where the types that a model of a shared server is made of may come from, beside the packages
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
     Args:
         arguments: A JSON file with what `compare` takes, and the one to write its answer to.
     """
+    collect_seldom()
     request, answer = map(Path, arguments)
     import_from_workspace()
     try:

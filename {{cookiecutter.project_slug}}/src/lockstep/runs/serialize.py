@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.files import packages_of
+from lockstep.garbage import collect_seldom
 
 # The line that ends what is said of one model.
 DONE = "lockstep: done"
@@ -24,6 +25,7 @@ def main() -> None:
     A line is a JSON list: the workspace, and as paths in it the joblib file and a Parquet file with
     a few rows of input or an empty word; then the folder to write to.
     """
+    collect_seldom()
     import joblib  # noqa: F401  (while the first line is on its way)
 
     installed = list(sys.path)

@@ -23,6 +23,7 @@ from lockstep import LockstepError
 from lockstep.cli import import_from_workspace
 from lockstep.config.compose import Composer, composer
 from lockstep.dvc_yaml import stage_params
+from lockstep.garbage import importing
 from lockstep.pipeline import Pipeline
 from lockstep.run import listed_params
 from lockstep.sweep.plan import Plan
@@ -91,11 +92,13 @@ def work(job: Job) -> None:
     import_from_workspace()
     workspace = Path.cwd()
     plan = Plan(**job.plan)
-    import optuna
-    from hydra.utils import instantiate
+    with importing():
+        import optuna
+        from hydra.utils import instantiate
 
+        inputs = (workspace / path for path in plan.inputs)
+        objective = instantiate(plan.settings["objective"], *inputs)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    objective = instantiate(plan.settings["objective"], *(workspace / path for path in plan.inputs))
     study = optuna.load_study(study_name=plan.name, storage=open_storage(job.storage))
     study.sampler = _sampler(plan, job.worker, len(study.get_trials(deepcopy=False)))
     study.pruner = instantiate(plan.settings["pruner"]) or optuna.pruners.NopPruner()
