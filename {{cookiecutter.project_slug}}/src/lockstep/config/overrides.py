@@ -64,10 +64,13 @@ def overrides_between(
     Returns:
         In Hydra's grammar, such as `model=svm` and `split.seed=7`; as few as can be found.
     """
+    base = compose([])
+    if not differences(base, params):
+        return []
     found = [
         f"{group}={option}"
         for group in params
-        if (option := _other_option(compose, conf / group, params)) is not None
+        if (option := _other_option(compose, conf / group, base, params)) is not None
     ]
     while rest := differences(compose(found), params):
         added = _override(rest[0])
@@ -84,11 +87,14 @@ def overrides_between(
 
 
 def _other_option(
-    compose: Callable[[list[str]], dict[str, Any]], group: Path, params: dict[str, Any]
+    compose: Callable[[list[str]], dict[str, Any]],
+    group: Path,
+    base: dict[str, Any],
+    params: dict[str, Any],
 ) -> str | None:
     """The option of a group that comes closer to the params than the default does, if any."""
     name = group.name
-    best = len(differences(compose([])[name], params[name])) if group.is_dir() else 0
+    best = len(differences(base[name], params[name])) if group.is_dir() else 0
     chosen = None
     for option in sorted(group.glob("*.yaml")) if best > 1 else []:
         distance = len(differences(compose([f"{name}={option.stem}"])[name], params[name])) + 1
