@@ -40,6 +40,15 @@ def parse_yaml(text: str, name: str) -> Any:
         raise LockstepError(f"{name} is not valid YAML: {error}") from error
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; leave it alone when it holds the text already."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
 def packages_of(workspace: Path) -> dict[str, str]:
     """The versions of the packages that shape a result, as composed.yaml has them."""
     return dict((read_yaml(workspace / COMPOSED) or {}).get("packages", {}))

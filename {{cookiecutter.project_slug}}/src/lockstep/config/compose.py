@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lockstep import LockstepError
 from lockstep.config.overrides import Difference, differences, overrides_between
 from lockstep.config.schema import Checker
-from lockstep.files import COMPOSED, PARAMS, digest, read_yaml
+from lockstep.files import COMPOSED, PARAMS, digest, read_yaml, write_whole
 
 HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
 
@@ -42,8 +42,8 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
     if lost := _lost(current if params is current else None, record, overrides):
         print(_lost_message(lost))
 
-    _write(params_file, HEADER + OmegaConf.to_yaml(OmegaConf.create(params)))
-    _write(
+    write_whole(params_file, HEADER + OmegaConf.to_yaml(OmegaConf.create(params)))
+    write_whole(
         record_file,
         OmegaConf.to_yaml(
             OmegaConf.create(
@@ -240,12 +240,3 @@ def _tell(changed: list[Difference] | None, overrides: list[str]) -> None:
         print(f"{PARAMS}: {item.key}: {item.left_text} -> {item.right_text}")
     if overrides:
         print(f"{PARAMS}: conf/ with {' '.join(overrides)}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; leave it alone when it holds the text already."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.config.accepted import Accepted
 from lockstep.files import read_yaml
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Checker:
         self._conf = workspace / "conf"
         self._files = files
         self._schema = _load_schema(workspace)
+        self._accepted = Accepted(workspace)
         lock = read_yaml(workspace / "dvc.lock") or {}
         self._ran = [
             values
@@ -97,8 +99,12 @@ class Checker:
         ]
         yield from inner
         if isinstance(node, dict) and "_target_" in node and not inner:
-            for key, text in _target_problems(node):
-                yield (*path, key), text
+            if self._accepted.accepts(node):
+                return
+            problems = list(_target_problems(node))
+            yield from (((*path, key), text) for key, text in problems)
+            if not problems:
+                self._accepted.learn(node["_target_"], _located(node["_target_"]))
 
     def _place(self, path: tuple[str, ...], files: list[Path], overrides: list[str]) -> str:
         """Where a key was set: `-S` or the file in conf/, and the key."""
