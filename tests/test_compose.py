@@ -120,7 +120,11 @@ def test_a_class_is_imported_once_for_all_its_values(project: Project) -> None:
     remembered = project.path / ".dvc/tmp/lockstep/accepted.json"
     kept = json.loads(remembered.read_text())
     for old, new, text in (
-        ("-1", "57", json.dumps({**kept, "installed": "before an upgrade"})),
+        (
+            "-1",
+            "57",
+            json.dumps({name: ["before an upgrade", known] for name, (_, known) in kept.items()}),
+        ),
         ("57", "58", json.dumps(kept)[:100]),
     ):
         remembered.write_text(text)

@@ -9,10 +9,11 @@ import inspect
 import json
 import math
 import sysconfig
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lockstep.files import digest, project_root, write_whole
+from lockstep.files import digest, file_digest, project_root, write_whole
 
 FILE = ".dvc/tmp/lockstep/accepted.json"
 # What a param may be: one of some plain values, or a number in a range.
@@ -37,33 +38,34 @@ NAMED: dict[str | None, list[Rule]] = {
 
 
 class Accepted:
-    """The params of installed classes; forgotten when any package is installed or upgraded."""
+    """The params of classes, forgotten when any package changes; the project's own, any code."""
 
     def __init__(self, workspace: Path) -> None:
         """Remember.
 
         Args:
-            workspace: The folder that holds conf/.
+            workspace: The folder that holds conf/ and src/.
         """
+        self._source = workspace.resolve() / "src"
         self._file = project_root(workspace) / FILE
         self._libraries = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
         found = (path.name for folder in self._libraries for path in folder.glob("*.dist-info"))
-        self._installed = digest(sorted(found))
-        # For each class, the rules for each param; None for a param or a class that takes anything.
-        self._classes: dict[str, dict[str, list[Rule] | None] | None] = {}
-        try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-            if kept["installed"] == self._installed:
-                self._classes = kept["classes"]
-        except (OSError, ValueError, LookupError, TypeError):
-            pass
+        self._packages = digest(sorted(found))
+        # For each class what its params depend on, and the rules for each; None takes anything.
+        self._classes: dict[str, tuple[str, dict[str, list[Rule] | None] | None]] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._classes = json.loads(self._file.read_text(encoding="utf-8"))
+
+    @cached_property
+    def _code(self) -> str:
+        files = {str(path): file_digest(path) for path in self._source.rglob("*.py")}
+        return digest([self._packages, files])
 
     def accepts(self, node: dict[str, Any]) -> bool:
         """Whether a node's class is known to accept its params."""
-        name = node["_target_"]
-        if name not in self._classes:
+        basis, params = self._classes.get(node["_target_"], ("", {}))
+        if basis not in (self._packages, self._code):
             return False
-        params = self._classes[name]
         return params is None or all(
             key in params and _meets(value, params[key])
             for key, value in node.items()
@@ -71,20 +73,22 @@ class Accepted:
         )
 
     def learn(self, name: str, target: Any) -> None:
-        """Remember a class that was imported, unless it is the project's own, which may change."""
-        file = getattr(inspect.getmodule(target), "__file__", None) or ""
-        if not any(Path(file).is_relative_to(folder) for folder in self._libraries):
+        """Remember a class that was imported, unless nobody knows when it may change."""
+        file = Path(getattr(inspect.getmodule(target), "__file__", None) or "")
+        if file.is_relative_to(self._source):
+            basis = self._code
+        elif any(file.is_relative_to(folder) for folder in self._libraries):
+            basis = self._packages
+        else:
             return
         params = inspect.signature(target).parameters
         limits = getattr(target, "_parameter_constraints", {})
         takes_any = any(param.kind is param.VAR_KEYWORD for param in params.values())
-        self._classes[name] = (
-            None if takes_any else {key: _rules(limits.get(key, "no_validation")) for key in params}
-        )
-        kept = {"installed": self._installed, "classes": self._classes}
+        rules = {key: _rules(limits.get(key, "no_validation")) for key in params}
+        self._classes[name] = basis, None if takes_any else rules
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, json.dumps(kept))
+            write_whole(self._file, json.dumps(self._classes))
 
 
 def _rules(constraints: Any) -> list[Rule] | None:
