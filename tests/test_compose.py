@@ -68,6 +68,12 @@ def params(project: Project) -> dict[str, dict[str, object]]:
         ),
         ("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: -1", "[1, inf)"),
         ("conf/model/random_forest.yaml", "RandomForestC", "RandomForrestC", "mean RandomForestC"),
+        (
+            "conf/model/random_forest.yaml",
+            "_target_: sklearn.ensemble.RandomForestClassifier",
+            "_target_: 5",
+            "model._target_: 5 is not the name of a class",
+        ),
         ("conf/model/random_forest.yaml", "sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
         ("conf/config.yaml", "model: random_forest", "model: random_forrest", "random_forest"),
     ],

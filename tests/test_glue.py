@@ -1,10 +1,14 @@
 """The glue's logic, without a project around it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lockstep
 from lockstep import LockstepError
 from lockstep.config.overrides import differences, overrides_between
 from lockstep.dvc_yaml import stage_params
@@ -206,3 +210,25 @@ def test_a_server_that_is_away_is_told_at_once(
     assert store.find_finished("state") is None
     with pytest.raises(LockstepError, match="cannot be reached"):
         store.require_reachable()
+
+
+def test_a_stage_finds_the_garbage_collector_as_python_has_it() -> None:
+    code = """
+import gc, weakref
+from lockstep.garbage import importing
+
+class Large:
+    def __init__(self):
+        self.itself = self
+
+before = gc.get_threshold()
+with importing():
+    import decimal
+assert gc.get_threshold() == before
+assert gc.get_freeze_count() > 1000
+first = weakref.ref(Large())
+kept = [[] for _ in range(100_000)]
+assert first() is None
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(lockstep.__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)

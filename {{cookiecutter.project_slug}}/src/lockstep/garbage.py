@@ -1,7 +1,7 @@
 """How eagerly Python looks for garbage, in processes that import much and end soon.
 
 MLflow and scikit-learn make 300,000 objects that stay. Going through them time and again while
-more are made, and once more at the end, took a quarter of the time of a publish.
+more are made, and once more at the end, took a third of the time of a publish.
 """
 
 import atexit
@@ -23,8 +23,7 @@ def collect_seldom() -> None:
 def importing() -> Iterator[None]:
     """Look for no garbage among what is imported, now or later; all else stays as Python has it.
 
-    For the project's own code: it may count on files that Python closes at the end, and on cycles
-    of large objects that are found soon.
+    For the project's own code, which may count on cycles of large objects being found soon.
     """
     gc.disable()
     try:

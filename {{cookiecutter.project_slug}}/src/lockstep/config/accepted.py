@@ -58,12 +58,15 @@ class Accepted:
 
     @cached_property
     def _code(self) -> str:
-        files = {str(path): file_digest(path) for path in self._source.rglob("*.py")}
-        return digest([self._packages, files])
+        files = [
+            (path.relative_to(self._source).as_posix(), file_digest(path))
+            for path in self._source.rglob("*.py")
+        ]
+        return digest([self._packages, sorted(files)])
 
     def accepts(self, node: dict[str, Any]) -> bool:
         """Whether a node's class is known to accept its params."""
-        basis, params = self._classes.get(node["_target_"], ("", {}))
+        basis, params = self._classes.get(str(node["_target_"]), ("", {}))
         if basis not in (self._packages, self._code):
             return False
         return params is None or all(

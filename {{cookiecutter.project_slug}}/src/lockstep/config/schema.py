@@ -174,6 +174,9 @@ def _fields(schema: "type[BaseModel]", path: Iterable[str]) -> list[str]:
 def _target_problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with one node, as pairs of the key and what to say of it."""
     name = node["_target_"]
+    if not isinstance(name, str):
+        yield "_target_", f": {name!r} is not the name of a class"
+        return
     try:
         target = _located(name)
     except LockstepError as error:
