@@ -44,7 +44,7 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all; leave it alone when it holds the text already."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
