@@ -473,6 +473,17 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     assert family(swept, "stopped")[0]["status"] == "KILLED"
     assert workers_of(swept) == []
 
+    sweep = started(swept, *QUICK, "sweep.n_trials=1000", "sweep.name=at-once")
+    wait_for_trials(swept, "at-once", 1)
+    sweep.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    sweep.send_signal(signal.SIGINT)
+    output = sweep.communicate(timeout=60)[0]
+    assert sweep.returncode == 130
+    assert "to go on: uv run lockstep sweep --resume sweep.name=at-once" in output
+    assert "Traceback" not in output
+    assert workers_of(swept) == []
+
 
 @pytest.mark.slow
 def test_a_trial_that_crashes_is_recorded_and_the_sweep_goes_on(swept: Project) -> None:

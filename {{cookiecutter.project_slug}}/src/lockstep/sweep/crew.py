@@ -2,8 +2,11 @@
 
 import contextlib
 import dataclasses
+import os
+import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,10 @@ FAILURES = 10
 LOSSES = 3
 # How long a storage may be away that was there.
 PATIENCE_SECONDS = 60.0
+
+
+class AtOnce(KeyboardInterrupt):
+    """Ctrl-C was pressed twice: MLflow is not told any more; `--resume` shows what is missing."""
 
 
 class TakenOverError(LockstepError):
@@ -79,8 +86,8 @@ class Crew:
         print(said, flush=True)
         self._to_start = [f"worker-{number}" for number in range(size)]
         try:
-            with Progress(self._plan, len(trials)) as progress:
-                self._until_done(family, progress)
+            with Progress(self._plan, len(trials)) as progress, _steps_completed() as require_more:
+                self._until_done(family, progress, require_more)
         finally:
             for worker in self._at_work.values():
                 with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -89,7 +96,9 @@ class Crew:
                 self._require_mine()
                 lose(self._study)
 
-    def _until_done(self, family: Family, progress: Progress) -> None:
+    def _until_done(
+        self, family: Family, progress: Progress, require_more: Callable[[], None]
+    ) -> None:
         away = None
         while True:
             try:
@@ -103,6 +112,7 @@ class Crew:
                     progress.say(f"{error}; trying again for {PATIENCE_SECONDS:.0f} s")
                 elif time.monotonic() - away > PATIENCE_SECONDS:
                     raise
+            require_more()
             time.sleep(POLL_SECONDS)
 
     def _look_after(self, family: Family, progress: Progress) -> bool:
@@ -159,6 +169,37 @@ class Crew:
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
+
+
+@contextlib.contextmanager
+def _steps_completed() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait for the end of a step, which takes seconds; a second one does not.
+
+    It may leave half an import of MLflow's, or a transaction that holds the store.
+
+    Yields:
+        A function to be called between steps, that raises KeyboardInterrupt if there was one.
+    """
+    pressed = False
+
+    def note(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise AtOnce
+        pressed = True
+        os.write(2, b"\nstopping; Ctrl-C once more stops at once\n")  # print cannot be called here
+
+    def require_more() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:  # else it is ignored, in the background of a shell
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield require_more
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def lose(study: "Study", *whose: str) -> list[int]:

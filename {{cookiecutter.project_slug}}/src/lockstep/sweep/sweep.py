@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.sweep.crew import Crew, TakenOverError, lose
+from lockstep.sweep.crew import AtOnce, Crew, TakenOverError, lose
 from lockstep.sweep.engines import Engine
 from lockstep.sweep.family import Family
 from lockstep.sweep.plan import Plan, plan_of, require_same, settings_of
@@ -161,7 +161,8 @@ def _ended_properly(engine: Engine, family: Family, which: str) -> Iterator[None
         status = None
         raise
     except BaseException as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else status
+        if isinstance(error, KeyboardInterrupt):
+            status = None if isinstance(error, AtOnce) else "KILLED"
         print(f"to go on: uv run lockstep sweep --resume {which}", flush=True)
         raise
     finally:
