@@ -94,11 +94,11 @@ def work(job: Job) -> None:
     plan = Plan(**job.plan)
     with importing():
         import optuna
-        from hydra.utils import instantiate
+        from hydra.utils import get_object, instantiate
 
-        inputs = (workspace / path for path in plan.inputs)
-        objective = instantiate(plan.settings["objective"], *inputs)
+        get_object(plan.settings["objective"]["_target_"])
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    objective = instantiate(plan.settings["objective"], *(workspace / path for path in plan.inputs))
     study = optuna.load_study(study_name=plan.name, storage=open_storage(job.storage))
     study.sampler = _sampler(plan, job.worker, len(study.get_trials(deepcopy=False)))
     study.pruner = instantiate(plan.settings["pruner"]) or optuna.pruners.NopPruner()
