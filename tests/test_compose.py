@@ -14,11 +14,11 @@ pytestmark = pytest.mark.slow
 # Prints how often what is remembered says yes where scikit-learn says no, to other values than
 # True and False and to these; and to the others, how often both say yes, and only scikit-learn.
 AGREEMENT = """
-import itertools
+import inspect, itertools
 from pathlib import Path
 from sklearn.utils import all_estimators
 from sklearn.utils._param_validation import validate_parameter_constraints
-from lockstep.config.accepted import Accepted
+from lockstep.config.accepted import Accepted, required
 
 PLAIN = [None, True, False, -1, 0, 1, 2, 2**33, -0.5, 0.0, 0.3, 1.0, 1.5, 9e9, float("inf"),
          float("nan"), "x", "auto", "balanced", "sqrt", "l2", "gini", "log_loss", "uniform"]
@@ -33,7 +33,9 @@ def valid(name, target, params):
 accepted = Accepted(Path.cwd())
 answers = []
 for name, target in all_estimators():
-    if hasattr(target, "_parameter_constraints"):
+    one_will_do = not required(inspect.signature(target).parameters)
+    if hasattr(target, "_parameter_constraints") and one_will_do:
+        name = f"{target.__module__}.{name}"
         accepted.learn(name, target)
         for key, value in itertools.product(target._parameter_constraints, PLAIN):
             known = accepted.accepts({"_target_": name, key: value})
@@ -72,7 +74,26 @@ def params(project: Project) -> dict[str, dict[str, object]]:
             "conf/model/random_forest.yaml",
             "_target_: sklearn.ensemble.RandomForestClassifier",
             "_target_: 5",
-            "model._target_: 5 is not the name of a class",
+            "model._target_: 5 will not do",
+        ),
+        (
+            "conf/model/random_forest.yaml",
+            "sklearn.ensemble.RandomForestClassifier",
+            "RandomForestClassifier",
+            "model._target_: 'RandomForestClassifier' will not do",
+        ),
+        (
+            "conf/model/random_forest.yaml",
+            "sklearn.ensemble.RandomForestClassifier",
+            "sklearn.ensemble",
+            "model._target_: sklearn.ensemble is not a class or function",
+        ),
+        (
+            "conf/model/random_forest.yaml",
+            "sklearn.ensemble.RandomForestClassifier",
+            "sklearn.multiclass.OneVsOneClassifier\n"
+            "estimator: {_target_: sklearn.multiclass.OneVsRestClassifier}",
+            "model.estimator.estimator is missing: sklearn.multiclass.OneVsRestClassifier asks for",
         ),
         ("conf/model/random_forest.yaml", "sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
         ("conf/config.yaml", "model: random_forest", "model: random_forrest", "random_forest"),
@@ -129,15 +150,46 @@ def test_a_class_is_imported_once_for_all_its_values(project: Project) -> None:
         (
             "-1",
             "57",
-            json.dumps({name: ["before an upgrade", known] for name, (_, known) in kept.items()}),
+            json.dumps({name: ["before an upgrade", *known] for name, (_, *known) in kept.items()}),
         ),
         ("57", "58", json.dumps(kept)[:100]),
+        ("58", "59", "[]"),
     ):
         remembered.write_text(text)
         code, output = composed(old, new)
         assert code == 0
         assert "sklearn.ensemble" in output
         assert json.loads(remembered.read_text()) == kept
+
+
+def test_the_projects_own_classes_are_remembered_until_its_code_changes(project: Project) -> None:
+    mine = project.path / "src/penguins/mine.py"
+    mine.write_text(
+        "from sklearn.ensemble import RandomForestClassifier as Chosen\n"
+        "class Own:\n    def __init__(self, a): pass\n"
+    )
+    code = """
+from pathlib import Path
+from hydra.utils import get_class
+from lockstep.cli import import_from_workspace
+from lockstep.config.accepted import Accepted
+import_from_workspace()
+nodes = [
+    {"_target_": "penguins.mine.Chosen", "n_estimators": 5},
+    {"_target_": "penguins.mine.Own", "a": 5},
+    {"_target_": "sklearn.svm.SVC", "C": 5.0},
+    {"_target_": "sklearn.multiclass.OneVsRestClassifier"},
+]
+accepted = Accepted(Path.cwd())
+print(*(accepted.accepts(node) for node in nodes))
+for node in nodes:
+    accepted.learn(node["_target_"], get_class(node["_target_"]))
+"""
+    assert project.python(code).split() == ["False"] * 4
+    assert project.python(code).split() == ["True", "True", "True", "False"]  # one lacks a param
+    mine.write_text("from sklearn.svm import SVC as Chosen\n\nclass Own:\n    pass\n")
+    (mine.parent / ".#mine.py").symlink_to("an.editor@host")
+    assert project.python(code).split() == ["False", "False", "True", "False"]
 
 
 def test_what_is_remembered_of_a_class_is_true(project: Project) -> None:

@@ -231,4 +231,4 @@ kept = [[] for _ in range(100_000)]
 assert first() is None
 """
     env = {**os.environ, "PYTHONPATH": str(Path(lockstep.__file__).parent.parent)}
-    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    subprocess.run([sys.executable, "-B", "-c", code], env=env, check=True)

@@ -8,9 +8,12 @@ import contextlib
 import inspect
 import json
 import math
+import sys
 import sysconfig
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from lockstep.files import digest, file_digest, project_root, write_whole
@@ -19,6 +22,7 @@ FILE = ".dvc/tmp/lockstep/accepted.json"
 # What a param may be: one of some plain values, or a number in a range.
 Rule = dict[str, Any]
 PLAIN = (str, int, float, bool, type(None))
+ANYTHING = "no_validation"  # as scikit-learn has it
 
 
 def _range(
@@ -49,49 +53,77 @@ class Accepted:
         self._source = workspace.resolve() / "src"
         self._file = project_root(workspace) / FILE
         self._libraries = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
-        found = (path.name for folder in self._libraries for path in folder.glob("*.dist-info"))
-        self._packages = digest(sorted(found))
-        # For each class what its params depend on, and the rules for each; None takes anything.
-        self._classes: dict[str, tuple[str, dict[str, list[Rule] | None] | None]] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self._classes = json.loads(self._file.read_text(encoding="utf-8"))
+        found = (path for folder in self._libraries for path in folder.glob("*.dist-info"))
+        self._packages = digest(sorted((path.name, path.stat().st_mtime_ns) for path in found))
+        # For each class what its params depend on, the rules for each, and those it cannot lack;
+        # None stands for anything.
+        self._classes: dict[str, tuple[str, dict[str, list[Rule] | None] | None, list[str]]] = {}
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            kept = json.loads(self._file.read_text(encoding="utf-8")).items()
+            self._classes = {name: about for name, about in kept if len(about) == 3}
 
     @cached_property
     def _code(self) -> str:
         files = [
             (path.relative_to(self._source).as_posix(), file_digest(path))
             for path in self._source.rglob("*.py")
+            if path.is_file()
         ]
         return digest([self._packages, sorted(files)])
 
     def accepts(self, node: dict[str, Any]) -> bool:
         """Whether a node's class is known to accept its params."""
-        basis, params = self._classes.get(str(node["_target_"]), ("", {}))
-        if basis not in (self._packages, self._code):
+        name = node["_target_"]
+        if not isinstance(name, str) or name not in self._classes:
             return False
-        return params is None or all(
-            key in params and _meets(value, params[key])
-            for key, value in node.items()
-            if key != "_target_"
+        basis, rules, needed = self._classes[name]
+        if basis != self._packages and basis != self._code:
+            return False
+        return rules is None or (
+            all(key in node for key in needed)
+            and all(
+                key in rules and _meets(value, rules[key])
+                for key, value in node.items()
+                if key != "_target_"
+            )
         )
 
     def learn(self, name: str, target: Any) -> None:
-        """Remember a class that was imported, unless nobody knows when it may change."""
-        file = Path(getattr(inspect.getmodule(target), "__file__", None) or "")
-        if file.is_relative_to(self._source):
-            basis = self._code
-        elif any(file.is_relative_to(folder) for folder in self._libraries):
-            basis = self._packages
-        else:
-            return
-        params = inspect.signature(target).parameters
+        """Remember a class that was imported, unless what it accepts may change unseen."""
+        named = sys.modules.get(name.rpartition(".")[0])
+        basis = self._basis(named, inspect.getmodule(target))
         limits = getattr(target, "_parameter_constraints", {})
+        # A class that inherits scikit-learn's way to check may check more than that.
+        if basis is None or (limits and not str(target.__module__).startswith("sklearn.")):
+            return
+        try:
+            params = inspect.signature(target).parameters
+            rules = {key: _rules(limits.get(key, ANYTHING)) for key in params}
+        except (AttributeError, TypeError, ValueError):
+            return
         takes_any = any(param.kind is param.VAR_KEYWORD for param in params.values())
-        rules = {key: _rules(limits.get(key, "no_validation")) for key in params}
-        self._classes[name] = basis, None if takes_any else rules
-        with contextlib.suppress(OSError):
+        needed = required(params) if limits else []
+        self._classes[name] = basis, None if takes_any else rules, needed
+        with contextlib.suppress(OSError, ValueError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._file, json.dumps(self._classes))
+
+    def _basis(self, *modules: ModuleType | None) -> str | None:
+        """What a class depends on that comes from some modules; None if nobody knows."""
+        files = [Path(getattr(module, "__file__", None) or "") for module in modules]
+        if any(file.is_relative_to(self._source) for file in files):
+            return self._code
+        installed = all(any(file.is_relative_to(at) for at in self._libraries) for file in files)
+        return self._packages if installed else None
+
+
+def required(params: Mapping[str, inspect.Parameter]) -> list[str]:
+    """The names of a signature's params that have no default."""
+    return [
+        key
+        for key, param in params.items()
+        if param.default is param.empty and param.kind is not param.VAR_POSITIONAL
+    ]
 
 
 def _rules(constraints: Any) -> list[Rule] | None:
@@ -100,7 +132,7 @@ def _rules(constraints: Any) -> list[Rule] | None:
     They are no public API, so whatever looks otherwise than expected is left out.
     https://github.com/scikit-learn/scikit-learn/blob/main/sklearn/utils/_param_validation.py
     """
-    if constraints == "no_validation":
+    if constraints == ANYTHING:
         return None
     rules: list[Rule] = []
     for item in constraints:
@@ -127,7 +159,9 @@ def _meets(value: Any, rules: list[Rule] | None) -> bool:
 def _meets_one(value: Any, rule: Rule) -> bool:
     if "options" in rule:  # where 1 is neither True nor 1.0
         return any(type(value) is type(one) and value == one for one in rule["options"])
-    if type(value).__name__ != rule["kind"] or not math.isfinite(value):
+    if type(value).__name__ != rule["kind"]:
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     low, high, closed = rule["low"], rule["high"], rule["closed"]
     above = low is None or value > low or (value == low and closed in ("left", "both"))

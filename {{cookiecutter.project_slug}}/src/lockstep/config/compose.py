@@ -59,7 +59,7 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
 
 
 def pending_changes(workspace: Path) -> list[Difference]:
-    """What composing conf/ would change in params.yaml; nothing is written.
+    """What composing conf/ would change in params.yaml, which stays as it is.
 
     Args:
         workspace: The folder that holds conf/.

@@ -3,13 +3,14 @@
 import difflib
 import importlib
 import inspect
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.config.accepted import Accepted
+from lockstep.config.accepted import Accepted, required
 from lockstep.files import read_yaml
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class Checker:
             LockstepError: With one line for each thing that is wrong: the file, the key, what
                 would be right.
         """
-        problems = [*self._against_schema(params), *self._against_targets(params, ())]
+        problems = list(self._against_schema(params))
+        known = {path for path, _ in problems}
+        problems += [item for item in self._against_targets(params, ()) if item[0] not in known]
         if not problems:
             return
         files = self._files(overrides)
@@ -174,15 +177,21 @@ def _fields(schema: "type[BaseModel]", path: Iterable[str]) -> list[str]:
 def _target_problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with one node, as pairs of the key and what to say of it."""
     name = node["_target_"]
-    if not isinstance(name, str):
-        yield "_target_", f": {name!r} is not the name of a class"
+    if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)+", name):
+        yield "_target_", f": {name!r} is not a class or function, such as sklearn.svm.SVC"
         return
     try:
         target = _located(name)
     except LockstepError as error:
         yield "_target_", f": {error}"
         return
-    accepted = inspect.signature(target).parameters
+    try:
+        accepted = inspect.signature(target).parameters
+    except TypeError:
+        yield "_target_", f": {name} is not a class or function"
+        return
+    except ValueError:  # written in C, and does not tell
+        return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return
     given = {key for key in node if not key.startswith("_")}
@@ -191,9 +200,13 @@ def _target_problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield key, f" is unknown to {name}{nearest(key, accepted)}"
     # An estimator of scikit-learn declares the types and ranges of its params, and checks them when
     # it fits; the same check now saves the wait.
-    if not unknown and hasattr(target, "_parameter_constraints"):
+    if not unknown and hasattr(target, "_parameter_constraints") and not node.get("_partial_"):
         from hydra.utils import instantiate
 
+        missing = [key for key in required(accepted) if key not in given]
+        if missing and "_args_" not in node:
+            yield from ((key, f" is missing: {name} asks for it") for key in missing)
+            return
         try:
             instantiate(node, _convert_="all")._validate_params()
         except ValueError as error:
