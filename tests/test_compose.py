@@ -154,6 +154,7 @@ def test_a_class_is_imported_once_for_all_its_values(project: Project) -> None:
         ),
         ("57", "58", json.dumps(kept)[:100]),
         ("58", "59", "[]"),
+        ("59", "60", '{"sklearn.svm.SVC": 5}'),
     ):
         remembered.write_text(text)
         code, output = composed(old, new)

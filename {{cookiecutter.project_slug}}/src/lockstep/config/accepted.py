@@ -58,7 +58,7 @@ class Accepted:
         # For each class what its params depend on, the rules for each, and those it cannot lack;
         # None stands for anything.
         self._classes: dict[str, tuple[str, dict[str, list[Rule] | None] | None, list[str]]] = {}
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
             kept = json.loads(self._file.read_text(encoding="utf-8")).items()
             self._classes = {name: about for name, about in kept if len(about) == 3}
 
