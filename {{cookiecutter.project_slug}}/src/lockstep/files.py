@@ -12,6 +12,7 @@ from lockstep import LockstepError
 
 PARAMS = "params.yaml"
 COMPOSED = "composed.yaml"
+TEMPORARY = Path(".dvc", "tmp", "lockstep")  # in DVC's own folder, which git ignores
 
 
 def project_root(workspace: Path) -> Path:

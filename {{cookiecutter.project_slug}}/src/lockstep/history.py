@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lockstep.files import PARAMS, file_digest, read_yaml
+from lockstep.files import PARAMS, TEMPORARY, file_digest, read_yaml
 
 # How long the end of a training waits for the last live metrics to arrive; what does not arrive,
 # `publish` adds.
@@ -84,7 +84,7 @@ def read_history(path: Path) -> list[tuple[str, float, int]]:
 
 def live_record(workspace: Path) -> Path:
     """The file that tells which run the last live training of a workspace streamed to."""
-    return workspace / ".dvc" / "tmp" / "lockstep" / "live.json"
+    return workspace / TEMPORARY / "live.json"
 
 
 def read_live_record(workspace: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from lockstep import LockstepError
-from lockstep.files import PARAMS, project_root, read_yaml
+from lockstep.files import PARAMS, TEMPORARY, project_root, read_yaml
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -266,8 +266,8 @@ def configure_mlflow() -> None:
 
 
 def lock_file(root: Path, name: str) -> Path:
-    """A lock file of the project, in DVC's own folder for what is temporary."""
-    path = root / ".dvc" / "tmp" / "lockstep" / f"{name}.lock"
+    """A lock file of the project; its folder is made."""
+    path = root / TEMPORARY / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

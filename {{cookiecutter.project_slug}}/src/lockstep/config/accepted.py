@@ -16,9 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lockstep.files import digest, file_digest, project_root, write_whole
+from lockstep.files import TEMPORARY, digest, file_digest, project_root, write_whole
 
-FILE = ".dvc/tmp/lockstep/accepted.json"
 # What a param may be: one of some plain values, or a number in a range.
 Rule = dict[str, Any]
 PLAIN = (str, int, float, bool, type(None))
@@ -51,16 +50,19 @@ class Accepted:
             workspace: The folder that holds conf/ and src/.
         """
         self._source = workspace.resolve() / "src"
-        self._file = project_root(workspace) / FILE
+        self._file = project_root(workspace) / TEMPORARY / "accepted.json"
         self._libraries = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
-        found = (path for folder in self._libraries for path in folder.glob("*.dist-info"))
-        self._packages = digest(sorted((path.name, path.stat().st_mtime_ns) for path in found))
         # For each class what its params depend on, the rules for each, and those it cannot lack;
         # None stands for anything.
         self._classes: dict[str, tuple[str, dict[str, list[Rule] | None] | None, list[str]]] = {}
         with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
             kept = json.loads(self._file.read_text(encoding="utf-8")).items()
             self._classes = {name: about for name, about in kept if len(about) == 3}
+
+    @cached_property
+    def _packages(self) -> str:
+        found = (path for folder in self._libraries for path in folder.glob("*.dist-info"))
+        return digest(sorted((path.name, path.stat().st_mtime_ns) for path in found))
 
     @cached_property
     def _code(self) -> str:
@@ -101,9 +103,8 @@ class Accepted:
             rules = {key: _rules(limits.get(key, ANYTHING)) for key in params}
         except (AttributeError, TypeError, ValueError):
             return
-        takes_any = any(param.kind is param.VAR_KEYWORD for param in params.values())
         needed = required(params) if limits else []
-        self._classes[name] = basis, None if takes_any else rules, needed
+        self._classes[name] = basis, None if takes_any(params) else rules, needed
         with contextlib.suppress(OSError, ValueError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._file, json.dumps(self._classes))
@@ -115,6 +116,11 @@ class Accepted:
             return self._code
         installed = all(any(file.is_relative_to(at) for at in self._libraries) for file in files)
         return self._packages if installed else None
+
+
+def takes_any(params: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether a signature takes whatever name it is given."""
+    return any(param.kind is param.VAR_KEYWORD for param in params.values())
 
 
 def required(params: Mapping[str, inspect.Parameter]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.config.accepted import Accepted, required
+from lockstep.config.accepted import Accepted, required, takes_any
 from lockstep.files import read_yaml
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _target_problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     except ValueError:  # written in C, and does not tell
         return
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+    if takes_any(accepted):
         return
     given = {key for key in node if not key.startswith("_")}
     unknown = sorted(given - set(accepted))
