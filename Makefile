@@ -1,5 +1,6 @@
 # The two commands of this repository; README.md has the same without make.
 VENV := .venv
+GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 
 .PHONY: demo test test-fast lint clean
@@ -16,6 +17,7 @@ test-fast: $(VENV)/ready ## the part that takes seconds
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	cd '$(GLUE)' && $(CURDIR)/$(VENV)/bin/ruff format --check . && $(CURDIR)/$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
 $(VENV)/ready: pyproject.toml

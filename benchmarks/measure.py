@@ -53,7 +53,7 @@ class Lab:
             "GIT_COMMITTER_NAME": "bench", "GIT_COMMITTER_EMAIL": "bench@example.org",
         }  # fmt: skip
         self.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.env['PATH']}"
-        self.project = self.scaffold("lockstep")
+        self.project = self.scaffold("measured")
         binaries = self.project / ".venv" / ("Scripts" if os.name == "nt" else "bin")
         self.env["PATH"] = f"{binaries}{os.pathsep}{self.env['PATH']}"
 

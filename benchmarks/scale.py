@@ -50,8 +50,8 @@ def timed(name, work):
 
 began = time.perf_counter()
 from lockstep import tracking
-from lockstep.gate import judgement
-from lockstep.runs import package, publish
+from lockstep.publish import gate_step as judgement
+from lockstep.mlflow import package, publish
 for owner, attribute, name in (
     (builtins, "__import__", "import mlflow"),
     (publish, "snapshot_of_workspace", "snapshot"),

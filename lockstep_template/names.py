@@ -15,6 +15,7 @@ DEPENDENCIES = {
     "hatchling": "hatchling",
     "hydra-core": "hydra",
     "joblib": "joblib",
+    "lockstep": "lockstep",
     "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "mypy": "mypy",

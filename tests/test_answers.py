@@ -447,11 +447,14 @@ def test_cruft_update_uses_what_was_recorded(
 
 
 def test_names_of_all_dependencies_are_reserved(tmp_path: Path) -> None:
-    project = tomllib.loads((render(tmp_path) / "pyproject.toml").read_text())
+    folder = render(tmp_path)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    glue = tomllib.loads((folder / "packages" / "lockstep" / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
         *project["dependency-groups"]["dev"],
         *project["build-system"]["requires"],
+        *glue["project"]["dependencies"],
     ]
     distributions = {re.split(r"[\[<>=]", line)[0] for line in wanted}
     assert distributions - set(names.DEPENDENCIES) == set()

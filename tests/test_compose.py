@@ -172,7 +172,7 @@ def test_the_projects_own_classes_are_remembered_until_its_code_changes(project:
     code = """
 from pathlib import Path
 from hydra.utils import get_class
-from lockstep.cli import import_from_workspace
+from lockstep.workspace import import_from_workspace
 from lockstep.config.accepted import Accepted
 import_from_workspace()
 nodes = [

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from servers import Servers, mlflow
 
-from lockstep.share.check_stores import compatible
-from lockstep.share.check_workspace import judged_space
-from lockstep.share.checkup import Check, Finding, run_checks
+from lockstep.doctor.checkup import Check, Finding, run_checks
+from lockstep.doctor.machine import judged_space
+from lockstep.doctor.servers import compatible
 from project import Project
 
 Lines = dict[str, list[str]]
@@ -219,7 +219,7 @@ def test_a_check_that_hangs_or_breaks_holds_up_no_other() -> None:
         Check("breaks", breaks),
         Check("works", lambda _: Finding("ok", "fine")),
     ]
-    found = {check.name: finding for check, finding in run_checks(checks, None)}
+    found = {check.name: finding for check, finding in run_checks(checks, cast(Any, None))}
     assert {name: (finding.state, finding.text) for name, finding in found.items()} == {
         "hangs": ("failed", "no answer within 0.2 s"),
         "waits": ("skipped", "waits for: hangs"),

@@ -9,7 +9,7 @@ import pytest
 from servers import Servers, mlflow
 
 from conftest import Scaffold
-from lockstep.gate.gates import Comparison, Rules, Verdict, judge
+from lockstep.gate.rules import Comparison, Rules, Verdict, judge
 from project import Project
 
 METRICS = {"accuracy": 0.9, "loss": 0.3, "baseline.accuracy": 0.5, "baseline.loss": 0.7}
@@ -277,7 +277,8 @@ def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(
 ) -> None:
     output = first_project.python(
         "import sys, cloudpickle, yaml; from pathlib import Path\n"
-        "from lockstep import LockstepError; from lockstep.gate.compare import TRUSTED, _load\n"
+        "from lockstep import LockstepError\n"
+        "from lockstep.gate.comparison_process import TRUSTED, _load\n"
         "folder = Path(sys.argv[1])\n"
         "def model(flavor):\n"
         "    flavor = {'pickled_model': 'model', **flavor}\n"
@@ -307,7 +308,7 @@ def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     project.repro("evaluate")
     dies = (
-        "import os; from lockstep import cli; from lockstep.gate import judgement\n"
+        "import os; from lockstep import cli; from lockstep.publish import gate_step as judgement\n"
         "judgement.move = lambda *_, **__: os._exit(9)\n"
         "cli.main(['publish'])"
     )

@@ -11,10 +11,12 @@ import pytest
 import lockstep
 from lockstep import LockstepError
 from lockstep.config.overrides import differences, overrides_between
-from lockstep.dvc_yaml import stage_params
+from lockstep.dvc.dvcfile import stage_params
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.history import history, read_history
-from lockstep.pipeline import Pipeline
-from lockstep.tracking import Store, database_of, without_secrets
+from lockstep.mlflow.store import Store
+from lockstep.mlflow.uri import database_of
+from lockstep.values import without_secrets
 
 PIPELINE = """
 vars:

@@ -62,7 +62,9 @@ def test_types_tests_and_hooks_pass_as_generated(
     scaffold: Scaffold, answers: dict[str, str]
 ) -> None:
     project = scaffold(**answers)
-    source = {"MYPYPATH": str(project.path / "src"), "PYTHONPATH": str(project.path / "src")}
+    folders = [project.path / "src", project.path / "packages" / "lockstep" / "src"]
+    path = os.pathsep.join(map(str, folders))
+    source = {"MYPYPATH": path, "PYTHONPATH": path}
     project.run("mypy", env=source)
     assert " passed" in project.run("pytest", "-q", env=source)
     project.run("git", "add", "--all")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lockstep import LockstepError
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import tree_digest
-from lockstep.pipeline import Pipeline
-from lockstep.runs.origin import Origin
-from lockstep.runs.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
+from lockstep.record.provenance import Origin
+from lockstep.record.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
 
 PIPELINE = """
 stages:

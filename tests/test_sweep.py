@@ -17,11 +17,11 @@ import optuna
 import pytest
 
 from lockstep import LockstepError
-from lockstep.sweep.crew import Crew, TakenOverError
 from lockstep.sweep.engines import Engine
 from lockstep.sweep.plan import Plan
+from lockstep.sweep.pool import Crew, TakenOverError
 from lockstep.sweep.space import Space
-from lockstep.sweep.storage import (
+from lockstep.sweep.study import (
     DRIVER,
     WORKER,
     StorageAwayError,
@@ -540,7 +540,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from lockstep.config.compose import composer
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.storage import PLAN, open_storage
+from lockstep.sweep.study import PLAN, open_storage
 from lockstep.sweep.worker import TrialConfigs
 
 storage = open_storage("sweeps/one/journal.log")

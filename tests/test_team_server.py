@@ -47,7 +47,9 @@ def test_no_value_is_set_for_what_must_be_secret() -> None:
 def test_it_runs_the_mlflow_that_projects_use() -> None:
     required = (FOLDER / "requirements.txt").read_text()
     pinned = re.search(r"^mlflow\[auth\](==.+)$", required, re.MULTILINE)
-    project = (TEMPLATE / "{{cookiecutter.project_slug}}" / "pyproject.toml").read_text()
+    project = (
+        TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "lockstep" / "pyproject.toml"
+    ).read_text()
     assert pinned
     assert f'"mlflow{pinned[1]}"' in project
 

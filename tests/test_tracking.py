@@ -116,8 +116,8 @@ def test_the_shortcut_finds_what_mlflow_finds(published: Project) -> None:
     (run,) = project.runs()
     found = project.python(
         "from pathlib import Path; from lockstep.files import read_yaml\n"
-        "from lockstep.pipeline import Pipeline\n"
-        "from lockstep.tracking import Store\n"
+        "from lockstep.dvc.pipeline import Pipeline\n"
+        "from lockstep.mlflow.store import Store\n"
         "params = read_yaml(Path('params.yaml'))\n"
         "store = Store(Path(), params['tracking'])\n"
         "print(store.find_finished(Pipeline(Path()).state), store.find_finished('none'))"

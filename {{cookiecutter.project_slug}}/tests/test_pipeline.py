@@ -11,7 +11,7 @@ import yaml
 from conftest import CONF, ROOT, compose_conf
 from omegaconf import OmegaConf
 
-from lockstep.run import run_stage
+from lockstep.stage import run_stage
 
 PACKAGE = "{{ cookiecutter.package_name }}"
 SOURCE = ROOT / "src" / PACKAGE

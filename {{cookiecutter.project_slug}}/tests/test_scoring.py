@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import get_scorer
 
-from lockstep.gate.bootstrap import difference, intervals
+from lockstep.intervals import difference, intervals
 
 from {{ cookiecutter.package_name }} import scoring
 

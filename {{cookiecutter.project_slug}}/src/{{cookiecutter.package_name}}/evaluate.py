@@ -15,7 +15,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
 
 from lockstep import LockstepError
-from lockstep.gate.bootstrap import intervals
+from lockstep.intervals import intervals
 
 from .curves import average, classification_tables, regression_tables
 from .features import features_and_target

@@ -1,0 +1,1 @@
+"""The registered versions and the alias `champion`."""

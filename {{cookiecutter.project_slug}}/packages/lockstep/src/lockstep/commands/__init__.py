@@ -1,0 +1,1 @@
+"""The verbs of `lockstep`, a module each: its arguments, and what it does."""

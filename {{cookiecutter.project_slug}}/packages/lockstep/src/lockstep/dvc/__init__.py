@@ -1,0 +1,1 @@
+"""DVC: what dvc.yaml declares, what dvc.lock records, the cache and the remote."""

@@ -1,0 +1,282 @@
+"""What dvc.yaml declares and dvc.lock recorded: the stages, and the state that a run shows."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lockstep import LockstepError
+from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
+from lockstep.files import read_yaml, tree_digest
+from lockstep.values import digest, selected
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """What dvc.lock says of a stage that ran.
+
+    Attributes:
+        deps: The md5 of each file or folder that it read, by path.
+        outs: The md5 of each file or folder that it wrote, by path.
+        params: The values that it read, by param file and key.
+    """
+
+    name: str
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, dict[str, Any]]
+
+
+class Pipeline:
+    """The pipeline of a workspace, seen from the stage that publishes it."""
+
+    def __init__(self, workspace: Path, read: Callable[[str], Any] | None = None) -> None:
+        """Read dvc.yaml and dvc.lock.
+
+        Args:
+            workspace: The folder that holds them.
+            read: Gives the content of a YAML file, None when there is none; the workspace's own
+                by default.
+
+        Raises:
+            LockstepError: There is no dvc.yaml with stages.
+        """
+        self.workspace = workspace
+        read = read or (lambda name: read_yaml(workspace / name))
+        self.declared = interpolated(read("dvc.yaml") or {})
+        if "stages" not in self.declared:
+            raise LockstepError(
+                f"{workspace} holds no dvc.yaml with stages: go to the project's root"
+            )
+        lock = read("dvc.lock") or {}
+        self.locked = {
+            name: _locked_stage(name, entry) for name, entry in lock.get("stages", {}).items()
+        }
+
+    @cached_property
+    def publisher(self) -> str:
+        """The name of the stage that publishes."""
+        for name, stage in self.declared["stages"].items():
+            if "lockstep publish" in str(stage.get("cmd")):
+                return str(name)
+        raise LockstepError("no stage of dvc.yaml runs `lockstep publish`: add one")
+
+    @cached_property
+    def shown(self) -> list[str]:
+        """The paths that the publishing stage depends on: what a run shows."""
+        return [path_of(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
+
+    @cached_property
+    def upstream(self) -> dict[str, LockedStage]:
+        """The stages whose work the publishing stage shows, directly or not.
+
+        Raises:
+            LockstepError: One of the paths that a run shows was not made yet.
+        """
+        makers = {
+            out: stage
+            for stage in self.locked.values()
+            for out in stage.outs
+            if stage.name != self.publisher
+        }
+        if missing := [path for path in self.shown if not _overlapping(path, makers)]:
+            raise LockstepError(
+                f"dvc.lock does not know {', '.join(missing)} yet: run `dvc repro` first"
+            )
+        found: dict[str, LockedStage] = {}
+        wanted = list(self.shown)
+        while wanted:
+            for stage in _overlapping(wanted.pop(), makers):
+                if stage.name not in found:
+                    found[stage.name] = stage
+                    wanted += [*stage.deps, *stage.params]
+        return {name: stage for name, stage in self.locked.items() if name in found}
+
+    def in_order(self) -> list[str]:
+        """The names of the upstream stages, each after those whose outputs it reads."""
+        ordered: list[str] = []
+        makers = {path: stage for stage in self.upstream.values() for path in stage.outs}
+
+        def visit(stage: LockedStage) -> None:
+            for path in (*stage.deps, *stage.params):
+                for maker in _overlapping(path, makers):
+                    if maker.name != stage.name and maker.name not in ordered:
+                        visit(maker)
+            if stage.name not in ordered:
+                ordered.append(stage.name)
+
+        for stage in self.upstream.values():
+            visit(stage)
+        return ordered
+
+    @cached_property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """The params that shaped the state, by param file and key."""
+        merged: dict[str, dict[str, Any]] = {}
+        for stage in self.upstream.values():
+            for file, values in stage.params.items():
+                merged.setdefault(file, {}).update(values)
+        return merged
+
+    @cached_property
+    def outs(self) -> dict[str, str]:
+        """The md5 of what the upstream stages made, by path.
+
+        An out with `persist: true` is left out: people keep it, stages only start it (params.yaml,
+        schema.yaml).
+        """
+        persistent = {
+            path_of(out)
+            for stage in self.declared["stages"].values()
+            for out in stage.get("outs", [])
+            if isinstance(out, dict) and out[path_of(out)].get("persist")
+        }
+        return {path: md5 for path, md5 in self.written.items() if path not in persistent}
+
+    @cached_property
+    def written(self) -> dict[str, str]:
+        """The md5 of all that the upstream stages wrote, by path."""
+        return {path: md5 for stage in self.upstream.values() for path, md5 in stage.outs.items()}
+
+    @cached_property
+    def state(self) -> str:
+        """The identity of the state: a digest of the params that shaped it and of all it made.
+
+        Code is left out on purpose: another comment in a stage is no other result.
+        """
+        return digest({"params": self.params, "outs": self.outs})
+
+    def out_of_step(self) -> list[str]:
+        """What the workspace holds otherwise than dvc.lock records: params, and files shown."""
+        params = {file: read_yaml(self.workspace / file) for file in self.params}
+        changed = [
+            f"{file}: {key}"
+            for file, values in self.params.items()
+            for key, value in values.items()
+            if selected(params[file], key) != value
+        ]
+        files = [path for path in self.shown if path in self.written]
+        return changed + [
+            path
+            for path in files
+            if not (self.workspace / path).is_dir()
+            and tree_digest(self.workspace / path) != self.written[path]
+        ]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """The md5 of what the upstream stages read and neither a stage nor DVC keeps, by path."""
+        makers = {path: stage for stage in self.locked.values() for path in stage.outs}
+        return {
+            path: md5
+            for stage in self.upstream.values()
+            for path, md5 in stage.deps.items()
+            if md5 and not _overlapping(path, makers) and not self._is_tracked(path)
+        }
+
+    def edited_code(self) -> list[str]:
+        """The code that the workspace holds otherwise than the stages read it."""
+        return [
+            path for path, md5 in self.code.items() if tree_digest(self.workspace / path) != md5
+        ]
+
+    def data(self) -> dict[str, tuple[str, list[str]]]:
+        """The data that flows through the upstream stages.
+
+        Returns:
+            By path, its md5 and the names of the stages that read it. Data is what one stage made
+            and another reads, or what `dvc add` and `dvc import-url` track; what the run shows in
+            other ways (the model, reports) is not.
+        """
+        found: dict[str, tuple[str, list[str]]] = {}
+        for stage in self.upstream.values():
+            for path, md5 in stage.deps.items():
+                if path not in self.shown and (self._is_tracked(path) or path in self.outs):
+                    found.setdefault(path, (md5, []))[1].append(stage.name)
+        return found
+
+    def sources(self) -> dict[str, str]:
+        """The md5 of what the upstream stages read and `dvc add` or `dvc import-url` keeps."""
+        return {
+            path: md5
+            for stage in self.upstream.values()
+            for path, md5 in stage.deps.items()
+            if path not in self.written and self._is_tracked(path)
+        }
+
+    def _is_tracked(self, path: str) -> bool:
+        """Whether `dvc add` or `dvc import-url` keeps a path, or a folder around it."""
+        around = [Path(path), *Path(path).parents]
+        return any((self.workspace / f"{place}.dvc").is_file() for place in around)
+
+    def before(self, stage: str) -> list[str]:
+        """The stages that dvc.yaml declares to make what a stage reads, directly or not.
+
+        Raises:
+            LockstepError: dvc.yaml has no such stage.
+        """
+        found: list[str] = []
+        wanted = [stage]
+        while wanted:
+            for path in self.inputs(wanted.pop()):
+                makers = [name for name, outs in self._makes.items() if _touches(path, outs)]
+                wanted += [name for name in makers if name not in found]
+                found += [name for name in makers if name not in found]
+        return [name for name in self.declared["stages"] if name in found]
+
+    def inputs(self, stage: str) -> list[str]:
+        """The data that dvc.yaml declares a stage to read: what stages make, or DVC tracks.
+
+        Raises:
+            LockstepError: dvc.yaml has no such stage.
+        """
+        made = [out for outs in self._makes.values() for out in outs]
+        deps = map(path_of, stage_definition(self.declared, stage).get("deps", []))
+        return [path for path in deps if _touches(path, made) or self._is_tracked(path)]
+
+    @cached_property
+    def _makes(self) -> dict[str, list[str]]:
+        """The paths that each declared stage makes."""
+        return {
+            name: [path_of(out) for out in stage_definition(self.declared, name).get("outs", [])]
+            for name in self.declared["stages"]
+        }
+
+    def models(self) -> list[dict[str, Any]]:
+        """The artifacts of dvc.yaml whose type is `model`."""
+        artifacts = self.declared.get("artifacts") or {}
+        return [entry for entry in artifacts.values() if entry.get("type") == "model"]
+
+    def about_model(self) -> dict[str, str]:
+        """The `meta` of the model that is published: the files that tell more of it, by role."""
+        return next((entry.get("meta") or {} for entry in self.models()), {})
+
+    def metric_files(self) -> list[str]:
+        """The paths of the metrics that the run shows."""
+        metrics = [
+            path_of(entry)
+            for stage in self.declared["stages"].values()
+            for entry in stage.get("metrics", [])
+        ]
+        return [path for path in metrics if path in self.shown]
+
+
+def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
+    def hashes(key: str) -> dict[str, str]:
+        return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
+
+    return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
+
+
+def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:
+    """The stages that made `path`, something in it, or a folder around it."""
+    return [stage for out, stage in makers.items() if _touches(path, [out])]
+
+
+def _touches(path: str, others: Iterable[str]) -> bool:
+    """Whether one of the others is the path, lies in it, or around it."""
+    return any(
+        path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
+        for other in others
+    )

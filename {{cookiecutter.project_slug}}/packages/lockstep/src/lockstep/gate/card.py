@@ -1,0 +1,115 @@
+"""The model card of a run, in Markdown: what the model was made of, what it can do, and where not.
+
+Its sections are those of Mitchell et al., Model Cards for Model Reporting, 2019, as far as a
+pipeline knows them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lockstep.gate.candidate import candidate_of_workspace
+from lockstep.gate.rules import LEAST_ROWS, cell
+from lockstep.record.run_record import RunRecord
+
+CARD = "model_card.md"
+
+
+def model_card(record: RunRecord) -> str:
+    """Write the card of the model that a run shows."""
+    evaluation = candidate_of_workspace(record).evaluation
+    sections = [
+        (f"{record.registry.get('name', 'Model')}: {record.name}", list(record.way_back)),
+        ("Metrics", list(_metrics(record.metrics, evaluation))),
+        ("Slices", list(_slices(evaluation.get("slices", {})))),
+        ("Limits", list(_limits(record, evaluation))),
+        ("Plots", list(_plots(record))),
+        ("Data", list(_data(record))),
+        ("Params", list(_params(record))),
+    ]
+    first, *others = [section for section in sections if section[1]]
+    lines = [f"# {first[0]}", "", *first[1]]
+    for title, content in others:
+        lines += ["", f"## {title}", "", *content]
+    return "\n".join(lines) + "\n"
+
+
+def _metrics(metrics: dict[str, float], evaluation: dict[str, Any]) -> Iterator[str]:
+    """Each metric, its interval, and the baseline's."""
+    measured = evaluation.get("metrics", {})
+    share = f"{evaluation['confidence']:.0%} interval" if "confidence" in evaluation else "interval"
+    if rows := evaluation.get("rows"):
+        yield from (f"On {rows} test rows that the model never saw.", "")
+    yield f"| metric | value | {share} | baseline | better is |"
+    yield "|---|--:|--:|--:|---|"
+    for name, value in metrics.items():
+        if name.startswith("baseline."):
+            continue
+        about = measured.get(name, {})
+        interval = " to ".join(f"{end:.4g}" for end in about.get("interval", []))
+        better = {"maximize": "more", "minimize": "less"}.get(about.get("direction"), "")
+        baseline = metrics.get(f"baseline.{name}")
+        shown = "" if baseline is None else f"{baseline:.4g}"
+        yield f"| {name} | {value:.4g} | {interval} | {shown} | {better} |"
+
+
+def _slices(slices: dict[str, Any]) -> Iterator[str]:
+    every = [part for parts in slices.values() for part in parts.values()]
+    names = list(dict.fromkeys(name for part in every for name in part["metrics"]))
+    if not names:
+        return
+    yield f"| rows where | rows | {' | '.join(names)} |"
+    yield f"|---|--:|{'--:|' * len(names)}"
+    for column, parts in slices.items():
+        for value, part in parts.items():
+            values = [part["metrics"].get(name) for name in names]
+            cells = " | ".join("" if number is None else f"{number:.4g}" for number in values)
+            yield f"| {cell(f'{column} = {value}')} | {part['rows']} | {cells} |"
+
+
+def _limits(record: RunRecord, evaluation: dict[str, Any]) -> Iterator[str]:
+    """What the numbers do not say."""
+    yield "- The numbers hold for data like the test rows; nothing is known of others."
+    few = [
+        f"{column} = {value}"
+        for column, parts in evaluation.get("slices", {}).items()
+        for value, part in parts.items()
+        if part["rows"] < LEAST_ROWS
+    ]
+    if few:
+        yield f"- Fewer than {LEAST_ROWS} test rows, so little is known where {', '.join(few)}."
+    measured = evaluation.get("metrics", {})
+    flat = [name for name, about in measured.items() if len(set(about.get("interval", "ab"))) == 1]
+    if flat:
+        # The rule of three; Hanley & Lippman-Hand, If nothing goes wrong, JAMA 249, 1983.
+        unseen = 3 / evaluation["rows"]
+        yield (
+            f"- {', '.join(flat)}: no spread to resample; what befalls up to {unseen:.1%} of the "
+            "rows may have stayed unseen."
+        )
+    for name, about in measured.items():
+        baseline = record.metrics.get(f"baseline.{name}")
+        low, high = about.get("interval", (None, None))
+        if None not in (baseline, low, high) and low <= baseline <= high:
+            yield f"- By {name}, the model may be no better than the baseline."
+    if not evaluation:
+        yield "- The pipeline measures neither intervals nor slices."
+
+
+def _plots(record: RunRecord) -> Iterator[str]:
+    """The pictures among the run's artifacts, beside which the card is."""
+    for path, folder in record.artifacts:
+        for picture in sorted(path.glob("**/*.png")) if path.is_dir() else []:
+            yield f"![{picture.stem}]({folder}/{picture.relative_to(path).as_posix()})"
+
+
+def _data(record: RunRecord) -> Iterator[str]:
+    yield from ("| data | md5 | read by |", "|---|---|---|")
+    for item in record.datasets:
+        yield f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
+
+
+def _params(record: RunRecord) -> Iterator[str]:
+    yield from ("| param | value |", "|---|---|")
+    for key, value in record.params.items():
+        if not key.startswith("registry"):
+            yield f"| {key} | `{cell(value)}` |"

@@ -1,0 +1,224 @@
+"""Judge a model: what was asked of it, what was found, and whether it may become the champion.
+
+Nothing here reads or writes; `judge` gathers what is needed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lockstep.values import digest
+
+Outcome = Literal["passed", "failed", "undecided"]
+
+HEADING = "### Gate: "
+RESCORED = (
+    "The champion was tested on other data; here it was scored again, on the test data of this "
+    "run. It may have been trained on some of them, which favours it."
+)
+LEAST_ROWS = 20  # a slice of fewer rows says too little of a model to fail it
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the config group `registry` asks of a model.
+
+    Attributes:
+        metric: The one that decides; None: the first that was measured.
+        direction: `maximize` or `minimize`; None: what the evaluation says of the metric.
+        margin: By how much the champion must be beaten, in the metric's unit.
+        confidence: Of the interval of the difference.
+        resamples: Of the bootstrap behind it.
+        thresholds: `min` and `max` by metric.
+        slices: `min` and `max` by column and metric.
+    """
+
+    metric: str | None = None
+    direction: str | None = None
+    margin: float = 0.0
+    confidence: float = 0.95
+    resamples: int = 1000
+    thresholds: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    slices: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Tells verdicts apart that were reached by other rules."""
+        return digest(vars(self))[:12]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model and the champion on the same test rows.
+
+    Attributes:
+        version: The champion's.
+        metrics: The champion's on these rows, by name.
+        difference: The model's deciding metric less the champion's; None if it was not compared.
+        interval: Of the difference.
+        rescored: Whether the champion was first scored on other test data.
+        problem: Why the two could not be compared.
+    """
+
+    version: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    rescored: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was asked of a model."""
+
+    what: str
+    asked: str
+    found: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        """The check in a line."""
+        return f"{self.what}: {self.found}, asked was {self.asked}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of a model, and the champion that it was compared with, if there was one."""
+
+    checks: list[Check]
+    comparison: Comparison | None
+    rules: Rules
+
+    @property
+    def outcome(self) -> Outcome:
+        """`failed` when one check failed, else `undecided` when one could not be made."""
+        outcomes = {check.outcome for check in self.checks}
+        if "failed" in outcomes:
+            return "failed"
+        return "undecided" if "undecided" in outcomes else "passed"
+
+    @property
+    def reasons(self) -> list[str]:
+        """What decided: the checks that failed or could not be made, or else all of them."""
+        return [str(check) for check in self.checks if check.outcome == self.outcome]
+
+    @property
+    def note(self) -> str:
+        """The verdict as Markdown."""
+        order = ("failed", "undecided", "passed")
+        rows = [
+            f"| {cell(check.what)} | {check.asked} | {cell(check.found)} | {check.outcome} |"
+            for check in sorted(self.checks, key=lambda check: order.index(check.outcome))
+        ]
+        lines = [f"{HEADING}{self.outcome}", "", "| check | asked | found | |", "|---|---|---|---|"]
+        lines += rows or ["| nothing was asked | | | passed |"]
+        if self.comparison and self.comparison.rescored and not self.comparison.problem:
+            lines += ["", RESCORED]
+        if self.comparison is None:
+            lines += ["", "There was no champion to compare with."]
+        return "\n".join(lines)
+
+
+def judge(
+    metrics: dict[str, float],
+    evaluation: dict[str, Any],
+    comparison: Comparison | None,
+    rules: Rules,
+) -> Verdict:
+    """Check a model.
+
+    Args:
+        metrics: Its metrics; those of the baseline by `baseline.NAME`.
+        evaluation: `metrics` and `slices`, as the pipeline measured them; empty if it did not.
+        comparison: With the champion; None when there is none.
+        rules: What is asked.
+    """
+    checks = [
+        _bounded(name, metrics.get(name), bounds) for name, bounds in rules.thresholds.items()
+    ]
+    checks += _slices(evaluation.get("slices", {}), rules)
+    metric, direction = deciding_metric(metrics, evaluation, rules)
+    checks += _against_baseline(metric, direction, metrics)
+    if comparison:
+        checks.append(_against_champion(metric, direction, comparison, rules))
+    if not metrics:
+        checks.append(Check("metrics", "any", "none were measured", "undecided"))
+    return Verdict(checks, comparison, rules)
+
+
+def cell(text: str) -> str:
+    """A text that breaks no Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def deciding_metric(
+    metrics: dict[str, float], evaluation: dict[str, Any], rules: Rules
+) -> tuple[str | None, str | None]:
+    """The metric that decides between two models, and its direction; None where it is unknown."""
+    measured: dict[str, Any] = evaluation.get("metrics", {})
+    metric = rules.metric or next(iter([*measured, *metrics]), None)
+    return metric, rules.direction or measured.get(metric or "", {}).get("direction")
+
+
+def _slices(slices: dict[str, Any], rules: Rules) -> Iterator[Check]:
+    for column, asked in rules.slices.items():
+        if column not in slices:
+            yield Check(f"slices of {column}", "metrics of each", "not measured", "failed")
+        for value, part in slices.get(column, {}).items():
+            rows = part["rows"]
+            for name, bounds in asked.items():
+                what = f"{name} where {column} = {value}"
+                if rows < LEAST_ROWS:
+                    found = f"only {rows} rows, too few to judge"
+                    yield Check(what, _asked(bounds), found, "passed")
+                else:
+                    yield _bounded(what, part["metrics"].get(name), bounds, f" ({rows} rows)")
+
+
+def _bounded(
+    what: str, value: float | None, bounds: dict[str, float | None], note: str = ""
+) -> Check:
+    if value is None:
+        return Check(what, _asked(bounds), "not measured", "failed")
+    low, high = bounds.get("min"), bounds.get("max")
+    holds = (low is None or value >= low) and (high is None or value <= high)
+    return Check(what, _asked(bounds), f"{value:.4g}{note}", "passed" if holds else "failed")
+
+
+def _asked(bounds: dict[str, float | None]) -> str:
+    words = {"min": "at least", "max": "at most"}
+    return " and ".join(
+        f"{words[end]} {bound:g}" for end, bound in bounds.items() if bound is not None
+    )
+
+
+def _against_baseline(
+    metric: str | None, direction: str | None, metrics: dict[str, float]
+) -> Iterator[Check]:
+    baseline = metrics.get(f"baseline.{metric}")
+    if baseline is None or direction is None:
+        return
+    what, asked = f"{metric} against the baseline", f"better than {baseline:.4g}"
+    value = metrics.get(metric or "")
+    if value is None:
+        yield Check(what, asked, "not measured", "failed")
+    else:
+        better = value > baseline if direction == "maximize" else value < baseline
+        yield Check(what, asked, f"{value:.4g}", "passed" if better else "failed")
+
+
+def _against_champion(
+    metric: str | None, direction: str | None, comparison: Comparison, rules: Rules
+) -> Check:
+    """Whether the interval of the gain lies beyond the margin as a whole."""
+    what = f"{metric} against the champion, version {comparison.version}"
+    asked = f"better by more than {rules.margin:g}"
+    if comparison.difference is None or comparison.interval is None or direction is None:
+        problem = comparison.problem or f"nothing says whether more or less {metric} is better"
+        return Check(what, asked, problem, "undecided")
+    sign = 1 if direction == "maximize" else -1
+    gain = sign * comparison.difference
+    low, high = sorted(sign * end for end in comparison.interval)
+    found = f"{gain:+.4g}, {rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
+    return Check(what, asked, found, "passed" if low > rules.margin else "failed")

@@ -1,0 +1,110 @@
+"""What git knows of the project; nothing, where git or a repository is missing."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lockstep import LockstepError
+
+
+def git(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str | None:
+    """The output of a git command, without the last line break; None when it fails.
+
+    Args:
+        arguments: Behind `git`.
+        cwd: The folder to run it in.
+        env: Variables beyond those of this process.
+    """
+    try:
+        return _run(arguments, cwd, env)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def git_or_fail(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """The output of a git command that has to succeed.
+
+    Raises:
+        LockstepError: With what git said.
+    """
+    try:
+        return _run(arguments, cwd, env)
+    except OSError as error:
+        raise LockstepError(f"git cannot be run: {error}") from error
+    except subprocess.CalledProcessError as error:
+        raise LockstepError(f"git {arguments[0]} failed: {error.stderr.strip()}") from error
+
+
+def _run(arguments: tuple[str, ...], cwd: Path, env: Mapping[str, str] | None) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=True,
+    )
+    return done.stdout.rstrip("\n")
+
+
+def head(workspace: Path) -> str | None:
+    """The commit that is checked out; None in a repository without one."""
+    return git("rev-parse", "--verify", "--quiet", "HEAD", cwd=workspace)
+
+
+def branch(root: Path) -> str | None:
+    """The branch of the project; None on a detached HEAD."""
+    return git("symbolic-ref", "--short", "--quiet", "HEAD", cwd=root)
+
+
+def remote_url(root: Path) -> str | None:
+    """The URL of `origin`, without a user's name and password."""
+    url = git("remote", "get-url", "origin", cwd=root)
+    return re.sub(r"(?<=://)[^/@]*@", "", url) if url else None
+
+
+def prefix(root: Path) -> str:
+    """Where the project is within its repository: `models/penguins/`, or empty at the top."""
+    return git("rev-parse", "--show-prefix", cwd=root) or ""
+
+
+def extract(root: Path, revision: str, folder: Path) -> Path:
+    """Write the files of a commit, without touching the project's own.
+
+    Args:
+        root: The project's own folder.
+        revision: The commit.
+        folder: An empty one.
+
+    Returns:
+        The project's folder in there.
+    """
+    env = {"GIT_INDEX_FILE": str(folder / "index")}
+    top = git_or_fail("rev-parse", "--show-toplevel", cwd=root)
+    git_or_fail("read-tree", revision, cwd=root, env=env)
+    place = f"--prefix={folder / 'files'}{os.sep}"
+    git_or_fail("checkout-index", "--all", place, cwd=Path(top), env=env)
+    return folder / "files" / prefix(root)
+
+
+def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -> list[str]:
+    """The files that differ from the commit the workspace started from, and the untracked ones.
+
+    Args:
+        workspace: The folder to look in.
+        base: The commit; None in a repository without one.
+        generated: Files and folders that the pipeline writes; they do not count.
+    """
+    ignored = tuple(generated)
+    tracked = git("diff", "--name-only", "--relative", "-z", base, cwd=workspace) if base else ""
+    untracked = git("ls-files", "--others", "--exclude-standard", "-z", cwd=workspace)
+    names = {name for name in f"{tracked}\0{untracked or ''}".split("\0") if name}
+    return sorted(
+        name
+        for name in names
+        if name not in ignored and not name.startswith(tuple(f"{path}/" for path in ignored))
+    )

@@ -1,0 +1,1 @@
+"""MLflow: the store, the registry, the model package, and plugins."""

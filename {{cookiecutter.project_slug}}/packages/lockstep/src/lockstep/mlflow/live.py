@@ -1,0 +1,135 @@
+"""Stream the metrics of a running training to MLflow: the process that `history` starts.
+
+It reads JSON lines: `{"step": 1, "loss": 0.5}` for metrics and, when the training ended well,
+`{"end": true}`. An end of input without the latter means that the training died, however it died,
+and the run is marked FAILED.
+"""
+
+import contextlib
+import json
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep.dvc.environment import experiment_name, project_root
+from lockstep.files import file_digest, read_yaml
+from lockstep.history import live_record, read_live_record
+from lockstep.mlflow import tag
+from lockstep.mlflow.store import Store
+from lockstep.values import first_line, without_secrets
+from lockstep.workspace import PARAMS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Metrics that come within this many seconds travel together.
+BATCH_SECONDS = 1.0
+
+
+def main(arguments: list[str]) -> None:
+    """Stream, or with `--fail` mark the run of the workspace as FAILED."""
+    workspace = Path.cwd()
+    params = read_yaml(workspace / PARAMS) or {}
+    store = Store(project_root(workspace), params["tracking"])
+    if "--fail" in arguments:
+        with contextlib.suppress(Exception):
+            close_unfinished(store.client(), workspace)
+        return
+    # Ctrl-C reaches the whole group; the training ends the stream, and this process its run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    try:
+        _stream(lines, store, workspace)
+    except Exception as error:  # whatever fails here must not stop a training
+        print(
+            f"note: no live metrics from here on: {first_line(error)}\n"
+            f"      the training goes on; `publish` brings them to {without_secrets(store.uri)}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def close_unfinished(client: "MlflowClient", workspace: Path) -> None:
+    """Mark the run of the last live training FAILED unless it was published, and forget it."""
+    record = read_live_record(workspace)
+    live_record(workspace).unlink(missing_ok=True)
+    if record:
+        run = client.get_run(record["run_id"])
+        if run.info.status == "RUNNING" and tag.STATE not in run.data.tags:
+            client.set_terminated(run.info.run_id, "FAILED")
+
+
+def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str | None:
+    """The run that a live training left for `publish` to complete.
+
+    Args:
+        store: The store that is published to.
+        workspace: The folder in which the training ran.
+        histories: The files of metrics with steps; the training's own must be among them as it
+            wrote it.
+    """
+    record = read_live_record(workspace)
+    if record.get("uri") != store.uri:
+        return None
+    digests = [file_digest(path) for path in histories]
+    return record["run_id"] if record.get("history") in digests else None
+
+
+def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace: Path) -> None:
+    client = store.client()
+    from mlflow.entities import Metric
+
+    with contextlib.suppress(Exception):
+        close_unfinished(client, workspace)
+    name = experiment_name() or "training"
+    run = client.create_run(store.experiment_id(client), run_name=name)
+    run_id = run.info.run_id
+    path = live_record(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"run_id": run_id, "uri": store.uri}), encoding="utf-8")
+    print(f"live metrics: run {run_id} in {without_secrets(store.uri)}", flush=True)
+    while True:
+        messages = _next_messages(lines)
+        metrics = [
+            Metric(key, value, int(time.time() * 1000), int(message["step"]))
+            for message in messages
+            if message and "step" in message
+            for key, value in message.items()
+            if key != "step"
+        ]
+        client.log_batch(run_id, metrics)
+        for message in messages:
+            if message is None:
+                client.set_terminated(run_id, "FAILED")
+                live_record(workspace).unlink(missing_ok=True)
+                return
+            if "end" in message:
+                return
+
+
+def _next_messages(lines: "queue.Queue[dict[str, Any] | None]") -> list[dict[str, Any] | None]:
+    """The next message and those that follow it closely; None stands for the end of input."""
+    messages = [lines.get()]
+    deadline = time.monotonic() + BATCH_SECONDS
+    while messages[-1] is not None and (left := deadline - time.monotonic()) > 0:
+        try:
+            messages.append(lines.get(timeout=left))
+        except queue.Empty:
+            break
+    return messages
+
+
+def _read(lines: "queue.Queue[dict[str, Any] | None]") -> None:
+    """Empty the pipe at once, so that a slow server never makes the training wait."""
+    for line in sys.stdin:
+        lines.put(json.loads(line))
+    lines.put(None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,78 @@
+"""A project as the commands see it; each part is read when it is first asked for."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lockstep import LockstepError
+from lockstep.config.settings import settings
+from lockstep.dvc.environment import project_root
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.files import read_yaml
+from lockstep.mlflow.store import Store
+from lockstep.workspace import COMPOSED, PARAMS
+
+
+class Project:
+    """The files, the pipeline and the MLflow store of a project.
+
+    Attributes:
+        workspace: The folder that the pipeline runs in; for `dvc exp run --temp` a temporary copy.
+        root: The project's own folder.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.root = project_root(workspace)
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The content of params.yaml; empty while the pipeline has not run."""
+        return read_yaml(self.workspace / PARAMS) or {}
+
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """The versions of the packages that shape a result, as composed.yaml records them."""
+        return dict((read_yaml(self.workspace / COMPOSED) or {}).get("packages", {}))
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """What pyproject.toml says under `[tool.lockstep]`."""
+        return settings(self.workspace)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """What dvc.yaml declares and dvc.lock records.
+
+        Raises:
+            LockstepError: There is no dvc.yaml with stages.
+        """
+        return Pipeline(self.workspace)
+
+    @cached_property
+    def tracking(self) -> dict[str, Any]:
+        """The config group `tracking`, even of a project whose pipeline has not run yet.
+
+        Raises:
+            LockstepError: Neither params.yaml nor conf/ sets it.
+        """
+        params = self.params
+        if not params:
+            from lockstep.config.compose import composer  # imports Hydra
+
+            with composer(self.workspace) as compose:
+                params = compose([])
+        if "tracking" not in params:
+            raise LockstepError(f"{PARAMS} holds no `tracking`: set it in conf/")
+        tracking: dict[str, Any] = params["tracking"]
+        return tracking
+
+    @cached_property
+    def registry(self) -> dict[str, Any]:
+        """The config group `registry`; empty where there is none."""
+        return self.params.get("registry") or {}
+
+    @cached_property
+    def store(self) -> Store:
+        """Where the runs are; nothing is opened yet."""
+        return Store(self.root, self.tracking)

@@ -1,0 +1,1 @@
+"""One run in MLflow for each state of the pipeline."""

@@ -1,0 +1,123 @@
+"""The gate in `publish`: a new version is judged once, and promoted if the policy says so."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lockstep.champion.alias import CHAMPION, move
+from lockstep.gate.candidate import candidate_of_workspace
+from lockstep.gate.comparison import compared, rules_of, tags_of, tell_run
+from lockstep.gate.rules import Comparison, Rules, judge
+from lockstep.mlflow import tag
+from lockstep.mlflow.registry import find_version, register, version_with_alias
+from lockstep.mlflow.store import Store
+from lockstep.record.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the closing table says of the model and its gate.
+
+    Attributes:
+        champion: The metrics of the champion, on the same test rows if the gate compared them.
+        lines: The version, the verdict, its reasons, and what came or may come of it.
+    """
+
+    champion: dict[str, float] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def judging(
+    client: "MlflowClient", store: Store, record: RunRecord, *, gate: bool
+) -> Iterator[Callable[[str, str | None], Judgement]]:
+    """Start what takes its time, the comparison with the champion.
+
+    Args:
+        client: Of the store.
+        store: That is published to.
+        record: What is published.
+        gate: Whether to judge it at all.
+
+    Yields:
+        A function that registers and judges the model, given the ids of its run and of the logged
+        model. A state that was judged keeps its verdict.
+    """
+    name, rules = record.registry.get("name"), rules_of(record.registry) if gate else None
+    champion = version_with_alias(client, name, CHAMPION) if name else None
+    own = champion is not None and champion.tags.get(tag.STATE) == record.pipeline.state
+    opponent = None if own or rules is None else champion
+    candidate = candidate_of_workspace(record)
+    with compared(client, store, candidate, opponent, rules or Rules()) as comparison:
+
+        def judgement(run_id: str, model_id: str | None) -> Judgement:
+            if not name or model_id is None:
+                return Judgement()
+            found, tags, note = None, {}, None
+            version = find_version(client, record)
+            if version and tag.VERDICT in version.tags:
+                tags = version.tags
+            elif rules:
+                found = comparison()
+                verdict = judge(candidate.metrics, candidate.evaluation, found, rules)
+                tell_run(client, run_id, verdict)
+                tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
+            version = register(client, run_id, model_id, record, version, tags, note)
+            lines = [
+                *_told(version, record, tags, found),
+                *_outcome(client, store, record, version, tags),
+            ]
+            return Judgement(found.metrics if found else _metrics_of(client, champion), lines)
+
+        yield judgement
+
+
+def _told(
+    version: "ModelVersion",
+    record: RunRecord,
+    tags: dict[str, str],
+    comparison: Comparison | None,
+) -> Iterator[str]:
+    alias = record.registry.get("alias")
+    yield f"model: {version.name} version {version.version}" + (f", alias {alias}" if alias else "")
+    if tag.VERDICT in tags:
+        yield f"gate: {tags[tag.VERDICT]}"
+        yield from (f"  {reason}" for reason in tags[tag.REASONS].splitlines())
+    if comparison and comparison.rescored and not comparison.problem:
+        yield f"  (version {comparison.version} was scored again, on the test data of this run)"
+
+
+def _outcome(
+    client: "MlflowClient",
+    store: Store,
+    record: RunRecord,
+    version: "ModelVersion",
+    tags: dict[str, str],
+) -> Iterator[str]:
+    """Promote the version under the policy `auto`; else say how it is done."""
+    number, verdict = str(version.version), tags.get(tag.VERDICT)
+    champion = version_with_alias(client, version.name, CHAMPION)
+    now = str(champion.version) if champion else None
+    if number == now:
+        yield f"{CHAMPION}: version {number}, this one"
+    elif verdict == "passed" and record.registry.get("policy") == "auto":
+        before = None if tags[tag.GATE_CHAMPION] == "none" else tags[tag.GATE_CHAMPION]
+        if move(client, store.root, version, before, reason="policy auto"):
+            yield f"{CHAMPION}: version {number}, this one; before it was {before or 'none'}"
+        else:
+            yield f"{CHAMPION}: version {now}, promoted meanwhile; `lockstep promote {number}`"
+    else:
+        yield f"{CHAMPION}: {f'version {now}' if now else 'none yet'}"
+        if verdict != "failed":
+            yield f"to make this one the {CHAMPION}: uv run lockstep promote {number}"
+
+
+def _metrics_of(client: "MlflowClient", champion: "ModelVersion | None") -> dict[str, float]:
+    if champion is None or not champion.run_id:
+        return {}
+    return dict(client.get_run(champion.run_id).data.metrics)

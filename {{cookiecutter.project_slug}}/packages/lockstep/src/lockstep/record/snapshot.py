@@ -1,0 +1,159 @@
+"""The exact code behind a run: a git commit of the working tree, and a bundle that carries it.
+
+The commit's parent is the one that the work started from. A ref of its own, refs/lockstep/<state>,
+keeps it; index, branch and stash stay as they are.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from lockstep import LockstepError, git
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.files import tree_digest
+from lockstep.record.provenance import Origin
+
+REFS = "refs/lockstep"
+BUNDLE = "snapshot.bundle"
+# Git wants to know who commits; who made the run is in the message.
+IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "lockstep"), ("EMAIL", "lockstep@localhost"))
+}
+
+
+def snapshot_of_workspace(
+    pipeline: Pipeline, root: Path, origin: Origin, limit: float
+) -> tuple[str | None, list[str]]:
+    """Commit what a workspace holds: what git tracks, and what it neither tracks nor ignores.
+
+    A file that was edited after its stage had read it goes in as `origin.commit` has it, if that
+    is what the stage read.
+
+    Args:
+        pipeline: That of the workspace; for `dvc exp run --temp` a temporary copy of the project.
+        root: The project's own folder; its repository gets the commit.
+        origin: That of the workspace.
+        limit: For a file's size, in megabytes.
+
+    Returns:
+        The commit, None without git; and the code that is not as the stages read it.
+
+    Raises:
+        LockstepError: A file is larger than the limit, or git fails.
+    """
+    workspace = pipeline.workspace
+    objects = git.git("rev-parse", "--git-path", "objects", cwd=root)
+    if objects is None:
+        return None, []
+    _refuse_large_files(workspace, limit)
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        if workspace.resolve() == root.resolve():
+            index = root / git.git_or_fail("rev-parse", "--git-path", "index", cwd=root)
+            if index.exists():  # with it, git need not read every file anew
+                shutil.copyfile(index, env["GIT_INDEX_FILE"])
+        else:  # the copy's own objects go when it goes
+            env["GIT_OBJECT_DIRECTORY"] = str(root / objects)
+            git.git_or_fail("read-tree", origin.commit or "HEAD", cwd=workspace, env=env)
+        git.git_or_fail("-c", "core.safecrlf=false", "add", "--all", ":/", cwd=workspace, env=env)
+        lost = _put_back(pipeline, root, origin, env)
+        tree = git.git_or_fail("write-tree", cwd=workspace, env=env)
+        return _commit(root, tree, origin.commit, origin, pipeline.state, env), lost
+
+
+def snapshot_of_commit(root: Path, revision: str, origin: Origin, state: str) -> str:
+    """A snapshot of what a commit holds.
+
+    Args:
+        root: The project's own folder.
+        revision: The commit; it becomes the parent.
+        origin: Its origin.
+        state: The one that it holds.
+    """
+    return _commit(root, f"{revision}^{{tree}}", revision, origin, state, {})
+
+
+def write_bundle(root: Path, state: str, path: Path) -> None:
+    """Write the bundle of a state's snapshot.
+
+    It holds what no remote has, as far as this clone knows; in a repository without remotes, what
+    the snapshot has beyond its parent.
+
+    Args:
+        root: The project's own folder.
+        state: The one whose snapshot was taken.
+        path: The file to write.
+    """
+    ref = f"{REFS}/{state}"
+    known = ["--remotes"] if git.git("for-each-ref", "refs/remotes", cwd=root) else []
+    if not known and git.git("rev-parse", "--verify", "--quiet", f"{ref}^", cwd=root):
+        known = [f"{ref}^"]
+    exclude = ["--not", *known] if known else []
+    git.git_or_fail("bundle", "create", "--quiet", str(path), ref, *exclude, cwd=root)
+
+
+def unbundle(root: Path, state: str, bundle: Path) -> None:
+    """Bring a snapshot from its bundle into the project's repository.
+
+    Raises:
+        LockstepError: The repository lacks the commit that the snapshot builds on.
+    """
+    missing = git.git("bundle", "verify", "--quiet", str(bundle), cwd=root) is None
+    if missing:
+        heads = bundle.read_bytes().split(b"\n\n", 1)[0].decode(errors="replace").splitlines()
+        needed = [line[1:].split()[0] for line in heads if line.startswith("-")]
+        raise LockstepError(
+            f"the run's code builds on the commit {', '.join(needed)}, which this clone lacks\n"
+            "`git fetch --all` brings it, once whoever made the run has pushed it"
+        )
+    ref = f"{REFS}/{state}"
+    git.git_or_fail("fetch", "--quiet", "--no-tags", str(bundle), f"+{ref}:{ref}", cwd=root)
+
+
+def _refuse_large_files(workspace: Path, limit: float) -> None:
+    listed = git.git_or_fail(
+        "ls-files", "--others", "--modified", "--exclude-standard", "-z", cwd=workspace
+    )
+    for name in filter(None, listed.split("\0")):
+        path = workspace / name
+        size = path.lstat().st_size / 1e6 if path.is_file() else 0
+        if size > limit:
+            raise LockstepError(
+                f"{name} ({size:.0f} MB) would go into the run's snapshot of the code, whose limit "
+                f"is {limit:g} MB a file; nothing is published yet\n"
+                f"give it to DVC: `dvc add {name}`; or list it in .gitignore; or raise "
+                "tracking.snapshot_limit in conf/. Then run `dvc repro` again"
+            )
+
+
+def _put_back(pipeline: Pipeline, root: Path, origin: Origin, env: dict[str, str]) -> list[str]:
+    """Put edited code into the index as `origin.commit` has it, if that is what its stage read.
+
+    Returns:
+        The code for which it is not.
+    """
+    edited = pipeline.edited_code()
+    if not edited or not origin.commit:
+        return edited
+    with tempfile.TemporaryDirectory() as folder:
+        before = git.extract(root, origin.commit, Path(folder))
+        kept = [path for path in edited if tree_digest(before / path) == pipeline.code[path]]
+    if kept:
+        reset = ("reset", "--quiet", origin.commit, "--", *kept)
+        git.git_or_fail(*reset, cwd=pipeline.workspace, env=env)
+    return [path for path in edited if path not in kept]
+
+
+def _commit(
+    root: Path, tree: str, parent: str | None, origin: Origin, state: str, env: dict[str, str]
+) -> str:
+    moment = f"{origin.time // 1000} +0000"
+    env = {**env, **IDENTITY, "GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
+    parents = ["-p", parent] if parent else []
+    made = git.git_or_fail(
+        "commit-tree", tree, *parents, "-m", origin.message(origin.name(state)), cwd=root, env=env
+    )
+    git.git_or_fail("update-ref", f"{REFS}/{state}", made, cwd=root)
+    return made

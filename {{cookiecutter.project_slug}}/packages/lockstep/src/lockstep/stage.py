@@ -1,0 +1,88 @@
+"""Run one stage: its params, its paths, its errors."""
+
+import importlib
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from lockstep import LockstepError
+from lockstep.dvc.dvcfile import stage_params
+from lockstep.dvc.environment import stage_name
+from lockstep.files import read_yaml
+from lockstep.garbage import importing
+from lockstep.history import fail_live_run
+from lockstep.workspace import PARAMS
+
+
+def run_stage(module: str, paths: Sequence[Path]) -> None:
+    """Call `main(cfg, *paths)` of a stage's module.
+
+    Args:
+        module: The module's name; it is imported from the current workspace.
+        paths: Handed on to `main`; their parent folders are made.
+
+    Raises:
+        LockstepError: The stage reads a param that dvc.yaml does not list for it.
+    """
+    stage = stage_name() or module.rpartition(".")[2]
+    cfg = params_of(stage, Path.cwd())
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with importing():
+            code = importlib.import_module(module)
+        code.main(cfg, *paths)
+    except (ConfigAttributeError, ConfigKeyError) as error:
+        fail_live_run(Path.cwd())
+        raise LockstepError(
+            f"stage {stage} reads the param {error.full_key!r}, not listed for it in dvc.yaml\n"
+            f"add it under stages.{stage}.params in dvc.yaml: a change of it then reruns {stage}"
+        ) from error
+    except BaseException:
+        fail_live_run(Path.cwd())
+        raise
+    finally:
+        sys.stdout.flush()
+
+
+def params_of(stage: str, workspace: Path) -> DictConfig:
+    """The params of a stage: those that dvc.yaml lists for it, and no others.
+
+    Args:
+        stage: The stage's name in dvc.yaml.
+        workspace: The folder that holds dvc.yaml and params.yaml.
+
+    Returns:
+        Read-only; reading a param that is not listed raises.
+    """
+    pipeline = read_yaml(workspace / "dvc.yaml") or {}
+    params = read_yaml(workspace / PARAMS)
+    if params is None:
+        raise LockstepError(f"there is no {PARAMS} yet: run `dvc repro`")
+    return listed_params(OmegaConf.create(params), stage_params(pipeline, stage), stage)
+
+
+def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> DictConfig:
+    """The params at some keys, and no others.
+
+    Args:
+        everything: All params, without interpolations.
+        keys: With dots.
+        stage: Who needs them, for the error.
+
+    Returns:
+        Read-only; reading any other param raises.
+    """
+    listed = OmegaConf.masked_copy(everything, [])
+    missing = object()
+    for key in keys:
+        value = OmegaConf.select(everything, key, default=missing)
+        if value is missing:
+            raise LockstepError(f"stage {stage} needs the param {key!r}, which conf/ does not set")
+        OmegaConf.update(listed, key, value, force_add=True)
+    OmegaConf.set_struct(listed, True)
+    OmegaConf.set_readonly(listed, True)
+    return listed

@@ -1,0 +1,148 @@
+"""`lockstep sweep --apply`: run the pipeline with what a trial tried."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep import LockstepError
+from lockstep.config.compose import composer
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.mlflow import tag
+from lockstep.mlflow.store import store_of
+from lockstep.sweep.plan import Plan, settings_of
+from lockstep.sweep.space import parsed
+from lockstep.sweep.study import OVERRIDES, PARENT, PLAN, find_sweep
+from lockstep.sweep.summary import best_first, ended, value_of
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+HEADER = """\
+# @package _global_
+# dvc exp run -S experiment={name}
+# Trial {number} of the sweep {sweep}, where its {metric} was {value:.6g}.
+"""
+
+
+def apply(workspace: Path, words: Sequence[str], which: str) -> None:
+    """Write a trial as an experiment into conf/, and run the pipeline with it.
+
+    Args:
+        workspace: The project's folder.
+        words: Settings; sweep.name says which sweep, by default the newest.
+        which: The trial's number, or `best`.
+
+    Raises:
+        LockstepError: There is no such trial, or the pipeline fails.
+    """
+    study, _ = find_sweep(workspace, settings_of(workspace, words))
+    plan = Plan(**study.user_attrs[PLAN])
+    trial = _chosen(study, plan, which)
+    name = f"{plan.name}-{trial.number}"
+    overrides = [*_shared(plan), *trial.user_attrs[OVERRIDES]]
+    about = {"number": trial.number, "sweep": plan.name, "metric": plan.metric}
+    header = HEADER.format(name=name, value=value_of(trial), **about)
+    _write_experiment(workspace, name, header, overrides)
+    command = ["exp", "run", "--name", name, "--set-param", f"experiment={name}"]
+    print(f"$ dvc {' '.join(command)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=workspace, check=False)
+    if done.returncode:
+        raise LockstepError(
+            f"the pipeline did not run; mend that, then `dvc exp run -S experiment={name}`"
+        )
+    _link(workspace, plan, study, trial)
+    print(f"to keep it: git add conf/experiment/{name}.yaml, and commit it with the results")
+
+
+def _chosen(study: "Study", plan: Plan, which: str) -> "FrozenTrial":
+    trials = best_first(ended(study), plan.direction)
+    if not trials:
+        raise LockstepError(f"no trial of {plan.name} is complete: `lockstep sweep --resume`")
+    for trial in trials:
+        if which in ("best", str(trial.number)):
+            return trial
+    numbers = ", ".join(str(number) for number in sorted(trial.number for trial in trials))
+    raise LockstepError(
+        f"{plan.name} has no complete trial {which}; complete are {numbers}: name one, or `best`"
+    )
+
+
+def _shared(plan: Plan) -> list[str]:
+    """What all trials share, without the settings of the sweep itself."""
+    own = ("sweep=", "sweep.", "sweep/")
+    return [word for word in plan.overrides if not word.lstrip("+").startswith(own)]
+
+
+def _write_experiment(workspace: Path, name: str, header: str, overrides: list[str]) -> None:
+    """Write conf/experiment/<name>.yaml.
+
+    Raises:
+        LockstepError: It cannot say the same as the overrides do, or there is another file.
+    """
+    import yaml
+
+    path = workspace / "conf" / "experiment" / f"{name}.yaml"
+    shown = path.relative_to(workspace).as_posix()
+    content = _experiment(workspace / "conf", overrides)
+    text = f"{header}\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != text:
+            raise LockstepError(
+                f"{shown} is there and says something else: move it away, or run the pipeline "
+                f"with it by `dvc exp run -S experiment={name}`"
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    same = False
+    try:
+        with composer(workspace) as compose:
+            same = compose([f"experiment={name}"]) == compose(overrides)
+    finally:
+        if not same:
+            path.unlink()
+    if not same:
+        options = " ".join(f"-S '{override}'" for override in overrides)
+        raise LockstepError(f"this trial cannot be written as {shown}: run `dvc exp run {options}`")
+    print(f"wrote {shown}")
+
+
+def _experiment(conf: Path, overrides: list[str]) -> dict[str, Any]:
+    """Overrides as the content of a config file."""
+    defaults: list[Any] = []
+    values: dict[str, Any] = {}
+    for override in map(parsed, overrides):
+        key, value = override.key_or_group, override.value()
+        if key == "experiment":
+            defaults.insert(0, value)
+        elif (conf / key).is_dir():
+            defaults.append({f"override /{key}": value})
+        else:
+            *outer, last = key.split(".")
+            node = values
+            for part in outer:
+                node = node.setdefault(part, {})
+            node[last] = value
+    return {**({"defaults": [*defaults, "_self_"]} if defaults else {}), **values}
+
+
+def _link(workspace: Path, plan: Plan, study: "Study", trial: "FrozenTrial") -> None:
+    """Tell the run where it came from, and the sweep what came of it."""
+    store = store_of(workspace)
+    run_id = store.find_finished(Pipeline(workspace).state)
+    sweep_id = study.user_attrs.get(PARENT)
+    if run_id is None or sweep_id is None:
+        print("note: MLflow lacks the run or the sweep, so neither names the other")
+        return
+    with store.errors_explained():
+        client = store.client()
+        for key, value in (
+            (tag.SWEEP, plan.name),
+            (tag.TRIAL, str(trial.number)),
+            (tag.SWEEP_RUN, sweep_id),
+        ):
+            client.set_tag(run_id, key, value)
+        client.set_tag(sweep_id, f"sweep.applied.{trial.number}", run_id)

@@ -1,0 +1,50 @@
+"""Where a branch goes: its place in git's remote."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import LockstepError, git
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a branch is pushed to and pulled from.
+
+    Attributes:
+        ref: The branch's name over there.
+        is_upstream: Whether git knows it as the branch's upstream.
+    """
+
+    branch: str
+    remote: str
+    ref: str
+    is_upstream: bool
+
+    @property
+    def tracking(self) -> str:
+        """The name under which this repository knows the branch over there."""
+        return f"{self.remote}/{self.ref}"
+
+
+def find_route(root: Path) -> Route:
+    """The route of the branch that is checked out: to its upstream, else to `origin`.
+
+    Raises:
+        LockstepError: There is no repository, no branch is checked out, it has no commit, or
+            there is no remote.
+    """
+    if git.git("rev-parse", "--git-dir", cwd=root) is None:
+        raise LockstepError("this is no git repository\ngit init")
+    branch = git.branch(root)
+    if branch is None:
+        raise LockstepError("no branch is checked out\ngit switch BRANCH")
+    if git.head(root) is None:
+        raise LockstepError("there is no commit yet\ngit add --all && git commit")
+    remote = git.git("config", f"branch.{branch}.remote", cwd=root)
+    ref = git.git("config", f"branch.{branch}.merge", cwd=root)
+    if remote and ref:
+        return Route(branch, remote, ref.removeprefix("refs/heads/"), is_upstream=True)
+    remotes = (git.git("remote", cwd=root) or "").split()
+    if not remotes:
+        raise LockstepError("git has no remote\ngit remote add origin URL")
+    return Route(branch, "origin" if "origin" in remotes else remotes[0], branch, is_upstream=False)

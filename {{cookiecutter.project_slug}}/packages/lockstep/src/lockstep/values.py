@@ -1,0 +1,63 @@
+"""Small functions on plain values: nested mappings, names, texts that people read."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def selected(params: Any, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+
+def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings, by their dotted keys."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value} if prefix else {}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves |= flattened(item, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question that offers the known name closest to a wrong one; empty where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def slug(name: str) -> str:
+    """A name that is safe as a folder's."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+def without_secrets(uri: str) -> str:
+    """A URI without a user's name and password, to be shown."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+def first_line(error: BaseException | str) -> str:
+    """The first line of an error's message; the error's class where it has no message."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: `1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def number(value: float | None, missing: str = "-") -> str:
+    """A metric as people read it, with four significant digits."""
+    return missing if value is None else f"{value:.4g}"

@@ -1,1 +1,0 @@
-"""What MLflow finds by its entry points."""

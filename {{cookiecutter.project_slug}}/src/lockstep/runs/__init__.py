@@ -1,1 +1,0 @@
-"""Runs in MLflow: what they say, the code and the model that they carry."""
