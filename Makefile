@@ -17,7 +17,7 @@ test-fast: $(VENV)/ready ## the part that takes seconds
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	cd '$(GLUE)' && $(CURDIR)/$(VENV)/bin/ruff format --check . && $(CURDIR)/$(VENV)/bin/ruff check .
+	cd '$(GLUE)' && $(CURDIR)/$(VENV)/bin/ruff format --no-cache --check . && $(CURDIR)/$(VENV)/bin/ruff check --no-cache .
 	$(VENV)/bin/mypy
 
 $(VENV)/ready: pyproject.toml
