@@ -11,6 +11,7 @@ from pathlib import Path
 from lockstep import LockstepError, git
 from lockstep.dvc import environment
 from lockstep.dvc.cache import cache_folder
+from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.history import LIVE_VARIABLE
 from lockstep.values import slug
@@ -81,11 +82,11 @@ class Restored:
             return
         try:
             self.run("pull", *targets)
-        except subprocess.CalledProcessError as error:
+        except DVCError as error:
             wanted = [f"{path} (md5 {md5})" for path, md5 in pipeline.sources().items()]
             raise LockstepError(
                 f"data cannot be brought back: {', '.join([*wanted, *stages])}\n"
-                f"{error.stderr.strip()}\n"
+                f"{error}\n"
                 "whoever has them in their cache can run `dvc push`"
             ) from error
 
@@ -130,33 +131,26 @@ class Restored:
             self.run(
                 *("repro", "--force", "--no-commit", "--no-run-cache", "--single-item"),
                 *stages,
-                shown=True,
+                quiet=False,
             )
-        except subprocess.CalledProcessError as error:
+        except DVCError as error:
             raise StageFailedError(
                 f"it does not run any more, see above; look into {self.folder}\n{self.removal}"
             ) from error
 
-    def run(self, *arguments: str, shown: bool = False) -> None:
+    def run(self, *arguments: str, quiet: bool = True) -> None:
         """Run DVC in the worktree.
 
         Args:
-            arguments: Behind `dvc`.
-            shown: Whether the user sees what it prints.
+            arguments: Those after `dvc`.
+            quiet: Whether to keep its output from the user.
 
         Raises:
-            subprocess.CalledProcessError: It failed; holds what it said.
+            DVCError: It failed.
         """
         python = self.bin / ("python.exe" if os.name == "nt" else "python")
-        subprocess.run(
-            [str(python), "-m", "dvc", *arguments],
-            cwd=self.folder,
-            env=self._environment(),
-            check=True,
-            stdout=None if shown else subprocess.DEVNULL,
-            stderr=None if shown else subprocess.PIPE,
-            text=True,
-        )
+        env = self._environment()
+        run_dvc(*arguments, cwd=self.folder, python=python, env=env, quiet=quiet)
 
     def _environment(self) -> Mapping[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in FOREIGN}

@@ -1,13 +1,12 @@
 """`lockstep sweep --apply`: run the pipeline with what a trial tried."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.config.compose import composer
+from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.mlflow import tag
 from lockstep.mlflow.store import store_of
@@ -48,11 +47,12 @@ def apply(workspace: Path, words: Sequence[str], which: str) -> None:
     _write_experiment(workspace, name, header, overrides)
     command = ["exp", "run", "--name", name, "--set-param", f"experiment={name}"]
     print(f"$ dvc {' '.join(command)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=workspace, check=False)
-    if done.returncode:
+    try:
+        run_dvc(*command, cwd=workspace)
+    except DVCError as error:
         raise LockstepError(
-            f"the pipeline did not run; mend that, then `dvc exp run -S experiment={name}`"
-        )
+            f"the pipeline failed; fix that, then run `uv run dvc exp run -S experiment={name}`"
+        ) from error
     _link(workspace, plan, study, trial)
     print(f"to keep it: git add conf/experiment/{name}.yaml, and commit it with the results")
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +13,7 @@ from lockstep import LockstepError
 from lockstep.config.check import Checker
 from lockstep.config.compose import Composer, composer
 from lockstep.config.overrides import differences
+from lockstep.dvc.command import DVCError, dvc_beside, run_dvc
 from lockstep.dvc.dvcfile import stage_definition, stage_params
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of, read_yaml, tree_digest
@@ -94,7 +93,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
         }
         space = Space(lines, options, workspace / "conf")
         pipeline = Pipeline(workspace)
-        before = pipeline.before(settings["stage"])
+        before = pipeline.ancestors(settings["stage"])
         with _is_up_to_date(workspace, before) as is_up_to_date:
             _check(compose, space, overrides, pipeline, settings["stage"])
             done = is_up_to_date()
@@ -238,7 +237,7 @@ def _within(key: str, others: Iterable[str]) -> bool:
 
 
 def _params_before(pipeline: Pipeline, stage: str) -> Iterator[str]:
-    for name in pipeline.before(stage):
+    for name in pipeline.ancestors(stage):
         yield from stage_params(pipeline.declared, name)
 
 
@@ -248,14 +247,9 @@ def _is_up_to_date(workspace: Path, stages: list[str]) -> Iterator[Callable[[], 
     if not stages:
         yield lambda: True
         return
-    command = [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *stages]
-    with subprocess.Popen(
-        command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            yield lambda: process.communicate()[0].strip() == b"{}"
-        finally:
-            process.kill()
+    status = ("status", "--json", "--with-deps", *stages)
+    with dvc_beside(*status, cwd=workspace) as output:
+        yield lambda: output() == "{}"
 
 
 def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
@@ -265,9 +259,10 @@ def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
         LockstepError: They fail.
     """
     print(f"data: dvc repro {' '.join(stages)}", flush=True)
-    command = [sys.executable, "-m", "dvc", "repro", *stages]
-    if subprocess.run(command, cwd=workspace, check=False).returncode:
-        raise LockstepError("the data for the trials cannot be made: see above")
+    try:
+        run_dvc("repro", *stages, cwd=workspace)
+    except DVCError as error:
+        raise LockstepError("the data for the trials could not be made: see above") from error
 
 
 def _require_same_params_before(pipeline: Pipeline, stage: str, params: dict[str, Any]) -> None:
