@@ -68,7 +68,7 @@ def move(
             return True  # and on record
         if before == number:  # what was interrupted before it was on record
             before = history[-1] if history else None
-        now, who = datetime.now(UTC).isoformat(timespec="seconds"), who_asks(root)
+        now, who = datetime.now(UTC).isoformat(timespec="seconds"), actor(root)
         tags = {"since": now, "by": who, "from": before or "none", "reason": reason or "none given"}
         for key, value in tags.items():
             client.set_model_version_tag(name, number, f"{CHAMPION}.{key}", value)
@@ -84,7 +84,7 @@ def move(
         return champion() == number
 
 
-def who_asks(root: Path) -> str:
+def actor(root: Path) -> str:
     """Name and address as git has them; else the user's name on this machine."""
     name, email = (git("config", f"user.{key}", cwd=root) for key in ("name", "email"))
     return f"{name or user_name()} <{email}>" if email else name or user_name()

@@ -1,31 +1,16 @@
 """What dvc.yaml declares and dvc.lock recorded: the stages, and the state that a run shows."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
 from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
+from lockstep.dvc.lock import LockedStage, makers_of, overlap, stages_of_lock
 from lockstep.files import read_yaml, tree_digest
 from lockstep.values import digest, selected
-
-
-@dataclass(frozen=True)
-class LockedStage:
-    """What dvc.lock says of a stage that ran.
-
-    Attributes:
-        deps: The md5 of each file or folder that it read, by path.
-        outs: The md5 of each file or folder that it wrote, by path.
-        params: The values that it read, by param file and key.
-    """
-
-    name: str
-    deps: dict[str, str]
-    outs: dict[str, str]
-    params: dict[str, dict[str, Any]]
+from lockstep.workspace import DVC_LOCK, DVC_YAML
 
 
 class Pipeline:
@@ -44,15 +29,12 @@ class Pipeline:
         """
         self.workspace = workspace
         read = read or (lambda name: read_yaml(workspace / name))
-        self.declared = interpolated(read("dvc.yaml") or {})
+        self.declared = interpolated(read(DVC_YAML) or {})
         if "stages" not in self.declared:
             raise LockstepError(
                 f"{workspace} holds no dvc.yaml with stages: go to the project's root"
             )
-        lock = read("dvc.lock") or {}
-        self.locked = {
-            name: _locked_stage(name, entry) for name, entry in lock.get("stages", {}).items()
-        }
+        self.locked = stages_of_lock(read(DVC_LOCK) or {})
 
     @cached_property
     def publisher(self) -> str:
@@ -63,7 +45,7 @@ class Pipeline:
         raise LockstepError("no stage of dvc.yaml runs `lockstep publish`: add one")
 
     @cached_property
-    def shown(self) -> list[str]:
+    def published_paths(self) -> list[str]:
         """The paths that the publishing stage depends on: what a run shows."""
         return [path_of(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
 
@@ -80,14 +62,14 @@ class Pipeline:
             for out in stage.outs
             if stage.name != self.publisher
         }
-        if missing := [path for path in self.shown if not _overlapping(path, makers)]:
+        if missing := [path for path in self.published_paths if not makers_of(path, makers)]:
             raise LockstepError(
                 f"dvc.lock does not know {', '.join(missing)} yet: run `dvc repro` first"
             )
         found: dict[str, LockedStage] = {}
-        wanted = list(self.shown)
+        wanted = list(self.published_paths)
         while wanted:
-            for stage in _overlapping(wanted.pop(), makers):
+            for stage in makers_of(wanted.pop(), makers):
                 if stage.name not in found:
                     found[stage.name] = stage
                     wanted += [*stage.deps, *stage.params]
@@ -100,7 +82,7 @@ class Pipeline:
 
         def visit(stage: LockedStage) -> None:
             for path in (*stage.deps, *stage.params):
-                for maker in _overlapping(path, makers):
+                for maker in makers_of(path, makers):
                     if maker.name != stage.name and maker.name not in ordered:
                         visit(maker)
             if stage.name not in ordered:
@@ -147,7 +129,7 @@ class Pipeline:
         """
         return digest({"params": self.params, "outs": self.outs})
 
-    def out_of_step(self) -> list[str]:
+    def drift_from_lock(self) -> list[str]:
         """What the workspace holds otherwise than dvc.lock records: params, and files shown."""
         params = {file: read_yaml(self.workspace / file) for file in self.params}
         changed = [
@@ -156,7 +138,7 @@ class Pipeline:
             for key, value in values.items()
             if selected(params[file], key) != value
         ]
-        files = [path for path in self.shown if path in self.written]
+        files = [path for path in self.published_paths if path in self.written]
         return changed + [
             path
             for path in files
@@ -172,7 +154,7 @@ class Pipeline:
             path: md5
             for stage in self.upstream.values()
             for path, md5 in stage.deps.items()
-            if md5 and not _overlapping(path, makers) and not self._is_tracked(path)
+            if md5 and not makers_of(path, makers) and not self._is_tracked(path)
         }
 
     def edited_code(self) -> list[str]:
@@ -192,7 +174,9 @@ class Pipeline:
         found: dict[str, tuple[str, list[str]]] = {}
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
-                if path not in self.shown and (self._is_tracked(path) or path in self.outs):
+                if path not in self.published_paths and (
+                    self._is_tracked(path) or path in self.outs
+                ):
                     found.setdefault(path, (md5, []))[1].append(stage.name)
         return found
 
@@ -210,7 +194,7 @@ class Pipeline:
         around = [Path(path), *Path(path).parents]
         return any((self.workspace / f"{place}.dvc").is_file() for place in around)
 
-    def before(self, stage: str) -> list[str]:
+    def ancestors(self, stage: str) -> list[str]:
         """The stages that dvc.yaml declares to make what a stage reads, directly or not.
 
         Raises:
@@ -220,7 +204,7 @@ class Pipeline:
         wanted = [stage]
         while wanted:
             for path in self.inputs(wanted.pop()):
-                makers = [name for name, outs in self._makes.items() if _touches(path, outs)]
+                makers = [name for name, outs in self._makes.items() if overlap(path, outs)]
                 wanted += [name for name in makers if name not in found]
                 found += [name for name in makers if name not in found]
         return [name for name in self.declared["stages"] if name in found]
@@ -233,7 +217,7 @@ class Pipeline:
         """
         made = [out for outs in self._makes.values() for out in outs]
         deps = map(path_of, stage_definition(self.declared, stage).get("deps", []))
-        return [path for path in deps if _touches(path, made) or self._is_tracked(path)]
+        return [path for path in deps if overlap(path, made) or self._is_tracked(path)]
 
     @cached_property
     def _makes(self) -> dict[str, list[str]]:
@@ -259,24 +243,4 @@ class Pipeline:
             for stage in self.declared["stages"].values()
             for entry in stage.get("metrics", [])
         ]
-        return [path for path in metrics if path in self.shown]
-
-
-def _locked_stage(name: str, entry: dict[str, Any]) -> LockedStage:
-    def hashes(key: str) -> dict[str, str]:
-        return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
-
-    return LockedStage(name, hashes("deps"), hashes("outs"), entry.get("params", {}))
-
-
-def _overlapping(path: str, makers: dict[str, LockedStage]) -> list[LockedStage]:
-    """The stages that made `path`, something in it, or a folder around it."""
-    return [stage for out, stage in makers.items() if _touches(path, [out])]
-
-
-def _touches(path: str, others: Iterable[str]) -> bool:
-    """Whether one of the others is the path, lies in it, or around it."""
-    return any(
-        path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
-        for other in others
-    )
+        return [path for path in metrics if path in self.published_paths]

@@ -18,7 +18,7 @@ def model_card(record: RunRecord) -> str:
     """Write the card of the model that a run shows."""
     evaluation = candidate_of_workspace(record).evaluation
     sections = [
-        (f"{record.registry.get('name', 'Model')}: {record.name}", list(record.way_back)),
+        (f"{record.registry.get('name', 'Model')}: {record.name}", list(record.reproduce_hint)),
         ("Metrics", list(_metrics(record.metrics, evaluation))),
         ("Slices", list(_slices(evaluation.get("slices", {})))),
         ("Limits", list(_limits(record, evaluation))),

@@ -20,7 +20,7 @@ CURE = "check the address in conf/tracking/ or MLFLOW_TRACKING_URI, and that the
 
 
 @dataclass(frozen=True)
-class Found:
+class Target:
     """What a word means.
 
     Attributes:
@@ -34,7 +34,7 @@ class Found:
     run: "Run | None" = None
 
 
-def find(word: str, root: Path, store: Store) -> Found:
+def resolve_target(word: str, root: Path, store: Store) -> Target:
     """Find what a word means, and bring its code into the repository.
 
     Args:
@@ -46,10 +46,10 @@ def find(word: str, root: Path, store: Store) -> Found:
     Raises:
         LockstepError: There is no such thing, or its code cannot be had.
     """
-    known = _find_in_git(word, root)
+    known = _target_in_git(word, root)
     try:
         if run := find_run(word, store):
-            return Found(run.info.run_name or word, _revision_of(run, root, store), run)
+            return Target(run.info.run_name or word, _revision_of(run, root, store), run)
     except LockstepError as error:
         if known is None:
             raise
@@ -62,13 +62,13 @@ def find(word: str, root: Path, store: Store) -> Found:
     )
 
 
-def _find_in_git(word: str, root: Path) -> Found | None:
+def _target_in_git(word: str, root: Path) -> Target | None:
     """The DVC experiment or the git revision that a word means."""
     experiments = experiment_refs(root, word) if re.fullmatch(r"[\w.-]+", word) else {}
     if experiments:
-        return Found(word, next(iter(experiments.values())))
+        return Target(word, next(iter(experiments.values())))
     commit = git.git("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}", cwd=root)
-    return Found(commit[:7], commit) if commit else None
+    return Target(commit[:7], commit) if commit else None
 
 
 def find_run(word: str, store: Store) -> "Run | None":
@@ -105,7 +105,7 @@ def find_run(word: str, store: Store) -> "Run | None":
 
 
 def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
-    name, alias, version = _parts_of(uri)
+    name, alias, version = _parse_model_uri(uri)
     found = (
         client.get_model_version_by_alias(name, alias)
         if alias
@@ -116,7 +116,7 @@ def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
     return client.get_run(found.run_id)
 
 
-def _parts_of(uri: str) -> tuple[str, str, str]:
+def _parse_model_uri(uri: str) -> tuple[str, str, str]:
     """Name, alias and version in models:/name@alias or models:/name/3; one of the last is empty."""
     match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", uri)
     if match is None:

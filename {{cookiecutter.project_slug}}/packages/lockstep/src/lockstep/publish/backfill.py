@@ -136,7 +136,7 @@ def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> 
     with tempfile.TemporaryDirectory() as folder:
         workspace = git.extract(root, item.revision, Path(folder))
         pipeline = Pipeline(workspace)
-        for path in pipeline.shown:
+        for path in pipeline.published_paths:
             if not (workspace / path).exists():
                 try:
                     fetch(root, pipeline.written[path], workspace / path)

@@ -54,7 +54,7 @@ def publish(workspace: Path) -> None:
         print(f"already published: run {run_id}")
         return
     # In the pipeline, DVC has just seen to it.
-    if not stage_name() and (changed := pipeline.out_of_step()):
+    if not stage_name() and (changed := pipeline.drift_from_lock()):
         raise LockstepError(
             f"the workspace is not what dvc.lock records ({', '.join(changed)}): run `dvc repro`"
         )

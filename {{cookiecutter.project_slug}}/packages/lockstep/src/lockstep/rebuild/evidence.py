@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lockstep.dvc.pipeline import LockedStage
+from lockstep.dvc.lock import LockedStage
 
 IDENTICAL, SAME_METRICS, DIFFERENT = "identical", "same metrics", "different"
 

@@ -7,7 +7,7 @@ from lockstep import LockstepError
 from lockstep.dvc.environment import project_root
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of
-from lockstep.lineage.target import Found, find
+from lockstep.lineage.target import Target, resolve_target
 from lockstep.mlflow.store import store_of
 from lockstep.rebuild.evidence import DIFFERENT, IDENTICAL, Comparison, Evidence
 from lockstep.rebuild.restore import Restored, StageFailedError
@@ -29,7 +29,7 @@ def reproduce(
 
     Args:
         workspace: The project's folder.
-        word: What to rebuild, as `find` understands it.
+        word: What to rebuild, as `resolve_target` understands it.
         start: The first stage to run; what those before it made comes from DVC. All run by default.
         current_environment: Use the installed environment, not the one that the state's uv.lock
             locks.
@@ -43,7 +43,7 @@ def reproduce(
         LockstepError: It cannot be restored, or does not run; says what is missing.
     """
     root = project_root(workspace)
-    found = find(word, root, store_of(workspace))
+    found = resolve_target(word, root, store_of(workspace))
     print(f"code: {found.revision[:10]}, the snapshot of {found.name}", flush=True)
     restored = Restored(root, found.name, found.revision)
     try:
@@ -80,7 +80,7 @@ def reproduce(
     return same
 
 
-def _recorded(found: Found, pipeline: Pipeline) -> Evidence:
+def _recorded(found: Target, pipeline: Pipeline) -> Evidence:
     """What was recorded: the numbers that MLflow shows, where it shows the state."""
     evidence = _evidence(pipeline)
     if found.run is None:
@@ -130,7 +130,7 @@ def _warn(recorded: Evidence, pipeline: Pipeline) -> None:
         print(f"note: it ran on {there}, this is {here}: the last digits may differ")
 
 
-def _show(comparison: Comparison, found: Found) -> None:
+def _show(comparison: Comparison, found: Target) -> None:
     from rich.console import Console
     from rich.table import Table
 

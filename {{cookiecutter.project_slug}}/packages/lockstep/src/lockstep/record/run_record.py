@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lockstep.dvc.pipeline import LockedStage, Pipeline
+from lockstep.dvc.lock import LockedStage
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
@@ -71,7 +72,7 @@ class RunRecord:
     @cached_property
     def histories(self) -> list[str]:
         """The CSV files of metrics with steps."""
-        files = [path for path in self.pipeline.shown if path.endswith(".csv")]
+        files = [path for path in self.pipeline.published_paths if path.endswith(".csv")]
         return [path for path in files if read_history(self.workspace / path)]
 
     @cached_property
@@ -98,7 +99,7 @@ class RunRecord:
             for model in self.pipeline.models()
             for path in (model["path"], (model.get("meta") or {}).get("example"))
         }
-        shown = [path for path in self.pipeline.shown if path not in packaged]
+        shown = [path for path in self.pipeline.published_paths if path not in packaged]
         records = [PARAMS, COMPOSED, "dvc.yaml", "dvc.lock"]
         paths = {path: _folder(self.workspace / path, path) for path in [*shown, *records]}
         return [
@@ -160,10 +161,10 @@ class RunRecord:
             f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
             for item in self.datasets
         ]
-        return "\n".join([*lines, "", *self.way_back])
+        return "\n".join([*lines, "", *self.reproduce_hint])
 
     @cached_property
-    def way_back(self) -> list[str]:
+    def reproduce_hint(self) -> list[str]:
         """Which code it was, and how to have it back; in Markdown."""
         lines = []
         if self.origin.commit:

@@ -1,0 +1,56 @@
+"""What dvc.lock records: the stages that ran, with what each read and wrote.
+
+https://dvc.org/doc/user-guide/project-structure/dvcyaml-files#dvclock-file
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage that ran.
+
+    Attributes:
+        deps: The md5 of each file or folder that it read, by path.
+        outs: The md5 of each file or folder that it wrote, by path.
+        params: The values that it read, by param file and key.
+    """
+
+    name: str
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, dict[str, Any]]
+
+
+def stages_of_lock(lock: dict[str, Any]) -> dict[str, LockedStage]:
+    """The stages in the content of dvc.lock, by name."""
+    return {
+        name: LockedStage(
+            name, _hashes(entry, "deps"), _hashes(entry, "outs"), entry.get("params", {})
+        )
+        for name, entry in lock.get("stages", {}).items()
+    }
+
+
+def makers_of(path: str, makers: Mapping[str, LockedStage]) -> list[LockedStage]:
+    """The stages that made a path, something in it, or a folder around it.
+
+    Args:
+        path: The path.
+        makers: The stage that made each path.
+    """
+    return [stage for out, stage in makers.items() if overlap(path, [out])]
+
+
+def overlap(path: str, others: Iterable[str]) -> bool:
+    """Whether one of the others is the path, lies in it, or is a folder around it."""
+    return any(
+        path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
+        for other in others
+    )
+
+
+def _hashes(entry: dict[str, Any], key: str) -> dict[str, str]:
+    return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
