@@ -11,8 +11,8 @@ demo: $(VENV)/ready ## scaffold a project, run it three times, compare
 test: $(VENV)/ready ## the whole suite
 	$(VENV)/bin/python -m pytest
 
-test-fast: $(VENV)/ready ## the part that takes seconds
-	$(VENV)/bin/python -m pytest -m "not slow"
+test-fast: $(VENV)/ready ## the unit tests, in under a minute, and what they cover of the glue
+	$(VENV)/bin/python -m pytest -m unit --cov --cov-report=term
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .

@@ -24,13 +24,28 @@ sys.dont_write_bytecode = True
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = Path(__file__).resolve().parent.parent
+TIERS = ("unit", "project", "server")
 Scaffold = Callable[..., Project]
 Once = Callable[[str, Callable[[Path], Project]], Project]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the slow tests begin; the quick ones fill what is left of the workers' time."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Mark each test with its tier, and start with the slow tiers: unit tests fill the gaps."""
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker(_tier(item))
+    items.sort(key=lambda item: item.get_closest_marker("unit") is not None)
+
+
+def _tier(item: pytest.Item) -> str:
+    """The tier of a test without a mark, which its fixtures show."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "servers" in fixtures:
+        return "server"
+    if "first_project" in fixtures or item.get_closest_marker("slow"):
+        return "project"
+    return "unit"
 
 
 @pytest.fixture(scope="session")

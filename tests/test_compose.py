@@ -8,9 +8,6 @@ import yaml
 
 from project import Project
 
-pytestmark = pytest.mark.slow
-
-
 # Prints how often what is remembered says yes where scikit-learn says no, to other values than
 # True and False and to these; and to the others, how often both say yes, and only scikit-learn.
 AGREEMENT = """

@@ -74,7 +74,6 @@ def moved(path: Path, stand_in: str | None = None) -> Iterator[None]:
         aside.rename(path)
 
 
-@pytest.mark.slow
 def test_each_thing_that_breaks_is_one_red_line_with_its_cure(
     healthy: Project, origin: Path, storage: Path
 ) -> None:
@@ -136,7 +135,6 @@ def test_each_thing_that_breaks_is_one_red_line_with_its_cure(
         assert lines[name][2] == cure
 
 
-@pytest.mark.slow
 def test_what_is_merely_not_done_yet_is_a_warning(healthy: Project) -> None:
     path = healthy.path
     (path / ".git/hooks/pre-push").unlink()
@@ -169,7 +167,6 @@ def test_what_is_merely_not_done_yet_is_a_warning(healthy: Project) -> None:
     assert "go to the project's root" in output
 
 
-@pytest.mark.slow
 def test_servers_are_asked_and_told_apart(
     healthy: Project, first_project: Project, servers: Servers, tmp_path: Path
 ) -> None:

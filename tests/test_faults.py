@@ -19,8 +19,6 @@ import yaml
 from conftest import Scaffold
 from project import Project, rows, without_rights
 
-pytestmark = pytest.mark.slow
-
 STAGES = ("compose", "ingest", "validate", "split", "train", "evaluate", "publish")
 AGAIN = "run `dvc repro` again"
 HERE = "--current-environment"

@@ -122,7 +122,6 @@ def aliases(project: Project, **env: str) -> dict[str, str]:
     return dict(json.loads(text[text.index("{") :]))
 
 
-@pytest.mark.slow
 def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
     unpublished: Project,
 ) -> None:
@@ -180,7 +179,6 @@ def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
     assert "| model.n_neighbors | `190` |" in card
 
 
-@pytest.mark.slow
 def test_other_test_data_have_the_champion_scored_again(published: Project) -> None:
     project = published
     project.run("lockstep", "promote")
@@ -211,7 +209,6 @@ def test_other_test_data_have_the_champion_scored_again(published: Project) -> N
     assert "accuracy against the champion, version 1: -" in output
 
 
-@pytest.mark.slow
 def test_a_regression_is_judged_and_a_pipeline_without_predictions_is_published(
     scaffold: Scaffold,
 ) -> None:
@@ -232,7 +229,6 @@ def test_a_regression_is_judged_and_a_pipeline_without_predictions_is_published(
     assert aliases(project)["champion"] == "1", "undecided is not passed"
 
 
-@pytest.mark.slow
 def test_a_server_is_judged_on_and_two_promotions_race(
     scaffold: Scaffold, servers: Servers, first_project: Project
 ) -> None:
@@ -271,7 +267,6 @@ def test_a_server_is_judged_on_and_two_promotions_race(
     assert aliases(project, **env)["champion"] == "1"
 
 
-@pytest.mark.slow
 def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(
     first_project: Project, tmp_path: Path
 ) -> None:
@@ -300,7 +295,6 @@ def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(
     assert "the champion is made of posix.system" in output
 
 
-@pytest.mark.slow
 def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(
     unpublished: Project,
 ) -> None:

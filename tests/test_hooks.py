@@ -388,7 +388,7 @@ def test_environment_variables_of_another_repository_do_no_harm(
     assert git(tmp_path / "penguins", "rev-list", "--count", "HEAD") == "1"
 
 
-@pytest.mark.slow
+@pytest.mark.project
 @pytest.mark.parametrize("tool", ["uv", "venv"])
 def test_the_environment_is_made(tmp_path: Path, identity: dict[str, str], tool: str) -> None:
     """With uv, and without: then through venv and pip, which leave a uv.lock all the same."""
@@ -411,7 +411,7 @@ def test_the_environment_is_made(tmp_path: Path, identity: dict[str, str], tool:
     assert dvc.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.project
 def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> None:
     """A later template reaches a project; its history, data and remotes stay as they are."""
     template, project = tmp_path / "template", tmp_path / "penguins"

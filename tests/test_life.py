@@ -10,8 +10,6 @@ import yaml
 from conftest import Scaffold
 from project import Project
 
-pytestmark = pytest.mark.slow
-
 ALL = ["compose", "ingest", "validate", "split", "train", "evaluate", "publish"]
 FROM_TRAIN = ["compose", "train", "evaluate", "publish"]
 FOREST = "conf/model/random_forest.yaml"

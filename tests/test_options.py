@@ -56,7 +56,7 @@ def test_the_other_options_change_no_code(tmp_path: Path) -> None:
             assert python_files(render(folder, **answers)) == expected, answers
 
 
-@pytest.mark.slow
+@pytest.mark.project
 @pytest.mark.parametrize("answers", OTHER_CODE, ids=option_id)
 def test_types_tests_and_hooks_pass_as_generated(
     scaffold: Scaffold, answers: dict[str, str]
@@ -79,7 +79,7 @@ def test_types_tests_and_hooks_pass_as_generated(
     assert project.git("status", "--short", "--", "src", "conf", "tests") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.project
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
 def test_a_project_lives_on_this_python(
     version: str, clean_env: dict[str, str], tmp_path: Path
@@ -110,7 +110,7 @@ def interpreter(version: str) -> Path | None:
     return None
 
 
-@pytest.mark.slow
+@pytest.mark.project
 def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) -> None:
     template = Path(__file__).parent.parent
     done = subprocess.run(
@@ -127,7 +127,7 @@ def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) ->
     assert "uv run mlflow ui" in table
 
 
-@pytest.mark.slow
+@pytest.mark.project
 def test_what_the_readme_tells_works(project: Project, origin: Path) -> None:
     """The commands of the generated README's code blocks, but for servers and the network."""
     text = (project.path / "README.md").read_text(encoding="utf-8")

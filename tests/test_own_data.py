@@ -12,8 +12,6 @@ import pytest
 
 from conftest import Scaffold
 
-pytestmark = pytest.mark.slow
-
 
 def write_houses(path: Path, rows: int = 300, delimiter: str = ",") -> Path:
     """A table as they come: dates, missing values in many spellings, ids, text, yes and no."""

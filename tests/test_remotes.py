@@ -33,8 +33,6 @@ from conftest import make
 from lockstep_template import remotes
 from project import Project, without_rights
 
-pytestmark = pytest.mark.slow
-
 PUSH = ("lockstep", "push")
 DYING = [kind for kind in KINDS if kind != "local"]
 # Their libraries ask a dead server for minutes; the user gives up earlier.

@@ -9,8 +9,6 @@ import pytest
 from conftest import Once, make
 from project import Project
 
-pytestmark = pytest.mark.slow
-
 FOREST = "conf/model/random_forest.yaml"
 HERE = "--current-environment"
 

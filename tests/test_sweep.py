@@ -324,7 +324,6 @@ def workers_of(project: Project) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Project) -> None:
     before = len(swept.runs())
     words = ["model=choice(knn,logistic)", "preprocess=onehot,ordinal", "sweep.name=both"]
@@ -413,7 +412,6 @@ def family_tag(project: Project, run_id: str, tag: str) -> str:
     return str(run["tags"][tag])
 
 
-@pytest.mark.slow
 def test_what_cannot_be_swept_is_refused_before_the_first_trial(swept: Project) -> None:
     for words, said in [
         (["model.max_dept=range(1,3)"], "did you mean model.max_features?"),
@@ -435,7 +433,6 @@ def test_what_cannot_be_swept_is_refused_before_the_first_trial(swept: Project) 
     assert not [run for run in swept.runs() if "sweep" in run["tags"]]
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) -> None:
     sweep = started(swept, *QUICK, "sweep.n_trials=1000", "sweep.name=long")
     assert sweep.stdout is not None
@@ -485,7 +482,6 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     assert workers_of(swept) == []
 
 
-@pytest.mark.slow
 def test_a_trial_that_crashes_is_recorded_and_the_sweep_goes_on(swept: Project) -> None:
     words = [*QUICK, "model.n_neighbors=choice(3,100000)", "sweep.n_trials=12"]
     output = swept.run("lockstep", "sweep", *words, "sweep.name=crash")
@@ -507,7 +503,6 @@ def test_a_trial_that_crashes_is_recorded_and_the_sweep_goes_on(swept: Project) 
     assert family(swept, "all")[0]["status"] == "FAILED"
 
 
-@pytest.mark.slow
 def test_a_server_that_is_away_costs_a_later_resume(swept: Project) -> None:
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     # Its space has a key that conf/ leaves out.
@@ -529,7 +524,6 @@ def test_a_server_that_is_away_costs_a_later_resume(swept: Project) -> None:
     assert len(family(swept, "away")[1]) == 6, "a lost store is filled again"
 
 
-@pytest.mark.slow
 def test_a_trial_has_the_config_that_the_pipeline_would_have(swept: Project) -> None:
     """Composed once for each option and then changed, it is what Hydra composes anew."""
     swept.run("lockstep", "sweep", *QUICK, "sweep.n_trials=1", "sweep.name=one")

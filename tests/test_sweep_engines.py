@@ -13,8 +13,6 @@ from test_sweep import family, journal, started, wait_for_trials
 
 from project import Project, rows
 
-pytestmark = pytest.mark.slow
-
 TRIALS = 40
 FOREST = ("sweep.pruner=null", "model.n_estimators=50", f"sweep.n_trials={TRIALS}")
 

@@ -8,12 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from servers import Servers, mlflow
 
 from project import Project
-
-pytestmark = pytest.mark.slow
 
 
 def colleague(ada: Project, origin: Path) -> Project:

@@ -4,13 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
 from servers import PASSWORD, Servers, mlflow, postgres
 from storages import connected, s3, ssh, ssh_address
 
 from project import Project
-
-pytestmark = pytest.mark.slow
 
 LOAD = """
 import mlflow, pandas as pd

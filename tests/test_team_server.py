@@ -5,7 +5,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
 import yaml
 from servers import PASSWORD, Server, Servers, postgres, tool
 
@@ -54,7 +53,6 @@ def test_it_runs_the_mlflow_that_projects_use() -> None:
     assert f'"mlflow{pinned[1]}"' in project
 
 
-@pytest.mark.slow
 def test_a_project_moves_to_the_server_with_its_history(
     servers: Servers, finished: Project, tmp_path: Path
 ) -> None:

@@ -11,8 +11,6 @@ from servers import Door, Server, Servers, mlflow
 from conftest import Scaffold
 from project import Project, rows
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def server(servers: Servers, first_project: Project) -> Server:
