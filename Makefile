@@ -18,6 +18,7 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	cd '$(GLUE)' && $(CURDIR)/$(VENV)/bin/ruff format --no-cache --check . && $(CURDIR)/$(VENV)/bin/ruff check --no-cache .
+	cd '$(GLUE)/src' && PYTHONDONTWRITEBYTECODE=1 $(CURDIR)/$(VENV)/bin/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
 	$(VENV)/bin/mypy
 
 $(VENV)/ready: pyproject.toml
