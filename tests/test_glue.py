@@ -209,9 +209,9 @@ def test_a_server_that_is_away_is_told_at_once(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     store = Store(tmp_path, {"experiment": "e", "uri": "http://127.0.0.1:9"})
-    assert store.find_finished("state") is None
-    with pytest.raises(LockstepError, match="cannot be reached"):
-        store.require_reachable()
+    for ask in (store.require_reachable, store.finished):
+        with pytest.raises(LockstepError, match="cannot be reached"):
+            ask()
 
 
 def test_a_stage_finds_the_garbage_collector_as_python_has_it() -> None:

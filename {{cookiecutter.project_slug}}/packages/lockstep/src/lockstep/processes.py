@@ -1,52 +1,121 @@
-"""Processes beside this one, which import what this one need not, and take their time meanwhile."""
+"""A second Python process, for work that needs other imports than this one, at the same time."""
 
 import contextlib
+import importlib
+import io
 import multiprocessing
-import os
+import pickle
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from lockstep.garbage import collect_seldom
-from lockstep.workspace import import_from_workspace
 
 Submit = Callable[..., Future[Any]]
 
 
+class ProcessError(Exception):
+    """A function that failed in the other process; the message is its output and traceback."""
+
+
 @contextlib.contextmanager
 def process_beside() -> Iterator[Submit]:
-    """Start another process, which lives as long as the `with` block.
+    """Run functions in another process; it starts with the first and ends with the `with` block.
 
     Yields:
-        `submit(workspace, function, *arguments)`, which has the process call a function in a
-        workspace, with the code of that workspace; returns a future. What a process that died left
-        undone raises `concurrent.futures.process.BrokenProcessPool`.
+        `submit(workspace, function, *arguments)`, which calls a function of a module in that
+        process, with the workspace as current folder and its `src/` importable. The result is a
+        future. A failure raises `ProcessError`; so does a process that died, and the next call
+        then starts another one.
     """
-    context = multiprocessing.get_context("spawn")  # a fork would share MLflow's open connections
-    executor = ProcessPoolExecutor(1, context, initializer=collect_seldom)
+    process = _Process()
+    # One thread exchanges the messages, so calls are done in the order in which they were made.
+    with ThreadPoolExecutor(1) as messenger:
 
-    def submit(workspace: Path, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        return executor.submit(_call, str(workspace.resolve()), function, arguments)
+        def submit(workspace: Path, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+            process.start()
+            return messenger.submit(process.call, str(workspace.resolve()), function, arguments)
 
-    try:
-        yield submit
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _call(workspace: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    _forget_code_of(Path.cwd())
-    os.chdir(workspace)
-    import_from_workspace()
-    return function(*arguments)
+        try:
+            yield submit
+        finally:
+            messenger.shutdown(wait=False, cancel_futures=True)
+            process.kill()
 
 
-def _forget_code_of(workspace: Path) -> None:
-    """Unload the project's own modules: the next workspace may hold other versions of them."""
+class _Process:
+    """The other process, seen from this one. It is spawned: a fork would share open connections."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._process: multiprocessing.process.BaseProcess | None = None
+
+    def start(self) -> None:
+        """Start it, unless it is running."""
+        if self._process and self._process.is_alive():
+            return
+        self._connection, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(theirs,))
+        self._process.start()
+        theirs.close()  # so that the end of the process is the end of the connection
+
+    def call(self, *request: Any) -> Any:
+        """Send a request, and wait for the answer."""
+        try:
+            self._connection.send(request)
+            succeeded, result = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self.kill()
+            raise ProcessError("the process died; it may have run out of memory") from error
+        if not succeeded:
+            raise ProcessError(result)
+        return result
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process:
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(connection: Connection) -> None:
+    """Answer requests until nobody is left to ask."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    collect_seldom()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            workspace, function, arguments = connection.recv()
+            output = io.StringIO()
+            try:
+                with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                    answer = True, _call(Path(workspace), function, arguments)
+            except BaseException:  # whatever the project's own code raises
+                answer = False, output.getvalue() + traceback.format_exc()
+            try:
+                connection.send(answer)
+            except (AttributeError, TypeError, pickle.PicklingError):
+                connection.send((False, traceback.format_exc()))
+
+
+def _call(workspace: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a function in a workspace; afterwards the workspace's own modules are forgotten.
+
+    The next workspace may hold other versions of them, and this one may be deleted.
+    """
     source = workspace / "src"
-    for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "").is_relative_to(source):
-            del sys.modules[name]
-    sys.path[:] = [path for path in sys.path if path != str(source)]
+    path = list(sys.path)
+    sys.path.insert(0, str(source))
+    importlib.invalidate_caches()
+    try:
+        with contextlib.chdir(workspace):
+            return function(*arguments)
+    finally:
+        sys.path[:] = path
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "").is_relative_to(source):
+                del sys.modules[name]

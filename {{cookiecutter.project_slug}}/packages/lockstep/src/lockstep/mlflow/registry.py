@@ -1,22 +1,22 @@
-"""The model of a run: logged, and registered as a version."""
+"""Logged models, registered versions and their aliases, from plain values."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.mlflow import tag
-from lockstep.record.run_record import RunRecord
+from lockstep.mlflow import runs, tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-# What MLflow answers where there is no such model, version or alias.
+# MLflow's codes where there is no such model, version or alias.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def version_with_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
-    """The version of a model that has an alias; None where there is none."""
+    """The version of a model that has an alias; None if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -27,22 +27,58 @@ def version_with_alias(client: "MlflowClient", name: str, alias: str) -> "ModelV
         raise
 
 
+def version_with_number(client: "MlflowClient", name: str, number: str) -> "ModelVersion | None":
+    """The version of a model that has a number; None if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise
+
+
+def version_of_state(client: "MlflowClient", name: str, state: str) -> "ModelVersion | None":
+    """The version that shows a state, unless its run was deleted."""
+    query = f"{named(name)} and tags.`{tag.STATE}` = {runs.quoted(state)}"
+    versions = client.search_model_versions(query)
+    return next((item for item in versions if runs.active_run(client, item.run_id)), None)
+
+
+def aliases_of(client: "MlflowClient", name: str) -> dict[str, list[str]]:
+    """The aliases of a model's versions, sorted, by the version's number."""
+    aliases: dict[str, list[str]] = {}
+    for alias, number in sorted(client.get_registered_model(name).aliases.items()):
+        # A number in the embedded store, text from a server.
+        aliases.setdefault(str(number), []).append(alias)
+    return aliases
+
+
 def named(name: str) -> str:
     """The filter that finds the versions of a model."""
-    quoted = name.replace("'", "\\'")
-    return f"name = '{quoted}'"
+    return f"name = {runs.quoted(name)}"
 
 
 def log_model(
     client: "MlflowClient",
     run_id: str,
     experiment_id: str,
-    record: RunRecord,
-    folder: Path | None,
-) -> str | None:
-    """Log the packaged model, once, and link it with the run."""
-    if folder is None:
-        return None
+    folder: Path,
+    tags: Mapping[str, str],
+) -> str:
+    """Log a packaged model, once, and link it to its run.
+
+    Args:
+        client: Of the store.
+        run_id: The run that made the model.
+        experiment_id: The run's experiment.
+        folder: An MLflow model; the ids of run and model are written into its MLmodel.
+        tags: Of the logged model.
+
+    Returns:
+        The id of the logged model.
+    """
     from mlflow.entities import LoggedModelOutput
     from mlflow.entities.logged_model_status import LoggedModelStatus
     from mlflow.models import Model
@@ -50,17 +86,14 @@ def log_model(
     run = client.get_run(run_id)
     if run.outputs and run.outputs.model_outputs:
         return run.outputs.model_outputs[0].model_id
-    # What an interrupted `publish` left is completed, not made a second time.
+    # An interrupted `publish` may have left a model: complete it.
     query = f"source_run_id = '{run_id}'"
-    left = client.search_logged_models([experiment_id], query, max_results=1)
+    unfinished = client.search_logged_models([experiment_id], query, max_results=1)
     model = (
-        left[0]
-        if left
+        unfinished[0]
+        if unfinished
         else client.create_logged_model(
-            experiment_id,
-            name="model",
-            source_run_id=run_id,
-            tags={tag.STATE: record.pipeline.state},
+            experiment_id, name="model", source_run_id=run_id, tags=dict(tags)
         )
     )
     metadata = Model.load(str(folder))
@@ -72,95 +105,78 @@ def log_model(
     return model.model_id
 
 
-def find_version(client: "MlflowClient", record: RunRecord) -> "ModelVersion | None":
-    """The version that shows the record's state already; that of a deleted run leads nowhere."""
-    query = f"{named(record.registry['name'])} and tags.`{tag.STATE}` = '{record.pipeline.state}'"
-    found = client.search_model_versions(query)
-    return next((version for version in found if _is_active(client, version.run_id)), None)
-
-
-def register(
+def create_version(
     client: "MlflowClient",
+    name: str,
     run_id: str,
     model_id: str,
-    record: RunRecord,
-    version: "ModelVersion | None",
-    tags: dict[str, str],
+    tags: Mapping[str, str],
     description: str | None,
 ) -> "ModelVersion":
-    """Register the model as a new version, once, with the alias of a challenger.
-
-    Args:
-        client: Of the store.
-        run_id: The run that the model is of.
-        model_id: The logged model.
-        record: What the run shows.
-        version: The one that shows it already, if any.
-        tags: Those of the gate; a new version comes with them, so that it is never half judged.
-        description: Of the version; None leaves an existing one as it is.
-    """
+    """Register a logged model as a new version; the registered model is created if need be."""
     from mlflow.exceptions import MlflowException
 
-    name = record.registry["name"]
-    if version is None:
-        # MLflow reads all versions of a model only to say that there is one of that name.
-        if not client.search_model_versions(named(name), max_results=1):
-            with contextlib.suppress(MlflowException):
-                client.create_registered_model(name)
-        version = client.create_model_version(
-            name,
-            source=f"models:/{model_id}",
-            run_id=run_id,
-            tags={**record.version_tags, **tags},
-            model_id=model_id,
-            description=description,
-        )
-    elif description:
-        describe_version(client, version, tags, description)
-    alias = record.registry.get("alias")
-    if alias and not _is_newer(client, name, alias, record.origin.time):
-        set_alias(client, name, alias, str(version.version))
-    return version
+    # MLflow reads all versions of a model only to report that one of that name exists.
+    if not client.search_model_versions(named(name), max_results=1):
+        with contextlib.suppress(MlflowException):
+            client.create_registered_model(name)
+    return client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        run_id=run_id,
+        tags=dict(tags),
+        model_id=model_id,
+        description=description,
+    )
+
+
+def describe_version(
+    client: "MlflowClient", version: "ModelVersion", tags: Mapping[str, str], description: str
+) -> None:
+    """Set the tags and the description of an existing version."""
+    client.update_model_version(version.name, str(version.version), description)
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
 def set_alias(client: "MlflowClient", name: str, alias: str, version: str) -> None:
     """Give an alias to a version.
 
     The client's own `set_registered_model_alias` reads all versions first, only to see that the
-    model is no prompt: 0.6 s with 10,000 of them. What it calls then is called here at once.
+    model is not a prompt: 0.6 s with 10,000 of them. This is what it calls then.
     """
     registry = client._get_registry_client()  # type: ignore[no-untyped-call]
     registry.set_registered_model_alias(name, alias, version)
 
 
-def describe_version(
-    client: "MlflowClient",
-    version: "ModelVersion",
-    tags: dict[str, str],
-    description: str,
+def set_alias_unless_newer(
+    client: "MlflowClient", version: "ModelVersion", alias: str, time: int
 ) -> None:
-    """Give a version that is there already its tags and its description."""
-    client.update_model_version(version.name, str(version.version), description)
-    for key, value in tags.items():
-        client.set_model_version_tag(version.name, str(version.version), key, value)
+    """Give an alias to a version, unless the one that has it is newer.
+
+    Args:
+        client: Of the store.
+        version: The version.
+        alias: The alias.
+        time: When the run of the version started, in milliseconds since 1970.
+    """
+    holder = version_with_alias(client, version.name, alias)
+    run = runs.active_run(client, holder.run_id) if holder else None
+    if run is None or run.info.start_time <= time:
+        set_alias(client, version.name, alias, str(version.version))
 
 
-def _is_active(client: "MlflowClient", run_id: str | None) -> bool:
-    """Whether there is such a run, and nobody deleted it."""
+def download_model(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path:
+    """Download the model of a version: an MLflow model folder.
+
+    Raises:
+        OSError: It could not be downloaded.
+    """
+    import mlflow
     from mlflow.exceptions import MlflowException
 
+    uri = f"models:/{version.name}/{version.version}"
     try:
-        return run_id is not None and client.get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException:
-        return False
-
-
-def _is_newer(client: "MlflowClient", name: str, alias: str, time: int) -> bool:
-    """Whether the version with an alias is newer than a moment; `publish --all` shows old ones."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run_id = client.get_model_version_by_alias(name, alias).run_id
-        return run_id is not None and client.get_run(run_id).info.start_time > time
-    except MlflowException:
-        return False
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    except MlflowException as error:
+        raise OSError(str(error)) from error

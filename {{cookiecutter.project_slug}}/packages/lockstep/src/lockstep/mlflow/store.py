@@ -5,7 +5,6 @@ Nothing here imports MLflow before it must: that takes longer than all the rest 
 
 import base64
 import contextlib
-import json
 import os
 import socket
 import sqlite3
@@ -14,12 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from lockstep import LockstepError
 from lockstep.dvc.environment import project_root
 from lockstep.files import read_yaml
-from lockstep.mlflow import tag
+from lockstep.mlflow import fast_lookup, runs, tag
 from lockstep.mlflow.uri import SQLITE, anchored, database_of, sqlite_uri
 from lockstep.values import slug, without_secrets
 from lockstep.workspace import PARAMS, lock_file
@@ -90,61 +89,47 @@ class Store:
         database = database_of(self.uri)
         return database is None or database.exists()
 
-    def find_finished(self, state: str) -> str | None:
-        """The id of the finished run that shows a state, looked up without importing MLflow.
+    def finished(self, state: str | None = None) -> dict[str, str]:
+        """The ids of the finished runs, by the state that they show.
 
-        A shortcut: None says only that it found none; `publish` then asks MLflow itself.
-        """
-        try:
-            return self._find_by_rest(state) if self.is_server else self._find_by_sql(state)
-        except (OSError, sqlite3.Error, ValueError, LookupError):
-            return None
-
-    def _find_by_sql(self, state: str) -> str | None:
-        database = database_of(self.uri)
-        if database is None or not self.exists():
-            return None
-        with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
-            row = connection.execute(
-                "select runs.run_uuid from tags join runs on runs.run_uuid = tags.run_uuid"
-                " join experiments on experiments.experiment_id = runs.experiment_id"
-                " where tags.key = ? and tags.value = ? and experiments.name = ?"
-                " and runs.status = 'FINISHED' and runs.lifecycle_stage = 'active'",
-                (tag.STATE, state, self.experiment),
-            ).fetchone()
-        return row and str(row[0])
-
-    def _find_by_rest(self, state: str) -> str | None:
-        name = quote(self.experiment, safe="")
-        found = self._rest(f"experiments/get-by-name?experiment_name={name}")
-        answer = self._rest(
-            "runs/search",
-            {
-                "experiment_ids": [found["experiment"]["experiment_id"]],
-                "filter": f"tags.`{tag.STATE}` = '{state}' and attributes.status = 'FINISHED'",
-                "max_results": 1,
-            },
-        )
-        return next((run["info"]["run_id"] for run in answer.get("runs", [])), None)
-
-    def _rest(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        return json.loads(self.ask(f"api/2.0/mlflow/{path}", body))
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> str:
-        """What the server answers to a request.
+        An SQLite store is asked without importing MLflow.
 
         Args:
-            path: Below its own address.
-            body: To be sent along.
+            state: Look for this one only.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        if not self.exists():
+            return {}
+        if database := database_of(self.uri):
+            with contextlib.suppress(sqlite3.Error):
+                return fast_lookup.finished_runs(database, self.experiment, state)
+        with self.errors_explained():
+            client = self.client()
+            experiment_id = self.find_experiment_id(client)
+            if experiment_id is None:
+                return {}
+            query = f"tags.`{tag.STATE}` " + (f"= {runs.quoted(state)}" if state else "LIKE '%'")
+            query += " and attributes.status = 'FINISHED'"
+            found = runs.search(client, experiment_id, query)
+            return {run.data.tags[tag.STATE]: run.info.run_id for run in found}
+
+    def find_finished(self, state: str) -> str | None:
+        """The id of the finished run that shows a state; None if there is none."""
+        return self.finished(state).get(state)
+
+    def ask(self, path: str) -> str:
+        """What the server answers at an address that MLflow's client has no call for.
+
+        Args:
+            path: Below the server's own address.
 
         Raises:
             OSError: It did not answer within seconds, or refused.
         """
-        request = urllib.request.Request(
-            f"{self.uri.rstrip('/')}/{path}",
-            data=json.dumps(body).encode() if body else None,
-            headers={"Content-Type": "application/json", **_authorization()},
-        )
+        url = f"{self.uri.rstrip('/')}/{path}"
+        request = urllib.request.Request(url, headers=_authorization())
         with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
             return str(response.read().decode())
 
@@ -207,6 +192,11 @@ class Store:
             raise (StoreError if broken else LockstepError)(
                 f"MLflow at {without_secrets(self.uri)} says: {said}\n{cure}"
             ) from error
+
+    def find_experiment_id(self, client: "MlflowClient") -> str | None:
+        """The id of the experiment; None as long as there is none."""
+        experiment = client.get_experiment_by_name(self.experiment)
+        return experiment.experiment_id if experiment else None
 
     def experiment_id(self, client: "MlflowClient") -> str:
         """The id of the experiment, which is created if need be, or taken out of MLflow's bin."""

@@ -96,8 +96,9 @@ def publish_all(workspace: Path) -> int:
 def unpublished(root: Path, store: Store) -> list[Remembered]:
     """The states that git remembers and the store lacks, the oldest first."""
     found: dict[str, Remembered] = {}
+    published = store.finished()
     for item in remembered(root):
-        if item.state not in found and not store.find_finished(item.state):
+        if item.state not in found and item.state not in published:
             found[item.state] = item
     return sorted(found.values(), key=lambda item: item.origin.time)
 

@@ -10,7 +10,13 @@ from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import compared, rules_of, tags_of, tell_run
 from lockstep.gate.rules import Comparison, Rules, judge
 from lockstep.mlflow import tag
-from lockstep.mlflow.registry import find_version, register, version_with_alias
+from lockstep.mlflow.registry import (
+    create_version,
+    describe_version,
+    set_alias_unless_newer,
+    version_of_state,
+    version_with_alias,
+)
 from lockstep.mlflow.store import Store
 from lockstep.record.run_record import RunRecord
 
@@ -59,7 +65,7 @@ def judging(
             if not name or model_id is None:
                 return Judgement()
             found, tags, note = None, {}, None
-            version = find_version(client, record)
+            version = version_of_state(client, name, record.pipeline.state)
             if version and tag.VERDICT in version.tags:
                 tags = version.tags
             elif rules:
@@ -67,7 +73,13 @@ def judging(
                 verdict = judge(candidate.metrics, candidate.evaluation, found, rules)
                 tell_run(client, run_id, verdict)
                 tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
-            version = register(client, run_id, model_id, record, version, tags, note)
+            if version is None:
+                tags = {**record.version_tags, **tags}
+                version = create_version(client, name, run_id, model_id, tags, note)
+            elif note:
+                describe_version(client, version, tags, note)
+            if alias := record.registry.get("alias"):
+                set_alias_unless_newer(client, version, alias, record.origin.time)
             lines = [
                 *_told(version, record, tags, found),
                 *_outcome(client, store, record, version, tags),

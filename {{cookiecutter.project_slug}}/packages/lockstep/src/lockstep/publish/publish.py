@@ -111,7 +111,9 @@ def publish_record(
         with judging(client, store, record, gate=gate) as judge:
             run_id = _run_to_fill(client, store, experiment_id, record)
             _fill(client, run_id, store, record)
-            model_id = log_model(client, run_id, experiment_id, record, package.wait())
+            folder = package.wait()
+            tags = {tag.STATE: state}
+            model_id = log_model(client, run_id, experiment_id, folder, tags) if folder else None
             _log_metrics(client, run_id, record, model_id)
             judgement = judge(run_id, model_id)
         client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)

@@ -1,0 +1,186 @@
+"""Runs in MLflow: write them from plain values, find them, read what they hold.
+
+Together with `registry` this is where MLflow's entities are made; callers hand in names, numbers
+and paths.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lockstep.mlflow import tag
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PAGE = 1000  # runs that one request asks for
+
+
+class Point(NamedTuple):
+    """One measured value of a metric.
+
+    Attributes:
+        time: In milliseconds since 1970.
+        model_id: The logged model that was measured, if any.
+    """
+
+    name: str
+    value: float
+    time: int
+    step: int = 0
+    model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A file or folder of data that shaped a run.
+
+    Attributes:
+        md5: DVC's; MLflow shows it as the digest.
+        read_by: The stages that read it.
+        source: Where to find it again: path, md5, and the repository with its commit.
+    """
+
+    path: str
+    md5: str
+    read_by: Sequence[str]
+    source: Mapping[str, str] = field(default_factory=dict)
+
+
+def log(
+    client: "MlflowClient",
+    run_id: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    metrics: Iterable[Point] = (),
+) -> None:
+    """Write params, tags and metrics to a run, however many there are.
+
+    A param that the run has must keep its value: MLflow refuses another one.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    points = [
+        Metric(
+            point.name,
+            point.value,
+            point.time,
+            point.step,
+            model_id=point.model_id,
+            run_id=run_id if point.model_id else None,
+        )
+        for point in metrics
+    ]
+    client.log_batch(
+        run_id,
+        points,
+        [Param(name, value) for name, value in (params or {}).items()],
+        [RunTag(name, value) for name, value in (tags or {}).items()],
+    )
+
+
+def log_inputs(client: "MlflowClient", run_id: str, inputs: Iterable[DataInput]) -> None:
+    """Record the data that shaped a run; `mlflow.data.get_source` finds them again."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    datasets = [
+        DatasetInput(
+            Dataset(item.path, item.md5, "dvc", json.dumps(dict(item.source))),
+            [InputTag("mlflow.data.context", ", ".join(item.read_by))],
+        )
+        for item in inputs
+    ]
+    client.log_inputs(run_id, datasets)
+
+
+def log_files(
+    client: "MlflowClient", run_id: str, files: Iterable[tuple[Path, str | None]]
+) -> None:
+    """Upload files and folders.
+
+    Args:
+        client: Of the store.
+        run_id: The run's id.
+        files: Each with its folder among the run's artifacts; None is the top.
+    """
+    for path, folder in files:
+        upload = client.log_artifacts if path.is_dir() else client.log_artifact
+        upload(run_id, str(path), folder)
+
+
+def active_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
+    """A run; None where there is no such run, or it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def search(client: "MlflowClient", experiment_id: str, query: str) -> "Iterator[Run]":
+    """The runs of an experiment that match a filter, the newest first, page by page."""
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], query, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def of_state(
+    client: "MlflowClient", experiment_id: str, state: str, *, finished: bool = True
+) -> "Run | None":
+    """The run that shows a state of the pipeline.
+
+    Args:
+        client: Of the store.
+        experiment_id: The experiment's id.
+        state: The identity of the state.
+        finished: Leave out what an interrupted `publish` left.
+    """
+    query = f"tags.`{tag.STATE}` = {quoted(state)}"
+    if finished:
+        query += " and attributes.status = 'FINISHED'"
+    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
+
+
+def quoted(text: str) -> str:
+    """A text as a filter of MLflow takes it."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def input_digests(run: "Run") -> dict[str, str]:
+    """The md5 of each input of a run, by path."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return {item.dataset.name: item.dataset.digest for item in inputs}
+
+
+def download(client: "MlflowClient", run_id: str, path: str, folder: Path) -> Path | None:
+    """Download an artifact of a run; None if the run has none at this path.
+
+    Args:
+        client: Of the store.
+        run_id: The run's id.
+        path: Of the file or folder among the run's artifacts.
+        folder: An existing folder; the artifact is put into a subfolder for this run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    target = folder / run_id
+    target.mkdir(exist_ok=True)
+    try:
+        return Path(client.download_artifacts(run_id, path, str(target)))
+    except (MlflowException, OSError):
+        return None
