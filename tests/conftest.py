@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pytest
+import tiny
 from filelock import FileLock
 from servers import Servers
+from tiny import Tiny
 
 from lockstep_template import remotes, urls
 from project import Project
@@ -26,7 +29,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TEMPLATE = Path(__file__).resolve().parent.parent
 TIERS = ("unit", "project", "server")
 Scaffold = Callable[..., Project]
-Once = Callable[[str, Callable[[Path], Project]], Project]
+Made = TypeVar("Made")
+
+
+class Once(Protocol):
+    """Makes something once for all workers of pytest-xdist."""
+
+    def __call__(self, name: str, build: Callable[[Path], Made]) -> Made:
+        """What `build` makes in a folder, by whichever worker asks first; it is pickled."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let MLflow find what the glue adds to it; the glue is not installed here."""
+    site = tempfile.TemporaryDirectory()
+    config.add_cleanup(site.cleanup)
+    tiny.install(Path(site.name))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -78,23 +95,65 @@ def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
-    """Make a project once for all workers of pytest-xdist: the first to ask for it does.
+    """Make something once for all workers of pytest-xdist: the first to ask for it does.
 
     https://pytest-xdist.readthedocs.io/en/stable/how-to.html#making-session-scoped-fixtures-execute-only-once
     """
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
 
-    def made(name: str, build: Callable[[Path], Project]) -> Project:
+    def made(name: str, build: Callable[[Path], Made]) -> Made:
         kept = base / f"{name}.pickle"
         with FileLock(f"{kept}.lock"):
             if not kept.exists():
                 folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
                 kept.write_bytes(pickle.dumps(build(folder)))
-        project: Project = pickle.loads(kept.read_bytes())  # noqa: S301
-        return project
+        result: Made = pickle.loads(kept.read_bytes())  # noqa: S301
+        return result
 
     return made
+
+
+@pytest.fixture(scope="session")
+def empty_store(once: Once) -> Path:
+    """The file of an empty MLflow store, to be copied: its migrations take seconds."""
+    return once("store", lambda folder: tiny.migrated(folder / "mlflow.db"))
+
+
+@pytest.fixture(scope="session")
+def tiny_once(clean_env: dict[str, str], empty_store: Path, once: Once) -> Tiny:
+    """A tiny project, made once; tests copy it."""
+
+    def build(folder: Path) -> Tiny:
+        made = tiny.build(folder, clean_env)
+        shutil.copy(empty_store, made.path)
+        return made
+
+    return once("tiny", build)
+
+
+@pytest.fixture(scope="session")
+def tiny_published_once(tiny_once: Tiny, once: Once) -> Tiny:
+    """The same with one run; tests copy it."""
+
+    def build(folder: Path) -> Tiny:
+        made = tiny_once.copy(folder)
+        made.lockstep("publish")
+        return made
+
+    return once("tiny-published", build)
+
+
+@pytest.fixture
+def tiny_project(tiny_once: Tiny, tmp_path: Path) -> Tiny:
+    """A tiny project whose results are committed, and an empty MLflow store."""
+    return tiny_once.copy(tmp_path)
+
+
+@pytest.fixture
+def tiny_published(tiny_published_once: Tiny, tmp_path: Path) -> Tiny:
+    """A tiny project with one run and one version of its model in MLflow."""
+    return tiny_published_once.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
