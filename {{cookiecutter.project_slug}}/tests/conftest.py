@@ -1,4 +1,4 @@
-"""Fixtures: the project's own config, and a small table to run it on."""
+"""Fixtures: the config of the project, and a small table to run it on."""
 
 import copy
 import functools
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 Compose = Callable[..., DictConfig]
 
-# What the columns of the small table are called, and that nothing else is known of them.
+# The settings of the section `data` for the small table, and a short evaluation.
 SMALL: dict[str, Any] = {
     "data.target": "outcome",
     "data.drop": [],
@@ -44,7 +44,7 @@ def _compose_once(overrides: tuple[str, ...]) -> DictConfig:
 
 @pytest.fixture
 def composed() -> Compose:
-    """Composes conf/ for the small table; values set by name win over it."""
+    """Composes conf/ for the small table; values given by name override it."""
 
     def composed_with(*overrides: str, **values: Any) -> DictConfig:
         cfg = compose_conf(*overrides)
@@ -59,13 +59,13 @@ def composed() -> Compose:
 
 @pytest.fixture
 def cfg(composed: Compose) -> DictConfig:
-    """The config as it stands, for the small table."""
+    """The config for the small table, without overrides."""
     return composed()
 
 
 @pytest.fixture(scope="session")
 def task() -> str:
-    """What this project does: classification or regression."""
+    """The task of this project: classification or regression."""
     return str(compose_conf().data.task)
 
 
@@ -95,5 +95,5 @@ def table(task: str) -> pd.DataFrame:
 
 @pytest.fixture
 def features(table: pd.DataFrame) -> pd.DataFrame:
-    """What there is to learn from."""
+    """The columns to learn from."""
     return table.drop(columns="outcome")

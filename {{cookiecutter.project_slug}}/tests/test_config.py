@@ -1,4 +1,4 @@
-"""conf/: every option of every group, and the schema that guards it."""
+"""conf/: every option of every group, and the schema that checks it."""
 
 import shlex
 from pathlib import Path
@@ -19,7 +19,7 @@ COMMANDS = [
     if line.startswith("# dvc exp run -S")
 ]
 
-MEASURED = compose_conf().evaluate.metrics[0].removeprefix("neg_")
+METRIC = compose_conf().evaluate.metrics[0].removeprefix("neg_")
 
 
 def check(cfg: Any) -> Config:
@@ -33,9 +33,9 @@ def test_every_option_composes_and_is_valid(option: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_in_the_comments_work(command: str) -> None:
-    words = shlex.split(command)
-    assert set(words[::2]) == {"-S"}
-    check(compose_conf(*words[1::2]))
+    arguments = shlex.split(command)
+    assert set(arguments[::2]) == {"-S"}
+    check(compose_conf(*arguments[1::2]))
 
 
 @pytest.mark.parametrize(
@@ -45,30 +45,30 @@ def test_the_commands_in_the_comments_work(command: str) -> None:
         ("split.test_size", 1.5, "less than 1"),
         ("split.seed", "one", "valid integer"),
         ("split.strategy", "radnom", "'random'"),
-        ("data.types", {"size": "numbr"}, "no kind"),
+        ("data.types", {"size": "numbr"}, "not a kind"),
         ("evaluate.metrics", ["acuracy"], "did you mean accuracy?"),
         ("evaluate.importance.repeats", -1, "greater than or equal to 0"),
         ("model", {"n_estimators": 3}, "Field required"),
         ("registry.alias", "best one", "match pattern"),
         ("registry.alias", "champion", "lockstep promote"),
         ("registry.policy", "automatic", "'auto'"),
-        ("registry.metric", "acuracy", "evaluate.metrics measures no acuracy"),
-        ("registry.thresholds", {"acuracy": {"min": 0.9}}, "measures no acuracy"),
-        ("registry.thresholds", {MEASURED: {"least": 0.9}}, "Extra inputs"),
-        ("registry.slices", {"size": {"acuracy": {"min": 0.9}}}, "measures no acuracy"),
+        ("registry.metric", "acuracy", "evaluate.metrics does not include acuracy"),
+        ("registry.thresholds", {"acuracy": {"min": 0.9}}, "does not include acuracy"),
+        ("registry.thresholds", {METRIC: {"least": 0.9}}, "Extra inputs"),
+        ("registry.slices", {"size": {"acuracy": {"min": 0.9}}}, "does not include acuracy"),
     ],
 )
-def test_a_mistake_is_named(key: str, value: Any, message: str) -> None:
+def test_a_mistake_is_reported(key: str, value: Any, message: str) -> None:
     cfg = compose_conf()
     OmegaConf.update(cfg, key, value, merge=False, force_add=True)
     with pytest.raises(ValidationError, match=message.replace("?", r"\?")):
         check(cfg)
 
 
-def test_a_slice_that_is_not_measured_is_named() -> None:
+def test_a_threshold_for_an_unknown_slice_is_reported() -> None:
     cfg = compose_conf("evaluate.slices=[colour]")
-    cfg.registry.slices = {"size": {MEASURED: {"max": 1.0}}}
-    with pytest.raises(ValidationError, match=r"evaluate\.slices names no size"):
+    cfg.registry.slices = {"size": {METRIC: {"max": 1.0}}}
+    with pytest.raises(ValidationError, match=r"evaluate\.slices does not include size"):
         check(cfg)
 
 
@@ -79,4 +79,4 @@ def test_the_schema_holds_no_values() -> None:
         own = [name for name, field in model.model_fields.items() if not field.is_required()]
         return own + [name for each in inner for name in defaults(each)]
 
-    assert defaults(Config) == ["sweep"], "which is there in a sweep only"
+    assert defaults(Config) == ["sweep"], "set in a sweep only"

@@ -1,4 +1,4 @@
-"""evaluate: metrics beside a baseline, and the tables and pictures of the plots."""
+"""evaluate: metrics next to a baseline, and the tables and pictures of the plots."""
 
 import json
 from pathlib import Path
@@ -39,11 +39,11 @@ def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     parts = folder / "train.parquet", folder / "test.parquet"
     reports = folder / "predictions.parquet", folder / "evaluation.json"
     evaluate.main(cfg, model, *parts, metrics, folder / "plots", *reports)
-    found: dict[str, Any] = json.loads(metrics.read_text())
-    return found
+    result: dict[str, Any] = json.loads(metrics.read_text())
+    return result
 
 
-def test_the_model_stands_beside_a_baseline(
+def test_the_metrics_include_a_baseline(
     cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     metrics = run(cfg, table, tmp_path)
@@ -91,10 +91,10 @@ def test_more_than_two_classes(composed: Compose, table: pd.DataFrame, tmp_path:
     ]
 
 
-class OnlyAnswers(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """Gives neither probabilities nor scores; in a column, as CatBoost does."""
+class OnlyPredicts(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Provides neither probabilities nor scores; predicts a column, as CatBoost does."""
 
-    def fit(self, features: Any, target: Any) -> "OnlyAnswers":
+    def fit(self, features: Any, target: Any) -> "OnlyPredicts":
         self.classes_ = np.unique(target)
         return self
 
@@ -102,18 +102,18 @@ class OnlyAnswers(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         return np.full((len(features), 1), self.classes_[0])
 
 
-def test_what_a_model_cannot_serve_is_left_out_with_a_note(
+def test_what_a_model_cannot_provide_is_skipped_with_a_note(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     features = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0]})
     target = pd.Series(["a", "b", "a", "b"])
-    model = OnlyAnswers().fit(features, target)
+    model = OnlyPredicts().fit(features, target)
     scores = evaluate.score(model, features, target, ["neg_log_loss", "accuracy"])
     assert scores == {"accuracy": 0.5}
     assert set(curves.classification_tables(model, features, target)) == {"confusion"}
     notes = capsys.readouterr().out
     assert "note: no neg_log_loss: " in notes
-    assert "note: no ROC, precision-recall and calibration" in notes
+    assert "note: no ROC, precision-recall or calibration plot" in notes
 
 
 def test_each_metric_has_a_direction_and_an_interval_around_it(
@@ -129,7 +129,7 @@ def test_each_metric_has_a_direction_and_an_interval_around_it(
         assert about["direction"] == ("minimize" if loss else "maximize"), name
 
 
-def test_slices_are_the_categories_with_few_values_or_those_that_are_named(
+def test_slices_are_the_categories_with_few_values_or_those_in_the_config(
     composed: Compose, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     run(composed(), table, tmp_path / "few")
@@ -140,15 +140,15 @@ def test_slices_are_the_categories_with_few_values_or_those_that_are_named(
     run(composed(evaluate__slices=["is_new"]), table, tmp_path / "named")
     slices = json.loads((tmp_path / "named" / "evaluation.json").read_text())["slices"]
     assert set(slices) == {"is_new"}
-    with pytest.raises(LockstepError, match="colr, which the test rows do not hold"):
+    with pytest.raises(LockstepError, match="colr, which the test rows do not have"):
         run(composed(evaluate__slices=["colr"]), table, tmp_path / "unknown")
 
 
 def test_rows_without_a_value_are_a_slice_too() -> None:
     column = pd.Series(["a", None, "b", "a"], index=[9, 8, 7, 6])
-    found = evaluate.slices(column, lambda rows: {"first": float(rows[0])})
-    assert {value: part["rows"] for value, part in found.items()} == {"a": 2, "b": 1, "missing": 1}
-    assert found["missing"]["metrics"] == {"first": 1.0}
+    slices = evaluate.slices(column, lambda rows: {"first": float(rows[0])})
+    assert {value: part["rows"] for value, part in slices.items()} == {"a": 2, "b": 1, "missing": 1}
+    assert slices["missing"]["metrics"] == {"first": 1.0}
 
 
 def test_the_importance_finds_what_matters(
@@ -169,9 +169,9 @@ def test_curves_of_a_perfect_and_of_a_useless_model() -> None:
     assert set(curves.precision_recall(truth, useless)["precision"]) == {0.5}
 
 
-def test_calibration_compares_what_was_said_with_what_came() -> None:
-    said = np.array([0.05, 0.05, 0.75, 0.75, 1.0])
-    table = curves.calibration(np.array([False, False, True, False, True]), said)
+def test_calibration_compares_predicted_probability_with_observed_frequency() -> None:
+    predicted = np.array([0.05, 0.05, 0.75, 0.75, 1.0])
+    table = curves.calibration(np.array([False, False, True, False, True]), predicted)
     assert table["predicted"].tolist() == [0.05, 0.75, 1.0]
     assert table["observed"].tolist() == [0.0, 0.5, 1.0]
     assert table["rows"].tolist() == [2, 2, 1]

@@ -80,7 +80,7 @@ def test_kinds_are_inferred(
         ("review", [f"a long review number {row} of many words" for row in range(ROWS)], "text"),
     ],
 )
-def test_columns_that_teach_nothing_are_left_out_with_a_note(
+def test_columns_without_information_are_left_out_with_a_note(
     name: str, values: list[str], kind: str, cfg: DictConfig, tmp_path: Path
 ) -> None:
     path = csv(tmp_path, {name: values, "other": ["1", "2", "3"]})
@@ -91,7 +91,7 @@ def test_columns_that_teach_nothing_are_left_out_with_a_note(
     assert list(table) == ["outcome", "other"]
 
 
-def test_what_the_config_says_wins(composed: Compose, tmp_path: Path) -> None:
+def test_the_config_overrides_what_is_inferred(composed: Compose, tmp_path: Path) -> None:
     types = {"zip": "category", "day": "%d/%m/%Y", "flag": "boolean", "ticket": "category"}
     cfg = composed(data__types=types, data__drop=["noise"])
     columns = {
@@ -111,7 +111,7 @@ def test_what_the_config_says_wins(composed: Compose, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
-def test_delimiter_and_encoding_are_found_out(
+def test_delimiter_and_encoding_are_detected(
     delimiter: str, encoding: str, cfg: DictConfig, tmp_path: Path
 ) -> None:
     columns = {"Größe": ["1", "2"], "stadt": ["Köln, Süd", 'a "b"; c\n|d']}
@@ -143,7 +143,7 @@ def test_rows_without_an_outcome_are_left_out(
     path.write_text("outcome,size\n1,1\n,2\n2,3\nNA,4\n1,5\n")
     table, _ = run(cfg, path)
     assert table.index.tolist() == [1, 3, 5], "rows keep the number they have in the raw file"
-    assert "2 rows left out, as their outcome is missing" in capsys.readouterr().out
+    assert "2 rows left out: their outcome is missing" in capsys.readouterr().out
 
 
 def test_classes_stay_as_they_are_and_numbers_become_floats(
@@ -166,7 +166,7 @@ def test_classes_stay_as_they_are_and_numbers_become_floats(
         ("outcome,size\n", {}, "no rows"),
         ("outcome,size\n1,1\n1,2\n", {}, "nothing to predict"),
         ("outcome\n1\n2\n", {}, "no column is left to learn from"),
-        ("outcome,size\nlow,1\nhigh,2\n", {"data__task": "regression"}, "'low', no number"),
+        ("outcome,size\nlow,1\nhigh,2\n", {"data__task": "regression"}, "'low', not a number"),
         ("outcome,size\n1,a\n2,b\n", {"data__types": {"size": "number"}}, "be read as number"),
         ("outcome,size\n1,1\n2,2\n", {"data__drop": ["sise"]}, "data.drop: the raw table has no"),
     ],

@@ -1,4 +1,4 @@
-"""dvc.yaml: each stage names the code and the params that it uses."""
+"""dvc.yaml: each stage lists the code and the params that it uses."""
 
 import ast
 import re
@@ -24,12 +24,12 @@ STAGES = {
 
 
 def module_of(stage: str) -> str:
-    """The module that a stage runs."""
+    """The module of a stage."""
     return str(DVC["stages"][stage]["cmd"].split()[2].removeprefix(f"{PACKAGE}."))
 
 
 def imported(module: str, seen: set[str]) -> set[str]:
-    """The project's modules that a module imports, directly or not, and itself."""
+    """The modules of the package that a module imports, directly or indirectly, and itself."""
     if module in seen or not (SOURCE / f"{module}.py").exists():
         return seen
     seen.add(module)
@@ -49,7 +49,7 @@ def imported(module: str, seen: set[str]) -> set[str]:
 
 
 def deps_of(stage: str) -> set[str]:
-    """The project's modules that dvc.yaml lists for a stage."""
+    """The modules of the package that dvc.yaml lists for a stage."""
     prefix = f"src/{PACKAGE}/"
     deps = [dep for dep in DVC["stages"][stage]["deps"] if isinstance(dep, str)]
     if f"src/{PACKAGE}" in deps:
@@ -66,11 +66,11 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_a_stage_depends_on_the_code_that_the_config_names(stage: str) -> None:
-    # What conf/sweep names is for trials; no stage uses it.
+    # conf/sweep is for trials; no stage uses it.
     files = set(CONF.rglob("*.yaml")) - set(CONF.glob("sweep/**/*.yaml"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     named = set(re.findall(rf"_target_: {PACKAGE}\.(\w+)\.", text))
-    missing = {found for name in named for found in imported(name, set())} - deps_of(stage)
+    missing = {module for name in named for module in imported(name, set())} - deps_of(stage)
     assert not missing, f"add to stages.{stage}.deps in dvc.yaml: {sorted(missing)}"
 
 
@@ -89,8 +89,8 @@ def test_the_stages_run_with_the_params_that_they_list(
         table.to_parquet(paths["raw"])
     else:
         table.to_csv(paths["raw"], index=False)
-    for stage, words in STAGES.items():
-        names = [word.removeprefix("${paths.").removesuffix("}") for word in words]
+    for stage, arguments in STAGES.items():
+        names = [name.removeprefix("${paths.").removesuffix("}") for name in arguments]
         run_stage(f"{PACKAGE}.{module_of(stage)}", [paths[name] for name in names])
-    made = [path for name, path in paths.items() if not path.exists()]
-    assert not made, f"no stage made {made}"
+    missing = [path for path in paths.values() if not path.exists()]
+    assert not missing, f"no stage wrote {missing}"

@@ -1,4 +1,4 @@
-"""scoring: what is measured on predictions is what is measured on the model."""
+"""scoring: metrics of the predictions equal those of the model."""
 
 from typing import Any
 
@@ -35,15 +35,15 @@ def rows(labels: list[Any] | None, count: int = 90) -> tuple[pd.DataFrame, "pd.S
 
 
 def measured(model: Any, features: pd.DataFrame, target: "pd.Series[Any]") -> dict[str, float]:
-    """What scikit-learn measures on the model itself."""
-    found = {}
+    """The metrics that scikit-learn computes for the model itself."""
+    metrics = {}
     for name in METRICS:
         try:
             value = float(get_scorer(name)(model, features, target))
         except (AttributeError, ValueError):
             continue
-        found[name.removeprefix("neg_")] = -value if name.startswith("neg_") else value
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+        metrics[name.removeprefix("neg_")] = -value if name.startswith("neg_") else value
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -57,27 +57,27 @@ def test_predictions_of_classes_score_as_the_model_does(
     scoring.predictions(model, features, target).to_parquet(tmp_path / "p.parquet")
     table = pd.read_parquet(tmp_path / "p.parquet")
     expected = measured(model, features, target)
-    found = scoring.scorer(table, METRICS)(np.arange(len(table)))
+    metrics = scoring.scorer(table, METRICS)(np.arange(len(table)))
     assert len(expected) >= 4
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
 
 
 def test_predictions_of_numbers_score_as_the_model_does() -> None:
     features, target = rows(None)
     model = LinearRegression().fit(features, target)
     table = scoring.predictions(model, features, target)
-    found = scoring.scorer(table, ["r2", "neg_mean_absolute_error"])(np.arange(len(table)))
-    assert found["r2"] == pytest.approx(model.score(features, target))
+    metrics = scoring.scorer(table, ["r2", "neg_mean_absolute_error"])(np.arange(len(table)))
+    assert metrics["r2"] == pytest.approx(model.score(features, target))
     errors = (model.predict(features) - target).abs()
-    assert found["mean_absolute_error"] == pytest.approx(errors.mean())
+    assert metrics["mean_absolute_error"] == pytest.approx(errors.mean())
 
 
-def test_what_rows_leave_undefined_is_left_out() -> None:
+def test_undefined_metrics_are_left_out() -> None:
     features, target = rows(["no", "yes"])
     table = scoring.predictions(LogisticRegression().fit(features, target), features, target)
     of_one_class = np.flatnonzero(target == "no")
-    found = scoring.scorer(table, ["accuracy", "roc_auc", "neg_log_loss"])(of_one_class)
-    assert set(found) == {"accuracy"}
+    metrics = scoring.scorer(table, ["accuracy", "roc_auc", "neg_log_loss"])(of_one_class)
+    assert set(metrics) == {"accuracy"}
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:

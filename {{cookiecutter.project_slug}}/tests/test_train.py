@@ -48,7 +48,7 @@ def test_every_model_fits_with_every_preprocessing(
     assert len(fitted.predict(unseen)) == 3
 
 
-def test_any_class_with_the_interface_of_scikit_learn_will_do(
+def test_any_class_with_the_interface_of_scikit_learn_works(
     task: str, composed: Compose, table: pd.DataFrame
 ) -> None:
     kind = "Classifier" if task == "classification" else "Regressor"
@@ -62,7 +62,7 @@ def test_any_class_with_the_interface_of_scikit_learn_will_do(
 
 
 class OnlyCodes(DecisionTreeClassifier):  # type: ignore[misc] # scikit-learn has no types
-    """Takes classes as XGBoost does."""
+    """Accepts the same classes as XGBoost."""
 
     __module__ = "xgboost.like"
 

@@ -33,10 +33,10 @@ def scores(rows: Path, task: str, composed: Compose, strategy: str) -> list[floa
 def test_a_config_is_scored_fold_by_fold_the_same_each_time(
     rows: Path, task: str, composed: Compose, strategy: str
 ) -> None:
-    found = scores(rows, task, composed, strategy)
-    assert len(found) == 3
-    assert all(value > 0 for value in found), "an error is shown as a positive number"
-    assert scores(rows, task, composed, strategy) == found
+    values = scores(rows, task, composed, strategy)
+    assert len(values) == 3
+    assert all(value > 0 for value in values), "an error is shown as a positive number"
+    assert scores(rows, task, composed, strategy) == values
 
 
 def test_the_value_is_the_mean_of_the_folds(
@@ -51,8 +51,8 @@ def test_the_value_is_the_mean_of_the_folds(
     assert list(score(cfg)) == pytest.approx([0.5, 0.6, 0.7])
 
 
-@pytest.mark.parametrize(("kept", "fits"), [(tune.PREPARED_BYTES, 2), (0, 3)])
-def test_what_preprocessing_made_of_a_fold_serves_all_models(
+@pytest.mark.parametrize(("kept", "fits"), [(tune.CACHE_BYTES, 2), (0, 3)])
+def test_models_share_the_preprocessed_rows_of_a_fold(
     rows: Path, task: str, composed: Compose, monkeypatch: pytest.MonkeyPatch, kept: int, fits: int
 ) -> None:
     fitted: list[ColumnTransformer] = []
@@ -63,16 +63,16 @@ def test_what_preprocessing_made_of_a_fold_serves_all_models(
 
     original = ColumnTransformer.fit_transform
     monkeypatch.setattr(ColumnTransformer, "fit_transform", counted)
-    monkeypatch.setattr(tune, "PREPARED_BYTES", kept)
+    monkeypatch.setattr(tune, "CACHE_BYTES", kept)
     cfg = composed()
     split = OmegaConf.merge(cfg.split, {"strategy": "random"})
     score = tune.CrossValidation(rows, data=cfg.data, split=split, metric=METRIC[task], folds=3)
     trials = ["preprocess=onehot", "preprocess=ordinal", "preprocess=onehot"]
-    found = []
+    values = []
     for number, trial in enumerate(trials, start=5):
         cfg = composed("model=random_forest", trial)
         OmegaConf.update(cfg, "model.n_estimators", number)
-        found.append(list(score(cfg)))
+        values.append(list(score(cfg)))
     assert len(fitted) == fits * 3
     alone = tune.CrossValidation(rows, data=cfg.data, split=split, metric=METRIC[task], folds=3)
-    assert list(alone(cfg)) == found[-1]
+    assert list(alone(cfg)) == values[-1]

@@ -1,4 +1,4 @@
-"""validate: new data like the first pass, other data stop the pipeline."""
+"""validate: data like the first pass, other data stop the pipeline."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from {{ cookiecutter.package_name }} import validate
 
 
 def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> str:
-    """What the stage complains of; nothing when it does not."""
+    """The error message of the stage, or an empty string."""
     table.to_parquet(folder / "table.parquet")
     try:
         validate.main(cfg, folder / "table.parquet", folder / "schema.yaml", folder / "report.json")
@@ -33,8 +33,8 @@ def inferred(cfg: DictConfig, table: pd.DataFrame, tmp_path: Path) -> Path:
 
 
 def report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return content
 
 
 def test_the_schema_is_inferred_once(cfg: DictConfig, table: pd.DataFrame, inferred: Path) -> None:
@@ -65,8 +65,8 @@ def test_a_violation_shows_the_rows(cfg: DictConfig, table: pd.DataFrame, inferr
     assert "row 7: 999.0" in message
     assert "colour: not among the allowed values in 1 row (row 8: purple)" in message
     assert "edit schema.yaml" in message
-    found = [(problem["row"], problem["value"]) for problem in report(inferred)["problems"]]
-    assert sorted(found) == [(7, 999.0), (8, "purple"), (9, -999.0)]
+    violations = [(problem["row"], problem["value"]) for problem in report(inferred)["problems"]]
+    assert sorted(violations) == [(7, 999.0), (8, "purple"), (9, -999.0)]
 
 
 def test_at_most_ten_rows_are_shown(cfg: DictConfig, table: pd.DataFrame, inferred: Path) -> None:
@@ -95,7 +95,7 @@ def test_other_columns_are_named(
     assert message in run(cfg, change(table), inferred)
 
 
-def test_a_column_left_out_by_the_config_is_not_missed(
+def test_a_column_left_out_by_the_config_may_be_missing(
     composed: Compose, table: pd.DataFrame, inferred: Path
 ) -> None:
     cfg = composed(data__drop=["weight"])

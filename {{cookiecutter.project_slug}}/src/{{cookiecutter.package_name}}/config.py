@@ -1,4 +1,4 @@
-"""The shape of conf/: its keys, their types and ranges. The values live in conf/, and only there.
+"""The schema of conf/: keys, types and ranges. The values are in conf/ and nowhere else.
 
 `lockstep compose` checks every composed config against `Config` before a stage runs.
 """
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 
 class Section(BaseModel):
-    """A part of the config in which an unknown key is an error."""
+    """A section of the config; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Component(BaseModel):
-    """What Hydra instantiates: `_target_` names a class, the other keys are its arguments."""
+    """An object that Hydra creates: `_target_` names its class, the other keys are arguments."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -33,7 +33,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Csv(Section):
-    """How a CSV file is written; null is found out."""
+    """The format of a CSV file; null means that it is detected."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
     encoding: str | None
@@ -41,13 +41,13 @@ class Csv(Section):
 
 
 class Data(Section):
-    """The raw table, and what is in it."""
+    """The raw table and its columns."""
 
     target: str = Field(min_length=1, description="the column to predict")
     task: Literal["classification", "regression"]
     drop: list[str]
     time: str | None = Field(description="the column that orders the rows")
-    group: str | None = Field(description="the column that tells which rows belong together")
+    group: str | None = Field(description="rows with the same value here stay together")
     types: dict[str, str] = Field(description="column -> kind, or the format of a date")
     missing: list[str]
     csv: Csv
@@ -58,8 +58,8 @@ class Data(Section):
         for column, kind in types.items():
             if kind not in ("number", "category", "boolean", "date") and "%" not in kind:
                 raise ValueError(
-                    f"{column}: {kind!r} is no kind; "
-                    "use number, category, boolean, date, or a date's format such as %d.%m.%Y"
+                    f"{column}: {kind!r} is not a kind; "
+                    "use number, category, boolean, date, or a date format such as %d.%m.%Y"
                 )
         return types
 
@@ -73,7 +73,7 @@ class Split(Section):
 
 
 class Preprocess(Section):
-    """For each kind of column, the transformers that it goes through."""
+    """The transformers of each kind of column."""
 
     number: Steps
     category: Steps
@@ -84,19 +84,19 @@ class Preprocess(Section):
 class Importance(Section):
     """Permutation importance."""
 
-    repeats: int = Field(ge=0, description="0 leaves it out")
-    rows: int = Field(ge=1, description="at most so many test rows")
+    repeats: int = Field(ge=0, description="0: none")
+    rows: int = Field(ge=1, description="maximum number of test rows")
 
 
 class Intervals(Section):
     """Bootstrap intervals of the metrics."""
 
     confidence: float = Field(gt=0, lt=1)
-    resamples: int = Field(ge=0, description="0 leaves them out")
+    resamples: int = Field(ge=0, description="0: none")
 
 
 class Evaluate(Section):
-    """What is measured."""
+    """The metrics and how they are computed."""
 
     metrics: list[str] = Field(min_length=1, description="names of scikit-learn's scorers")
     intervals: Intervals
@@ -117,34 +117,36 @@ class Evaluate(Section):
 
 
 class Tracking(Section):
-    """Where MLflow shows the runs."""
+    """Where the runs are published."""
 
     experiment: str = Field(min_length=1, max_length=500)
     uri: str | None = Field(description="null: mlflow.db in the project's folder")
-    live: bool = Field(description="stream the metrics of a training while it runs")
+    live: bool = Field(description="stream metrics during training")
     snapshot_limit: Annotated[float, Field(gt=0, strict=False)] = Field(
-        description="megabytes a file, of what git tracks or does not ignore"
+        description="megabytes per file that git does not ignore"
     )
 
 
 class Bound(Section):
-    """What a metric must be at least, or at most."""
+    """The lowest and the highest value that a metric may have."""
 
     min: float | None = None
     max: float | None = None
 
 
 class Registry(Section):
-    """Where MLflow registers the models, and what one must be to become the champion."""
+    """The registered model, and what a version must achieve to become the champion."""
 
     name: str = Field(min_length=1, pattern=r"^[^/:]+$")
-    alias: str = Field(pattern=r"^[\w-]+$", description="of the newest version")
-    policy: Literal["manual", "auto", "none"] = Field(description="who moves the champion")
-    metric: str | None = Field(description="the one that decides; null: the first")
-    direction: Literal["maximize", "minimize"] | None = Field(description="null: the scorer's")
-    margin: float = Field(description="by which the champion must be beaten")
-    confidence: float = Field(gt=0, lt=1, description="of the difference's interval")
-    resamples: int = Field(ge=100, description="of the bootstrap")
+    alias: str = Field(pattern=r"^[\w-]+$", description="alias of the newest version")
+    policy: Literal["manual", "auto", "none"] = Field(description="who moves the alias champion")
+    metric: str | None = Field(description="decides; null: the first metric")
+    direction: Literal["maximize", "minimize"] | None = Field(
+        description="null: that of the scorer"
+    )
+    margin: float = Field(description="required lead over the champion")
+    confidence: float = Field(gt=0, lt=1, description="level of the interval")
+    resamples: int = Field(ge=100, description="bootstrap resamples")
     thresholds: dict[str, Bound] = Field(description="metric -> bound")
     slices: dict[str, dict[str, Bound]] = Field(description="column -> metric -> bound")
 
@@ -152,18 +154,20 @@ class Registry(Section):
     @classmethod
     def _is_not_the_champion(cls, alias: str) -> str:
         if alias == "champion":
-            raise ValueError("a version becomes champion by `lockstep promote`, or policy auto")
+            raise ValueError("only `lockstep promote` and policy: auto make a champion")
         return alias
 
 
 class Sweep(Section):
-    """What `lockstep sweep` tries, and how."""
+    """The search space of `lockstep sweep`, and how it is searched."""
 
-    space: dict[str, str | dict[str, str]] = Field(description="[option ->] key -> what is tried")
+    space: dict[str, str | dict[str, str]] = Field(description="[option ->] key -> values to try")
     n_trials: int = Field(ge=1)
     timeout: Annotated[float, Field(gt=0, strict=False)] | None = Field(description="seconds")
     metric: str
-    direction: Literal["maximize", "minimize"] | None = Field(description="null: the scorer's")
+    direction: Literal["maximize", "minimize"] | None = Field(
+        description="null: that of the scorer"
+    )
     seed: Seed
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None
     storage: str | None = Field(description="null: a file in sweeps/")
@@ -175,7 +179,7 @@ class Sweep(Section):
 
 
 class Config(Section):
-    """Everything in conf/."""
+    """All of conf/."""
 
     environment: list[str] = Field(description="packages whose versions shape a result")
     data: Data
@@ -189,20 +193,22 @@ class Config(Section):
 
     @field_validator("registry")
     @classmethod
-    def _asks_what_is_measured(cls, registry: Registry, info: ValidationInfo) -> Registry:
+    def _names_measured_metrics(cls, registry: Registry, info: ValidationInfo) -> Registry:
         if evaluate := info.data.get("evaluate"):
             measured = [name.removeprefix("neg_") for name in evaluate.metrics]
-            _require([registry.metric or measured[0]], measured, "evaluate.metrics measures")
+            _require([registry.metric or measured[0]], measured, "evaluate.metrics")
             for asked in (registry.thresholds, *registry.slices.values()):
-                _require(asked, measured, "evaluate.metrics measures")
+                _require(asked, measured, "evaluate.metrics")
             if evaluate.slices is not None:
-                _require(registry.slices, evaluate.slices, "evaluate.slices names")
+                _require(registry.slices, evaluate.slices, "evaluate.slices")
         return registry
 
 
-def _require(asked: Iterable[str], known: list[str], who: str) -> None:
+def _require(asked: Iterable[str], known: list[str], key: str) -> None:
     for name in asked:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{who} no {name}, but {', '.join(known) or 'none'}{hint}")
+            raise ValueError(
+                f"{key} does not include {name}, only {', '.join(known) or 'nothing'}{hint}"
+            )

@@ -1,4 +1,4 @@
-"""What the plots show, as tables."""
+"""The data behind the plots, as tables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 GRID = np.linspace(0, 1, 101)
 BINS = 10
-POINTS = 2000  # a scatter plot shows at most so many
+POINTS = 2000  # at most, in a scatter plot
 
 Array = npt.NDArray[Any]
 
@@ -18,33 +18,33 @@ Array = npt.NDArray[Any]
 def classification_tables(
     model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
 ) -> dict[str, pd.DataFrame]:
-    """The tables of a classifier; those that it cannot serve are left out with a note.
+    """The tables of a classifier; one that the model cannot provide is skipped with a note.
 
     Args:
         model: The fitted classifier.
-        features: Rows that it never saw, shape (rows, columns).
-        target: Their classes, shape (rows,).
+        features: Rows that it was not trained on, shape (rows, columns).
+        target: The true classes, shape (rows,).
 
     Returns:
-        confusion: actual, predicted; for each row.
-        roc, precision_recall: the two rates and `class`. Of two classes the second is shown; of
-            more, each against all others.
-        calibration: predicted, observed, rows. Of two classes, how probable the second was said to
-            be and how often it came; of more, the same of the predicted class.
+        confusion: actual, predicted; one line per row.
+        roc, precision_recall: the two rates and `class`. With two classes, the second one; with
+            more, each class against all others.
+        calibration: predicted, observed, rows. With two classes, the predicted probability of the
+            second and its observed frequency; with more, those of the predicted class.
     """
     classes, truth = model.classes_, target.to_numpy()
-    predicted = np.ravel(model.predict(features))  # CatBoost answers with a column
+    predicted = np.ravel(model.predict(features))  # CatBoost returns a column
     tables = {
         "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=features.index)
     }
     scores = class_scores(model, features)
     if scores is None:
-        print("note: no ROC, precision-recall and calibration, as the model gives no scores")
+        print("note: no ROC, precision-recall or calibration plot: the model provides no scores")
         return tables
     tables["roc"] = _by_class(roc, classes, truth, scores)
     tables["precision_recall"] = _by_class(precision_recall, classes, truth, scores)
     if not hasattr(model, "predict_proba"):
-        print("note: no calibration, as the model gives no probabilities")
+        print("note: no calibration plot: the model provides no probabilities")
     elif len(classes) == 2:
         tables["calibration"] = calibration(truth == classes[1], scores[:, 1])
     else:
@@ -59,11 +59,11 @@ def regression_tables(
 
     Args:
         model: The fitted regressor.
-        features: Rows that it never saw, shape (rows, columns).
-        target: Their values, shape (rows,).
+        features: Rows that it was not trained on, shape (rows, columns).
+        target: The true values, shape (rows,).
 
     Returns:
-        predictions: actual, predicted, residual (actual - predicted); for rows at even distances.
+        predictions: actual, predicted, residual (actual - predicted); of evenly spaced rows.
     """
     rows = np.linspace(0, len(features) - 1, min(len(features), POINTS)).round().astype(int)
     actual, predicted = target.iloc[rows], np.ravel(model.predict(features.iloc[rows]))
@@ -72,7 +72,7 @@ def regression_tables(
 
 
 def class_scores(model: Any, features: pd.DataFrame) -> Array | None:
-    """Probabilities, or else the values of the decision function, shape (rows, classes)."""
+    """The probabilities or, without them, the decision function, shape (rows, classes)."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(features))
     if not hasattr(model, "decision_function"):
@@ -82,47 +82,47 @@ def class_scores(model: Any, features: pd.DataFrame) -> Array | None:
 
 
 def roc(truth: Array, scores: Array) -> pd.DataFrame:
-    """How many positives are found for how many false alarms, on an even grid.
+    """The ROC curve on an even grid of false positive rates.
 
     Args:
-        truth: Whether a row is positive, shape (rows,), bool.
-        scores: The higher, the more so, shape (rows,).
+        truth: Whether each row is positive, shape (rows,), bool.
+        scores: Higher means more likely positive, shape (rows,).
     """
-    false_alarms, found, _ = roc_curve(truth, scores)
-    rates = np.interp(GRID, false_alarms, found)
+    false_positives, true_positives, _ = roc_curve(truth, scores)
+    rates = np.interp(GRID, false_positives, true_positives)
     return pd.DataFrame({"false_positive_rate": [0.0, *GRID], "true_positive_rate": [0.0, *rates]})
 
 
 def precision_recall(truth: Array, scores: Array) -> pd.DataFrame:
-    """The best precision at each recall or more, on an even grid.
+    """The best precision at each recall or a higher one, on an even grid.
 
-    The interpolation is that of Manning et al., Introduction to Information Retrieval, chapter 8: a
-    straight line between two points would promise too much.
+    Interpolated as in Manning et al., Introduction to Information Retrieval, chapter 8: a straight
+    line between two points would be too optimistic.
 
     Args:
-        truth: Whether a row is positive, shape (rows,), bool.
-        scores: The higher, the more so, shape (rows,).
+        truth: Whether each row is positive, shape (rows,), bool.
+        scores: Higher means more likely positive, shape (rows,).
     """
     precision, recall, _ = precision_recall_curve(truth, scores)
     recall, best = recall[-2::-1], np.maximum.accumulate(precision)[-2::-1]  # rising recall
     return pd.DataFrame({"recall": GRID, "precision": best[np.searchsorted(recall, GRID)]})
 
 
-def calibration(came_true: Array, probability: Array) -> pd.DataFrame:
-    """How often things came true that were said to be so probable, in bins of equal width.
+def calibration(occurred: Array, probability: Array) -> pd.DataFrame:
+    """The predicted probability against the observed frequency, in bins of equal width.
 
     Args:
-        came_true: shape (rows,), bool.
-        probability: What was said, shape (rows,).
+        occurred: Whether the predicted event occurred, shape (rows,), bool.
+        probability: The predicted probability, shape (rows,).
     """
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
-    table = pd.DataFrame({"predicted": probability, "observed": came_true, "bin": bins})
+    table = pd.DataFrame({"predicted": probability, "observed": occurred, "bin": bins})
     grouped = table.groupby("bin")
     return grouped.mean().assign(rows=grouped.size()).reset_index(drop=True)
 
 
 def average(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean of the curves of all classes; DVC draws one curve for each experiment."""
+    """The mean of the curves of all classes: DVC draws one curve per experiment."""
     if "class" not in table:
         return table
     position = table.groupby("class").cumcount()
@@ -132,7 +132,7 @@ def average(table: pd.DataFrame) -> pd.DataFrame:
 def _by_class(
     curve: Callable[[Array, Array], pd.DataFrame], classes: Array, truth: Array, scores: Array
 ) -> pd.DataFrame:
-    """A curve for each class that some rows are of, and others are not."""
+    """A curve for each class that has both positive and negative rows."""
     shown = range(len(classes))[1:] if len(classes) == 2 else range(len(classes))
     curves = [
         curve(truth == classes[n], scores[:, n]).assign(**{"class": str(classes[n])})

@@ -1,4 +1,4 @@
-"""Measure the model on rows that it never saw: metrics, plots, and what a gate has to know."""
+"""Evaluate the model on the test rows: metrics, plots, and what the gate needs."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from .features import features_and_target
 from .plots import draw
 from .scoring import predictions, scorer
 
-MOST_VALUES = 10  # a column with more is no slice unless evaluate.slices.columns names it
+MOST_VALUES = 10  # a column with more is not a slice unless evaluate.slices names it
 
 
 def main(
@@ -35,7 +35,7 @@ def main(
     predictions_file: Path,
     evaluation_file: Path,
 ) -> None:
-    """Run the stage; plots is a folder."""
+    """Run the stage; `plots` is a folder."""
     fitted = joblib.load(model)
     rows = pd.read_parquet(test)
     features, target = features_and_target(rows, cfg.data)
@@ -54,37 +54,37 @@ def main(
     save_plots(tables, plots)
     table = predictions(fitted, features, target)
     table.to_parquet(predictions_file)
-    measured = [name for name in names if name.removeprefix("neg_") in scores]
-    found = evaluation(table, rows, measured, cfg)
-    evaluation_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    defined = [name for name in names if name.removeprefix("neg_") in scores]
+    report = evaluation(table, rows, defined, cfg)
+    evaluation_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def evaluation(
     table: pd.DataFrame, rows: pd.DataFrame, names: list[str], cfg: Any
 ) -> dict[str, Any]:
-    """How sure the metrics are, and what they are in parts of the data.
+    """Confidence intervals of the metrics, and the metrics of each slice.
 
     Args:
-        table: What the model predicts, shape (rows, ...).
+        table: The predictions, one line per row.
         rows: The test rows, in the same order.
         names: scikit-learn's names of scorers; the first one decides.
         cfg: The config.
 
     Returns:
-        rows, confidence; metrics: for each its direction and interval; slices: for each value of
-        each column its number of rows and its metrics. Of a number that is not defined, nothing.
+        rows, confidence; metrics: the direction and interval of each; slices: for each value of
+        each column, the number of rows and the metrics. Undefined numbers are left out.
     """
     measure = scorer(table, names)
     options = cfg.evaluate.intervals
-    found = intervals(
+    bounds = intervals(
         measure, len(table), confidence=options.confidence, resamples=options.resamples
     )
     about: dict[str, dict[str, Any]] = {}
     for name in names:
-        shown = name.removeprefix("neg_")  # what scikit-learn calls neg_... is better when less
+        shown = name.removeprefix("neg_")  # neg_...: lower is better
         about[shown] = {"direction": "maximize" if shown == name else "minimize"}
-        if shown in found:
-            about[shown]["interval"] = found[shown]
+        if shown in bounds:
+            about[shown]["interval"] = bounds[shown]
     return {
         "rows": len(table),
         "confidence": options.confidence,
@@ -94,21 +94,21 @@ def evaluation(
 
 
 def slice_columns(rows: pd.DataFrame, cfg: Any) -> list[str]:
-    """The columns that evaluate.slices names; else the categories with few values."""
+    """The columns that evaluate.slices names; by default, the categories with few values."""
     chosen = cfg.evaluate.slices
     if chosen is not None:
         if unknown := sorted(set(chosen) - set(rows.columns)):
             raise LockstepError(
-                f"evaluate.slices names {', '.join(unknown)}, which the test rows do not hold\n"
-                f"they hold {', '.join(rows.columns)}"
+                f"evaluate.slices names {', '.join(unknown)}, which the test rows do not have\n"
+                f"their columns are {', '.join(rows.columns)}: change evaluate.slices"
             )
         return list(chosen)
-    found = rows.drop(columns=cfg.data.target).select_dtypes(["str", "object", "bool"])
-    return [name for name in found if found[name].nunique() <= MOST_VALUES]
+    categories = rows.drop(columns=cfg.data.target).select_dtypes(["str", "object", "bool"])
+    return [name for name in categories if categories[name].nunique() <= MOST_VALUES]
 
 
 def slices(column: "pd.Series[Any]", measure: Any) -> dict[str, dict[str, Any]]:
-    """The metrics of the rows with each value of a column; `missing` where it has none."""
+    """The metrics of the rows with each value of a column; `missing` stands for no value."""
     values = column.astype("str").where(column.notna(), "missing").to_numpy()
     return {
         str(value): {"rows": len(rows), "metrics": measure(rows)}
@@ -118,7 +118,7 @@ def slices(column: "pd.Series[Any]", measure: Any) -> dict[str, dict[str, Any]]:
 
 
 def fit_baseline(features: pd.DataFrame, target: "pd.Series[Any]", task: str) -> Any:
-    """A model that learned nothing from the columns: the frequent class, or the mean."""
+    """A model that ignores the columns: it predicts the class frequencies or the mean."""
     model = DummyClassifier() if task == "classification" else DummyRegressor()
     return model.fit(features, target)
 
@@ -126,16 +126,16 @@ def fit_baseline(features: pd.DataFrame, target: "pd.Series[Any]", task: str) ->
 def score(
     model: Any, features: pd.DataFrame, target: "pd.Series[Any]", names: list[str]
 ) -> dict[str, float]:
-    """Score a model; a metric that it cannot serve is left out with a note.
+    """Score a model; a metric that cannot be computed is skipped with a note.
 
     Args:
         model: A fitted estimator.
-        features: Rows that it never saw, shape (rows, columns).
-        target: What they are, shape (rows,).
+        features: Rows that it was not trained on, shape (rows, columns).
+        target: The true values, shape (rows,).
         names: scikit-learn's names of scorers.
 
     Returns:
-        The scores; those called `neg_...` without it, and positive.
+        The scores; those named `neg_...` without that prefix, and positive.
     """
     scores = {}
     for name in names:
@@ -143,7 +143,8 @@ def score(
             with warnings.catch_warnings(category=UndefinedMetricWarning, action="ignore"):
                 value = float(get_scorer(name)(model, features, target))
         except (AttributeError, ValueError) as error:
-            print(f"note: no {name}: {str(error).strip().splitlines()[0]}")
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            print(f"note: no {name}: {reason}")
             continue
         if not math.isfinite(value):
             print(f"note: no {name}: it is {value} on these rows")
@@ -152,7 +153,8 @@ def score(
         scores[positive] = value if positive == name else -value
     if not scores:
         raise LockstepError(
-            f"this model can serve none of the metrics {', '.join(names)}: change evaluate.metrics"
+            f"none of the metrics {', '.join(names)} can be computed for this model: "
+            "change evaluate.metrics in conf/evaluate"
         )
     return scores
 
@@ -160,14 +162,14 @@ def score(
 def importance(
     model: Any, features: pd.DataFrame, target: "pd.Series[Any]", metric: str, cfg: Any
 ) -> pd.DataFrame:
-    """How much a metric suffers when a column is shuffled (Breiman, Random Forests, 2001).
+    """How much a metric drops when a column is shuffled (Breiman, Random Forests, 2001).
 
     Returns:
         feature, importance, std; the most important one first.
     """
     options = cfg.evaluate.importance
     print(f"shuffling each of {features.shape[1]} columns {options.repeats} times ...", flush=True)
-    found = permutation_importance(
+    result = permutation_importance(
         model,
         features,
         target,
@@ -176,13 +178,13 @@ def importance(
         max_samples=min(options.rows, len(features)),
         random_state=cfg.split.seed,
     )
-    values = {"importance": found.importances_mean, "std": found.importances_std}
+    values = {"importance": result.importances_mean, "std": result.importances_std}
     table = pd.DataFrame({"feature": features.columns, **values})
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
 def save_plots(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Write each table as a CSV, which `dvc plots` draws, and as pictures, which MLflow shows."""
+    """Write each table as a CSV for `dvc plots` and as pictures for MLflow."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
@@ -191,7 +193,7 @@ def save_plots(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def as_text(scores: dict[str, Any]) -> str:
-    """The scores beside those of the baseline, a line each."""
+    """The scores next to those of the baseline, one per line."""
     width = max(map(len, scores))
     lines = [f"{'':{width}}  {'model':>10}  {'baseline':>10}"]
     for name, value in scores.items():

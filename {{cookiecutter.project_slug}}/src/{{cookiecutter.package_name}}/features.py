@@ -1,4 +1,4 @@
-"""From the columns of a table to the numbers that a model learns from."""
+"""Turn the columns of a table into the numbers that a model is trained on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,27 +19,27 @@ DTYPES: dict[str, Any] = {
 
 
 def features_and_target(table: pd.DataFrame, data: Any) -> tuple[pd.DataFrame, "pd.Series[Any]"]:
-    """What to learn from, and what to predict.
+    """The columns to learn from, and the column to predict.
 
     Args:
         table: Rows of the typed table.
-        data: The section `data` of the config; its group is not learned from.
+        data: The section `data` of the config; its group is not a feature.
     """
     names = [name for name in (data.target, data.group) if name is not None]
     return table.drop(columns=names), table[data.target]
 
 
 def build(component: Any) -> Any:
-    """What a section of the config with a `_target_` describes."""
+    """The object that a section of the config with a `_target_` describes."""
     return instantiate(component, _convert_="all")
 
 
 def preprocessor(features: pd.DataFrame, preprocess: Any) -> ColumnTransformer:
-    """The transformers of each kind of column, not fitted yet.
+    """The transformers of each kind of column, unfitted.
 
     Args:
         features: The columns to learn from.
-        preprocess: The section `preprocess` of the config: for each kind its steps by name.
+        preprocess: The section `preprocess` of the config: for each kind, its steps by name.
     """
     branches = []
     for kind, dtypes in DTYPES.items():
@@ -51,9 +51,9 @@ def preprocessor(features: pd.DataFrame, preprocess: Any) -> ColumnTransformer:
 
 
 class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """Takes dates apart into numbers; those of a missing date are missing.
+    """Splits dates into numbers; a missing date has missing numbers.
 
-    Also an example of a transformer of your own: conf/preprocess names it as `_target_`.
+    It is also an example of a custom transformer: conf/preprocess names it as `_target_`.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit
         """Choose the parts.
 
         Args:
-            parts: Attributes of `pandas.Series.dt`, and `days`, those since 1970.
+            parts: Attributes of `pandas.Series.dt`, and `days`, the days since 1970.
         """
         self.parts = parts
 
     def fit(self, dates: pd.DataFrame, y: object = None) -> "DateParts":
-        """Remember the names of the columns."""
+        """Store the names of the columns."""
         self.feature_names_in_ = dates.columns.to_numpy(dtype=object)
         self.n_features_in_ = dates.shape[1]
         return self
@@ -82,7 +82,7 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit
         return pd.DataFrame(columns, index=dates.index)
 
     def get_feature_names_out(self, input_features: object = None) -> Any:
-        """The names of the columns that `transform` makes."""
+        """The names of the columns that `transform` returns."""
         names = [f"{name}_{part}" for name in self.feature_names_in_ for part in self.parts]
         return pd.Index(names, dtype=object).to_numpy()
 

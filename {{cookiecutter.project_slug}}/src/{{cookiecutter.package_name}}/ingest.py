@@ -15,26 +15,26 @@ from .reading import read_raw
 
 
 def main(cfg: Any, raw: Path, table: Path, columns: Path) -> None:
-    """Run the stage; columns is a report on each column, also on those left out."""
+    """Run the stage; `columns` reports on each column, including those left out."""
     rows, decimals = read_raw(raw, cfg.data.csv)
     typed, report = type_columns(rows, cfg.data, decimals)
     typed.to_parquet(table)
     report.to_csv(columns, index=False)
     print(summary(typed, report, cfg.data.target))
-    print(f"each column is explained in {columns.as_posix()}")
+    print(f"see {columns.as_posix()} for each column")
 
 
 def type_columns(raw: pd.DataFrame, data: Any, decimals: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give each column the type of its kind, and leave out those that teach nothing.
+    """Give each column the type of its kind, and leave out those that carry no information.
 
     Args:
-        raw: The raw table, its index the number of the row.
+        raw: The raw table, indexed by row number.
         data: The section `data` of the config.
-        decimals: The decimal marks that text may have, the likely one first.
+        decimals: The decimal marks that may occur in text, the likely one first.
 
     Returns:
-        The typed table, without the rows whose target is missing; and the report, a row for each
-        raw column: column, kind, missing, distinct, note.
+        The typed table, without the rows whose target is missing; and the report, one row per raw
+        column: column, kind, missing, distinct, note.
 
     Raises:
         LockstepError: A column that the config names does not exist, the target does not suit the
@@ -52,15 +52,17 @@ def type_columns(raw: pd.DataFrame, data: Any, decimals: str) -> tuple[pd.DataFr
         shown = as_text(values) if column.kind == "nested" else column.values
         report.append((name, column.kind, shown.isna().sum(), shown.nunique(), column.note))
     if not set(typed) - {data.target, data.group}:
-        raise LockstepError("no column is left to learn from: let data.types keep one")
+        raise LockstepError(
+            "no column is left to learn from: set data.types for a column to keep it"
+        )
     if dropped := (~known).sum():
-        print(f"note: {dropped} rows left out, as their {data.target} is missing")
+        print(f"note: {dropped} rows left out: their {data.target} is missing")
     names = ["column", "kind", "missing", "distinct", "note"]
     return pd.DataFrame(typed), pd.DataFrame(report, columns=names)
 
 
 def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
-    """A line on the typed table: `344 rows; species from 5 number, 2 category`."""
+    """One line about the typed table: `344 rows; species from 5 number, 2 category`."""
     kinds = report[report["column"].isin(table.columns.drop(target))]["kind"].value_counts()
     left_out = report[~report["column"].isin(table.columns)]["column"]
     text = (
@@ -93,7 +95,7 @@ def _column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
 
 
 def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
-    """The column to predict: float64 for a regression; for a classification labels, as in the data.
+    """The column to predict: float64 for regression, the labels as in the data for classification.
 
     Args:
         values: The raw column, without missing values.
@@ -101,20 +103,21 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
         decimals: As for `type_columns`.
 
     Raises:
-        LockstepError: It cannot be predicted.
+        LockstepError: The column cannot be predicted.
     """
     if values.nunique() < 2:
         raise LockstepError(
-            f"the target {data.target!r} holds {values.nunique()} different values, so there is "
-            "nothing to predict: choose another data.target"
+            f"the target {data.target!r} has fewer than two different values, so there is nothing "
+            "to predict: choose another data.target"
         )
     wanted = data.types.get(data.target)
     numbers = finite(to_numbers(as_text(values), decimals))
     if data.task == "regression":
         if numbers.isna().any():
             raise LockstepError(
-                f"the target {data.target!r} holds {values[numbers.isna()].iloc[0]!r}, no number: "
-                "set data.task: classification, or another data.target, or add it to data.missing"
+                f"the target {data.target!r} contains {values[numbers.isna()].iloc[0]!r}, not a "
+                "number: set data.task: classification or another data.target, or add the value to "
+                "data.missing"
             )
         return Column("number", numbers, "the target")
     if types.is_bool_dtype(values):
@@ -126,13 +129,16 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
 
 
 def _check_names(columns: pd.Index, data: Any) -> None:
-    named = [("target", data.target), ("time", data.time), ("group", data.group)]
-    named += [("drop", name) for name in data.drop] + [("types", name) for name in data.types]
-    for key, name in named:
+    columns_by_key = [("target", data.target), ("time", data.time), ("group", data.group)]
+    columns_by_key += [("drop", name) for name in data.drop]
+    columns_by_key += [("types", name) for name in data.types]
+    for key, name in columns_by_key:
         if name is not None and name not in columns:
             lower = {str(column).lower(): str(column) for column in columns}
             close = difflib.get_close_matches(name.lower(), lower, n=1)
             hint = f"did you mean {lower[close[0]]!r}?" if close else f"it has {', '.join(columns)}"
             raise LockstepError(f"data.{key}: the raw table has no column {name!r}; {hint}")
     if data.target in data.drop:
-        raise LockstepError(f"data.drop holds the target {data.target!r}: take it off the list")
+        raise LockstepError(
+            f"data.drop contains the target {data.target!r}: remove it from the list"
+        )

@@ -1,4 +1,4 @@
-"""Tell what kind of column a column is, and give its values the type of that kind.
+"""Infer the kind of a column, and convert its values to the type of that kind.
 
 | kind     | dtype          | missing values                                  |
 |----------|----------------|-------------------------------------------------|
@@ -6,10 +6,10 @@
 | category | str            | NaN                                             |
 | boolean  | bool           | none: with missing values it becomes a category |
 | date     | datetime64[us] | NaT                                             |
-| integer  | int64          | none: only the classes of a target are kept so  |
+| integer  | int64          | none: used for the classes of a target only     |
 
-A column of another kind (empty, constant, id, text, nested) teaches a model nothing as it stands,
-and is left out with a note.
+A column of another kind (empty, constant, id, text, nested) is of no use to a model as it is, and
+is left out with a note.
 """
 
 import re
@@ -24,12 +24,12 @@ from .parsing import day_or_month, to_booleans, to_dates, to_numbers
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
-FEW = 20  # with fewer values than this, nothing tells an id or a text from a category
-MOST = 0.95  # when so many values are numbers, the others are slips
+FEW = 20  # with fewer values, an id or a text cannot be told from a category
+MOST = 0.95  # if at least this share of the values are numbers, the others are errors
 
 
 class Column(NamedTuple):
-    """The values of a column, with the type of its kind, and what there is to say about them."""
+    """The values of a column, with the type of its kind, and a note for the report."""
 
     kind: str
     values: "pd.Series[Any]"
@@ -37,42 +37,42 @@ class Column(NamedTuple):
 
 
 def infer(values: "pd.Series[Any]", decimals: str = ".,") -> Column:
-    """Find out the kind of a column.
+    """Infer the kind of a column.
 
     Args:
-        values: Text with its missing values marked, or what a Parquet file holds.
-        decimals: The decimal marks that text may have, the likely one first.
+        values: Text whose missing values are marked, or typed values from a Parquet file.
+        decimals: The decimal marks that may occur in text, the likely one first.
     """
     present = values.dropna()
     if present.empty:
         return Column("empty", values, "left out: every value is missing")
     if isinstance(values.dtype, pd.StringDtype):
-        found = _infer_text(values, decimals)
+        column = _infer_text(values, decimals)
     elif types.is_bool_dtype(present.infer_objects()):
-        found = _boolean(as_text(values), values)
+        column = _boolean(as_text(values), values)
     elif types.is_datetime64_any_dtype(values):
-        found = Column("date", to_dates(as_text(values))[0])
+        column = Column("date", to_dates(as_text(values))[0])
     elif types.is_timedelta64_dtype(values):
-        found = Column("number", values.dt.total_seconds(), "in seconds")
+        column = Column("number", values.dt.total_seconds(), "in seconds")
     elif types.is_numeric_dtype(values):
-        found = _number(values.astype("float64"))
+        column = _number(values.astype("float64"))
     else:
         return Column("nested", values, f"left out: {type(present.iloc[0]).__name__} in its cells")
     if len(present) == len(values) and (present == present.iloc[0]).all():
         return Column("constant", values, f"left out: always {present.iloc[0]}")
-    return found
+    return column
 
 
 def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column:
-    """Read a column as a kind that was asked for.
+    """Read a column as the given kind.
 
     Args:
         values: As for `infer`.
-        kind: One of `KINDS`, or the format of a date.
+        kind: One of `KINDS`, or a date format.
         decimals: As for `infer`.
 
     Raises:
-        LockstepError: Not one value can be read so.
+        LockstepError: None of the values can be read as that kind.
     """
     text = as_text(values)
     if kind == "category":
@@ -94,14 +94,14 @@ def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The values as they would stand in a CSV file; missing ones stay missing."""
+    """The values as in a CSV file; missing ones stay missing."""
     if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
     return values.astype("str") if values.notna().all() else values.astype("string").astype("str")
 
 
 def finite(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The numbers; those that are infinite are missing."""
+    """The numbers, with infinite ones as missing."""
     return numbers.mask(numbers.abs() == float("inf"))
 
 
@@ -132,7 +132,7 @@ def _boolean(text: "pd.Series[Any]", booleans: "pd.Series[Any]") -> Column:
 
 
 def _number(values: "pd.Series[Any]") -> Column:
-    """A number, unless its name or its values say that it only tells rows apart."""
+    """A number, unless its name or its values show that it identifies rows."""
     present = values.dropna()
     is_whole = (present % 1 == 0).all()
     counts = is_whole and len(values) >= FEW and (values.diff().iloc[1:] == 1).all()
@@ -163,6 +163,6 @@ def _lost(text: "pd.Series[Any]", converted: "pd.Series[Any]", kind: str) -> str
 def _refusal(text: "pd.Series[Any]", kind: str) -> LockstepError:
     shown = ", ".join(repr(value) for value in text.dropna().unique()[:5])
     return LockstepError(
-        f"column {text.name!r} cannot be read as {kind}: it holds {shown}\n"
-        "change data.types (or data.time, which takes numbers and dates) in conf/data/default.yaml"
+        f"column {text.name!r} cannot be read as {kind}: it contains {shown}\n"
+        "change data.types (or data.time, which needs numbers or dates) in conf/data/default.yaml"
     )

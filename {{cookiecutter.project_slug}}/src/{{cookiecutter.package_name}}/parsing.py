@@ -1,4 +1,4 @@
-"""Turn text into booleans, numbers and dates, a column at a time."""
+"""Convert a column of text to booleans, numbers or dates."""
 
 from itertools import product
 
@@ -27,10 +27,10 @@ FORMATS = ["ISO8601", *(day + time for time, day in product(TIMES, DAYS))]
 
 
 def to_booleans(text: pd.Series) -> pd.Series | None:
-    """Read `yes` and `no` and their like, in any case.
+    """Read `yes`, `no`, `true`, `false` and similar words, in upper or lower case.
 
     Returns:
-        True and False, or None when the text says something else, or only one of the two.
+        True and False; None if the text contains other words, or only one of the two.
     """
     first = text.dropna().iloc[0].lower()
     for true, false in BOOLEANS:
@@ -42,14 +42,14 @@ def to_booleans(text: pd.Series) -> pd.Series | None:
 
 
 def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
-    """Read numbers, also with thousands separators, a currency sign or a percent sign.
+    """Read numbers, including those with thousands separators, a currency or a percent sign.
 
     Args:
         text: The column.
-        decimals: The decimal marks to try, `.` or `,` or both; the first one that fits best counts.
+        decimals: The decimal marks to try, `.` or `,` or both; in a tie, the first one is used.
 
     Returns:
-        float64; NaN where the text is missing or no number.
+        float64; NaN where the text is missing or not a number.
     """
     best = _plain_numbers(text) if "." in decimals else pd.Series(float("nan"), text.index)
     if best.count() == text.count():
@@ -67,15 +67,15 @@ def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
 
 
 def to_dates(text: pd.Series, pattern: str | None = None) -> tuple[pd.Series, str]:
-    """Read dates in the ISO format or one of the common others.
+    """Read dates in ISO format or in another common one.
 
     Args:
         text: The column.
-        pattern: The format, as `strptime` has it; None finds one that fits all of the column.
+        pattern: The format for `strptime`; None searches for one that fits the whole column.
 
     Returns:
-        The dates, without a time zone (those with one in UTC), missing where the text is no date;
-        and the format that fits, or an empty string when none does.
+        The dates without a time zone (those that have one in UTC), missing where the text is not a
+        date; and the format that fits, or an empty string if none does.
     """
     if pattern:
         return _dates(text, pattern), pattern
@@ -88,7 +88,7 @@ def to_dates(text: pd.Series, pattern: str | None = None) -> tuple[pd.Series, st
 
 
 def day_or_month(text: pd.Series, pattern: str) -> str:
-    """The format with day and month swapped, when it fits as well; else an empty string."""
+    """The format with day and month swapped if it fits as well, or an empty string."""
     other = pattern.translate(str.maketrans("dm", "md"))
     is_other = other != pattern and other in FORMATS
     return other if is_other and _dates(text.dropna(), other).notna().all() else ""

@@ -1,4 +1,4 @@
-"""Pictures of the tables that `curves` makes."""
+"""Pictures of the tables from `curves`."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from .curves import average
 INK, ACCENT, PALE = "#334155", "#2563eb", "#94a3b8"
 COLOURS = ["#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#db2777"]
 MOST_BARS = 20
-MOST_CELLS = 20  # a larger confusion matrix gets no numbers and no names
+MOST_CELLS = 20  # a larger confusion matrix has no numbers and no labels
 
 
 def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
@@ -20,10 +20,10 @@ def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
 
     Args:
         name: One of `PICTURES`.
-        table: As `curves` makes it, and `importance` with feature, importance, std.
+        table: As returned by `curves`; `importance` has feature, importance, std.
 
     Returns:
-        The figures, by the names of their files.
+        The figures by file name.
     """
     figures = {}
     for picture, (title, draw_on) in PICTURES[name].items():
@@ -52,7 +52,7 @@ def _precision_recall(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _curves(axes: Axes, table: pd.DataFrame, caption: str) -> None:
-    """A line for each class; of many classes only the mean is named."""
+    """A line for each class; if there are many, only the mean is labelled."""
     x, y, _ = table.columns
     classes = list(table.groupby("class", sort=False))
     few = len(classes) <= len(COLOURS)
@@ -132,7 +132,7 @@ def _short(name: object, length: int = 14) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-# Table -> the pictures of it: file name -> title and what draws it.
+# Table -> its pictures: file name -> title and drawing function.
 PICTURES: dict[str, dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]]] = {
     "roc": {"roc": ("ROC", _roc)},
     "precision_recall": {"precision_recall": ("Precision and recall", _precision_recall)},

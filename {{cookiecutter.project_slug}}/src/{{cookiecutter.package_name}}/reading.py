@@ -1,4 +1,4 @@
-"""Read the raw file as it is: a CSV as text, a Parquet file with its types."""
+"""Read the raw file: a CSV as text, a Parquet file with its types."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ import pyarrow.parquet
 from lockstep import LockstepError
 
 DELIMITERS = ",;\t|"
-HEAD = 2**20  # how much of a file is looked at, or read at a time
+HEAD = 2**20  # bytes that are inspected, or read at a time
 
 
 def read_raw(path: Path, options: Any) -> tuple[pd.DataFrame, str]:
@@ -24,11 +24,11 @@ def read_raw(path: Path, options: Any) -> tuple[pd.DataFrame, str]:
 
     Args:
         path: A CSV or Parquet file.
-        options: `delimiter`, `encoding` and `decimal` of a CSV; None is found out.
+        options: `delimiter`, `encoding` and `decimal` of a CSV; None detects them.
 
     Returns:
         All rows, the columns of a CSV as text, those of a Parquet file with their types; the index
-        `row` counts the rows from 1. And the decimal marks of text, the likely one first.
+        `row` counts from 1. And the decimal marks that may occur in text, the likely one first.
 
     Raises:
         LockstepError: The file cannot be read, has no rows, or its column names are not unique.
@@ -38,15 +38,17 @@ def read_raw(path: Path, options: Any) -> tuple[pd.DataFrame, str]:
     else:
         table, delimiter = _read_csv(path, options)
     names = [
-        name if name.strip() else f"column_{number}"  # so is the index that pandas and R write
+        name
+        if name.strip()
+        else f"column_{number}"  # the index that pandas and R write has no name
         for number, name in enumerate(table.column_names, start=1)
     ]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise LockstepError(
-            f"{path} has more than one column named {twice[0]!r}: give each a name of its own"
+            f"{path} has more than one column named {twice[0]!r}: rename all but one"
         )
     if table.num_rows == 0:
-        raise LockstepError(f"{path} has no rows below its header: put data there")
+        raise LockstepError(f"{path} has no rows below its header: add data")
     frame: pd.DataFrame = table.rename_columns(names).to_pandas(
         ignore_metadata=True, date_as_object=False
     )
@@ -64,7 +66,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that pandas handles best in place of one it keeps as objects."""
+    """The type to use instead of one that pandas would store as objects."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type)
     return pa.float64() if pa.types.is_decimal(kind) else kind
@@ -85,11 +87,13 @@ def _read_csv(path: Path, options: Any) -> tuple[pa.Table, str]:
         )
         return table, delimiter
     except (LookupError, UnicodeError) as error:
-        raise LockstepError(f"{path}: {error}: set data.csv.encoding, say to latin-1") from error
+        raise LockstepError(
+            f"{path}: {error}: set data.csv.encoding, for example to latin-1"
+        ) from error
     except pa.ArrowInvalid as error:
         raise LockstepError(
             f"{path} is not a table with the delimiter {delimiter!r}: {error}\n"
-            "mend the line, or set data.csv.delimiter in conf/data/default.yaml"
+            "fix the line, or set data.csv.delimiter in conf/data/default.yaml"
         ) from error
 
 
@@ -102,13 +106,13 @@ def _encoding(path: Path) -> str:
             while text.read(HEAD):
                 pass
     except UnicodeDecodeError:
-        print("note: the raw file is not utf-8; read as latin-1 (else set data.csv.encoding)")
+        print("note: the raw file is not utf-8; read as latin-1 (data.csv.encoding overrides it)")
         return "latin-1"
     return "utf-8"
 
 
 def _delimiter(head: str) -> str:
-    """The delimiter by which most lines have as many fields as the header, and the most fields."""
+    """The delimiter with which the most lines have as many fields as the header."""
 
     def agreement(delimiter: str) -> tuple[float, int]:
         widths = [len(row) for row in itertools.islice(_rows(head, delimiter), 100)]

@@ -1,4 +1,4 @@
-"""schema.yaml: what the typed table has to look like; inferred once, then edited by people."""
+"""schema.yaml: the rules for the typed table; inferred once, then edited by people."""
 
 import math
 from pathlib import Path
@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lockstep import LockstepError
 
 HEADER = """\
-# What data/table.parquet has to look like; the stage `validate` stops where it does not.
-# Written once, from the data; from then on yours to edit and to commit. For each column: its kind
-# (number, category, boolean, date, integer), whether values may be missing and, where it helps,
-# min, max, the allowed values, and unique: true. Delete this file to have it written anew.
+# The rules for data/table.parquet; the stage `validate` stops the pipeline if it breaks them.
+# This file was inferred from the data. It is yours: edit and commit it. Each column has a kind
+# (number, category, boolean, date, integer), whether values may be missing and, optionally,
+# min, max, the allowed values, and unique: true. Delete this file to infer it again.
 """
 DTYPES = {
     "number": "float64",
@@ -23,12 +23,12 @@ DTYPES = {
     "date": "datetime64[us]",
     "integer": "int64",
 }
-MANY = 20  # a column with more different values than this may get new ones
-OFTEN = 5  # so may one with a value that occurs less often than this
+MANY = 20  # a column with more different values than this may have new ones
+OFTEN = 5  # and so may a column with a value that occurs less often than this
 
 
 class Rule(BaseModel):
-    """What is said of a column."""
+    """The rule for a column."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class Rule(BaseModel):
 
 
 class Schema(BaseModel):
-    """What the file holds."""
+    """The content of the file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ def read_schema(path: Path) -> Schema:
     """Read the file.
 
     Raises:
-        LockstepError: It does not say what it should.
+        LockstepError: It is not valid YAML, or not a valid schema.
     """
     try:
         return Schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -64,12 +64,18 @@ def read_schema(path: Path) -> Schema:
             for item in error.errors(include_url=False)
         ]
         raise LockstepError(
-            "\n".join([f"{path.name} has lines that say nothing known:", *problems, "mend them"])
+            "\n".join(
+                [
+                    f"{path.name} is not a valid schema:",
+                    *problems,
+                    f"fix these lines in {path.name}",
+                ]
+            )
         ) from error
 
 
 def write_schema(schema: Schema, path: Path) -> None:
-    """Write the file, a line for each column."""
+    """Write the file, one line per column."""
     lines = [
         f"  {_yaml(name)}: {_yaml(rule.model_dump(exclude_defaults=True))}"
         for name, rule in schema.columns.items()
@@ -85,11 +91,11 @@ def _yaml(value: Any) -> str:
 
 
 def infer_schema(table: pd.DataFrame, target: str) -> Schema:
-    """A schema that lets in new data like these.
+    """A schema that accepts new data like these.
 
     Args:
         table: The typed table.
-        target: Its column to predict; a class that was never seen is not let in.
+        target: The column to predict; unknown classes are not accepted.
     """
     return Schema(
         columns={str(name): _rule(values, name == target) for name, values in table.items()}
@@ -101,12 +107,12 @@ def _rule(column: "pd.Series[Any]", is_target: bool) -> Rule:
     kind = kinds.get(str(column.dtype))
     if kind is None:
         raise LockstepError(
-            f"column {column.name!r} of the table has the dtype {column.dtype}, which no kind has: "
-            f"let ingest write one of {', '.join(DTYPES.values())}"
+            f"column {column.name!r} has the dtype {column.dtype}, which no kind uses: "
+            f"change ingest to write one of {', '.join(DTYPES.values())}"
         )
     rule: dict[str, Any] = {"kind": kind, "missing": bool(column.isna().any())}
     if kind == "number":
-        # A whole range beyond what was seen: far enough for new data, near enough for wrong units.
+        # Allow one more range on either side: wide enough for new data, not for wrong units.
         low, high = column.min(), column.max()
         digits = 2 - math.floor(math.log10(high - low)) if high > low else 2
         rule["min"] = round(2 * low - high, digits)

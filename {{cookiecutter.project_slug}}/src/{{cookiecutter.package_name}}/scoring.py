@@ -1,8 +1,8 @@
-"""A model's predictions as a table, and the metrics of any of their rows.
+"""The predictions of a model as a table, and the metrics of any of its rows.
 
-What is scored is the table, so that two models are compared on the same rows without being asked
-again. `[tool.lockstep]` in pyproject.toml names this module: `lockstep publish` and `promote` call
-`predict` and `scorer` to compare a model with the champion.
+Metrics are computed from the table, so that two models can be compared on the same rows without
+predicting again. `[tool.lockstep]` in pyproject.toml names this module: `lockstep publish` and
+`promote` call `predict` and `scorer` to compare a model with the champion.
 """
 
 import math
@@ -26,30 +26,30 @@ Array = npt.NDArray[Any]
 
 
 def predict(model: Any, test: Path, cfg: Any) -> pd.DataFrame:
-    """What a model says of the test rows.
+    """The predictions of a model for the test rows.
 
     Args:
-        model: A fitted estimator; of a model that is none of scikit-learn's, the folder that MLflow
-            keeps.
+        model: A fitted estimator; for a model that is not from scikit-learn, the folder of the
+            MLflow model.
         test: The file of test rows.
         cfg: The config, with its section `data`.
 
     Returns:
-        As `predictions` does.
+        The table that `predictions` returns.
     """
     return predictions(model, *features_and_target(pd.read_parquet(test), cfg.data))
 
 
 def predictions(model: Any, features: pd.DataFrame, target: "pd.Series[Any]") -> pd.DataFrame:
-    """What a model says of some rows.
+    """The predictions of a model for some rows.
 
     Args:
         model: A fitted estimator.
         features: The rows, shape (rows, columns).
-        target: What they are, shape (rows,).
+        target: The true values, shape (rows,).
 
     Returns:
-        actual, predicted; of a classifier also, for each class, `probability.CLASS` if it gives
+        actual, predicted; for a classifier also, for each class, `probability.CLASS` if it provides
         probabilities, and `score.CLASS` if it has a decision function.
     """
     answers = {"actual": target, "predicted": np.ravel(model.predict(features))}
@@ -66,15 +66,15 @@ def predictions(model: Any, features: pd.DataFrame, target: "pd.Series[Any]") ->
 
 
 def scorer(table: pd.DataFrame, names: list[str]) -> Callable[[Array], dict[str, float]]:
-    """Prepare to measure rows of predictions.
+    """Create the function that computes metrics from rows of predictions.
 
     Args:
-        table: As `predictions` made it.
-        names: Those of scikit-learn's scorers, with or without `neg_`.
+        table: As returned by `predictions`.
+        names: Names of scikit-learn's scorers, with or without `neg_`.
 
     Returns:
-        A function of the rows' positions, shape (rows,): the metrics by name, without `neg_` and
-        positive; those that the rows leave undefined are left out.
+        A function that takes the positions of rows, shape (rows,), and returns the metrics by name,
+        without `neg_` and positive; metrics that these rows leave undefined are left out.
     """
     known = set(get_scorer_names())
     scorers = {
@@ -86,7 +86,7 @@ def scorer(table: pd.DataFrame, names: list[str]) -> Callable[[Array], dict[str,
     model = _Regressor(table) if numbers else _Classifier(table)
 
     def measure(rows: Array) -> dict[str, float]:
-        found = {}
+        metrics = {}
         with (
             warnings.catch_warnings(action="ignore"),
             sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
@@ -97,14 +97,14 @@ def scorer(table: pd.DataFrame, names: list[str]) -> Callable[[Array], dict[str,
                 except (AttributeError, ValueError):
                     continue
                 if math.isfinite(value):
-                    found[name] = value
-        return found
+                    metrics[name] = value
+        return metrics
 
     return measure
 
 
 class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """A model that says of a row, given by its position, what it is known to say."""
+    """A model that returns the stored predictions of rows, given their positions."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._scores = {
@@ -117,10 +117,10 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         if not names:
             labels = np.unique(np.concatenate([actual, predicted]))
         if not pd.api.types.is_numeric_dtype(table["actual"]):
-            # Numbers are compared several times faster than words.
-            words = np.unique(np.concatenate([actual, predicted, labels]).astype(str))
+            # Comparing numbers is several times faster than comparing strings.
+            classes = np.unique(np.concatenate([actual, predicted, labels]).astype(str))
             actual, predicted, labels = (
-                np.searchsorted(words, part.astype(str)) for part in (actual, predicted, labels)
+                np.searchsorted(classes, part.astype(str)) for part in (actual, predicted, labels)
             )
         self.actual, self._predicted, self.classes_ = actual, predicted, labels
 
@@ -138,7 +138,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
 
 
 class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """The same of numbers."""
+    """The same for regression."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.actual, self._predicted = table["actual"].to_numpy(), table["predicted"].to_numpy()
@@ -148,7 +148,7 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-
 
 
 def _labels(names: list[str], actual: "pd.Series[Any]") -> Array:
-    """The classes behind the names of columns, as the target has them."""
+    """The classes in the names of columns, with the type of the target."""
     if pd.api.types.is_bool_dtype(actual):
         return np.array([name == "True" for name in names])
     return np.array(names, dtype=object).astype(actual.to_numpy().dtype)

@@ -19,7 +19,7 @@ def main(cfg: Any, table: Path, train: Path, test: Path) -> None:
 
 
 def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a table, the same way each time.
+    """Split a table; the same input gives the same split.
 
     Args:
         table: The typed table.
@@ -30,11 +30,11 @@ def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame
         The rows to train on and the rows to test on, both in the order of the table.
 
     Raises:
-        LockstepError: The table cannot be split so.
+        LockstepError: The table cannot be split in this way.
     """
-    chosen = STRATEGIES[split.strategy](table, data, split)
+    test_rows = STRATEGIES[split.strategy](table, data, split)
     is_test = np.zeros(len(table), dtype=bool)
-    is_test[chosen] = True
+    is_test[test_rows] = True
     if is_test.all() or not is_test.any():
         raise LockstepError(
             f"split={split.strategy} with test_size={split.test_size} leaves no rows to "
@@ -49,13 +49,13 @@ def _random(table: pd.DataFrame, data: Any, split: Any) -> Any:
 
 def _stratified(table: pd.DataFrame, data: Any, split: Any) -> Any:
     if data.task != "classification":
-        raise LockstepError("split=stratified needs classes; for a regression use split=random")
+        raise LockstepError("split=stratified needs classes: use split=random for regression")
     sizes = table[data.target].value_counts()
     if sizes.min() < 2:
         raise LockstepError(
-            f"split=stratified needs two rows of each {data.target}, but there is one of "
+            f"split=stratified needs two rows of each {data.target}, but there is one row of "
             f"{', '.join(map(repr, sizes[sizes < 2].index[:5].tolist()))}\n"
-            "mend or remove these rows, or use split=random"
+            "fix or remove these rows, or use split=random"
         )
     return _draw(table, split, stratify=table[data.target])
 
@@ -73,7 +73,7 @@ def _group(table: pd.DataFrame, data: Any, split: Any) -> Any:
 
 
 def _time(table: pd.DataFrame, data: Any, split: Any) -> Any:
-    """The last rows; those of one moment stay together."""
+    """The last rows; rows with the same time stay together."""
     times = _column(table, data.time, "time")
     first = times.sort_values().iloc[int(len(times) * (1 - split.test_size))]
     return (times >= first).to_numpy()
@@ -105,6 +105,6 @@ def _column(table: pd.DataFrame, name: str | None, strategy: str) -> "pd.Series[
         )
     if missing := int(table[name].isna().sum()):
         raise LockstepError(
-            f"{key}: {name!r} is missing in {missing} rows: mend them, or choose another column"
+            f"{key}: {name!r} is missing in {missing} rows: fix them, or choose another column"
         )
     return table[name]

@@ -16,7 +16,7 @@ from lockstep.history import history
 
 from .features import build, features_and_target, preprocessor
 
-# Where estimators keep their learning curves, and what these are called in metrics/history.csv.
+# The attributes in which estimators keep learning curves -> the columns of metrics/history.csv.
 CURVES = {
     "train_score_": "train_score",
     "validation_score_": "validation_score",
@@ -26,7 +26,7 @@ CURVES = {
 
 
 def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) -> None:
-    """Run the stage; example gets a few rows of input, history_file the learning curve."""
+    """Run the stage; `example` receives a few input rows, `history_file` the learning curve."""
     features, target = features_and_target(pd.read_parquet(train), cfg.data)
     example_of(features).to_parquet(example)
     name = cfg.model._target_.rpartition(".")[2]
@@ -37,15 +37,15 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
         seconds = time.perf_counter() - start
         for step, values in enumerate(learning_curve(pipeline[-1])):
             log(step=step, **values)
-    joblib.dump(pipeline, model, compress=3)  # the same bytes whenever it is fitted again
+    joblib.dump(pipeline, model, compress=3)  # deterministic: fitting again gives the same bytes
     size = model.stat().st_size / 1e6
     print(f"fitted in {seconds:.1f} s; the model takes {size:.1f} MB")
 
 
 def example_of(features: pd.DataFrame) -> pd.DataFrame:
-    """A few rows that show what the model takes: the first ones, and each column's first gap.
+    """A few rows of input: the first ones, and the first missing value of each column.
 
-    MLflow reads from them what the columns are, and which of them may be missing in a request.
+    MLflow infers the model's signature from them, including which columns may be missing.
     """
     gaps = features.isna().to_numpy()
     first_gaps = gaps.argmax(axis=0)[gaps.any(axis=0)]
@@ -58,12 +58,12 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
 
     Args:
         features: The columns to learn from.
-        target: What to predict.
+        target: The values to predict.
         cfg: The params of the stage.
-        memory: Where scikit-learn's Pipeline looks for what preprocessing made of the same rows.
+        memory: A cache of preprocessed rows, for scikit-learn's Pipeline.
 
     Raises:
-        LockstepError: It does not accept the data.
+        LockstepError: The model does not accept the data.
     """
     model = build(cfg.model)
     if cfg.data.task == "classification" and _needs_codes(model, target):
@@ -75,12 +75,12 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
     except ValueError as error:
         raise LockstepError(
             f"{cfg.model._target_} cannot be fitted: {error}\n"
-            "change conf/model, or conf/preprocess so that the model gets what it can handle"
+            "change conf/model, or conf/preprocess so that the model receives data that it supports"
         ) from error
 
 
 def learning_curve(model: Any) -> Iterator[dict[str, float]]:
-    """The scores that a fitted estimator kept of each of its iterations, if it is one that does."""
+    """The scores of each iteration, if the fitted estimator kept them."""
     curves = {
         name: np.ravel(curve).tolist()
         for attribute, name in CURVES.items()
@@ -91,13 +91,13 @@ def learning_curve(model: Any) -> Iterator[dict[str, float]]:
 
 
 def _needs_codes(model: Any, target: "pd.Series[Any]") -> bool:
-    """XGBoost is alone in taking classes only as 0, 1, 2, ... (dmlc/xgboost#11228)."""
+    """XGBoost only accepts the classes 0, 1, 2, ... (dmlc/xgboost#11228)."""
     codes = list(range(target.nunique()))
     return type(model).__module__.startswith("xgboost") and sorted(target.unique()) != codes
 
 
 def _with_codes(model: Any) -> Any:
-    """A vote of one: it tells the model codes in place of classes, and translates its answers."""
+    """An ensemble of one model, which encodes the classes and decodes the predictions."""
     from sklearn.ensemble import VotingClassifier
 
     return VotingClassifier([("model", model)], voting="soft")

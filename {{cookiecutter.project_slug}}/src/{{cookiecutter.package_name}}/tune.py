@@ -1,4 +1,4 @@
-"""How `lockstep sweep` scores a config: on the training rows alone, fitted as `train` does."""
+"""Score a config for `lockstep sweep`, on the training rows and with the code of `train`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,24 +13,24 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeri
 from .features import features_and_target
 from .train import fit
 
-PREPARED_BYTES = 500_000_000  # of preprocessed rows that a worker keeps
+CACHE_BYTES = 500_000_000  # of preprocessed rows, per worker
 
 
 class CrossValidation:
-    """Scores a config by cross-validation; the test rows are never seen.
+    """Scores a config by cross-validation on the training rows; the test rows are never read.
 
-    The folds follow the split that made the training rows: by class, by group or by time.
+    The folds follow the strategy of the split: by class, by group or by time.
     """
 
     def __init__(self, train: Path, *, data: Any, split: Any, metric: str, folds: int) -> None:
-        """Read the rows once, for all trials of a worker.
+        """Read the rows once for all trials of a worker.
 
         Args:
-            train: The rows to learn from and to check on.
+            train: The file of the training rows.
             data: The section `data` of the config.
             split: The section `split` of the config.
-            metric: scikit-learn's name of a scorer.
-            folds: How many times a part of the rows is left out to check on.
+            metric: The name of a scikit-learn scorer.
+            folds: The number of folds.
         """
         table = pd.read_parquet(train)
         if split.strategy == "time":
@@ -44,14 +44,14 @@ class CrossValidation:
         }[split.strategy]
         groups = table[data.group] if data.group else None
         self._folds = [
-            (learn, check, Prepared(PREPARED_BYTES // folds))
+            (learn, check, PreprocessingCache(CACHE_BYTES // folds))
             for learn, check in splitter.split(self._features, self._target, groups)
         ]
         self._scorer = get_scorer(metric)
         self._sign = -1 if metric.startswith("neg_") else 1  # shown as a positive number
 
     def __call__(self, cfg: Any) -> Iterator[float]:
-        """The mean score of the folds so far, after each; a sweep may stop listening.
+        """The mean score after each fold; a sweep may stop iterating to prune the trial.
 
         Args:
             cfg: The params of the stage `train`.
@@ -64,42 +64,42 @@ class CrossValidation:
             yield total / number
 
 
-class Prepared:
-    """What preprocessing made of one fold, for the trials that only try another model.
+class PreprocessingCache:
+    """The preprocessed rows of one fold, shared by trials that differ in the model only.
 
-    A `memory` for scikit-learn's Pipeline. joblib's own would hash the rows for each trial and
-    leave them on the disk.
+    A `memory` for scikit-learn's Pipeline. The one of joblib would hash the rows in each trial and
+    leave files on the disk.
     """
 
     def __init__(self, size: int) -> None:
-        """Keep nothing yet.
+        """Start empty.
 
         Args:
-            size: How much to keep, in bytes; when it is full, it begins anew.
+            size: The capacity in bytes; a full cache is cleared.
         """
         self._size = self._left = size
-        self._made: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
 
     def cache(self, fit_transform: Callable[..., Any], **_: Any) -> Callable[..., Any]:
-        """The same function, but transformers with the same params are fitted once."""
+        """The same function, except that transformers with equal params are fitted once."""
 
         def fitted_once(transformer: Any, *args: Any, **options: Any) -> Any:
             key = joblib.hash(transformer)
-            if key not in self._made:
-                made = fit_transform(transformer, *args, **options)
-                needed = _bytes(made[0])
+            if key not in self._results:
+                result = fit_transform(transformer, *args, **options)
+                needed = _bytes(result[0])
                 if needed > self._size:
-                    return made
+                    return result
                 if needed > self._left:
-                    self._made, self._left = {}, self._size
-                self._made[key] = made
+                    self._results, self._left = {}, self._size
+                self._results[key] = result
                 self._left -= needed
-            return self._made[key]
+            return self._results[key]
 
         return fitted_once
 
 
 def _bytes(rows: Any) -> int:
-    """The size of a table, an array or a sparse one."""
+    """The size of a table, an array or a sparse array."""
     parts = getattr(rows, "__dict__", {}).values()
     return sys.getsizeof(rows) + sum(getattr(part, "nbytes", 0) for part in parts)

@@ -1,4 +1,4 @@
-"""Check data/table.parquet against schema.yaml; stop the pipeline where the two disagree."""
+"""Check data/table.parquet against schema.yaml, and stop the pipeline if it breaks a rule."""
 
 import json
 from pathlib import Path
@@ -12,36 +12,36 @@ from lockstep import LockstepError
 
 from .schema import DTYPES, Rule, infer_schema, read_schema, write_schema
 
-SHOWN = 10  # rows that break a rule, on the screen
+SHOWN = 10  # rows that break a rule, in the terminal
 LISTED = 1000  # violations in the report
 
 
 def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
-    """Run the stage; writes schema when there is none, and report in any case."""
+    """Run the stage: write `schema` if it does not exist, and `report` in any case."""
     rows = pd.read_parquet(table)
     if not schema.exists():
         write_schema(infer_schema(rows, cfg.data.target), schema)
-        print(f"{schema.name} written from the data: look through it, edit it, commit it")
+        print(f"{schema.name} was inferred from the data: review it, edit it, commit it")
     rules = read_schema(schema).columns
     problems = check(rows, {name: rules[name] for name in rules if name not in cfg.data.drop})
     listed = json.loads(problems.head(LISTED).to_json(orient="records", date_format="iso"))
-    found = {"rows": len(rows), "violations": len(problems), "problems": listed}
-    report.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = {"rows": len(rows), "violations": len(problems), "problems": listed}
+    report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(problems):
         raise LockstepError(explain(problems, rows, table, schema))
-    print(f"{len(rows)} rows, {rows.shape[1]} columns: as {schema.name} says")
+    print(f"{len(rows)} rows, {rows.shape[1]} columns: valid according to {schema.name}")
 
 
 def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:
-    """Find what breaks the rules.
+    """Find the violations of the rules.
 
     Args:
-        table: The typed table, its index the number of the row in the raw file.
-        rules: What is said of each column.
+        table: The typed table, indexed by row number in the raw file.
+        rules: The rule for each column.
 
     Returns:
-        A row for each violation: column, problem, row, value. The last two are missing where the
-        column as a whole is wrong.
+        One line per violation: column, problem, row, value. The last two are missing if the column
+        as a whole is wrong.
     """
     try:
         pandera_schema(rules).validate(table, lazy=True)
@@ -53,14 +53,14 @@ def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:
         _problem(case.column, case.check, case.index, case.failure_case, table, rules)
         for case in cases.itertuples()
     ]
-    found = pd.DataFrame(problems, columns=["column", "problem", "row", "value"])
-    wrong_kind = found.loc[found["problem"].str.startswith("is "), "column"]
-    of_values = found["row"].notna() | (found["problem"] == "")
-    return found[~(of_values & found["column"].isin(wrong_kind))].drop_duplicates()
+    violations = pd.DataFrame(problems, columns=["column", "problem", "row", "value"])
+    wrong_kind = violations.loc[violations["problem"].str.startswith("is "), "column"]
+    of_values = violations["row"].notna() | (violations["problem"] == "")
+    return violations[~(of_values & violations["column"].isin(wrong_kind))].drop_duplicates()
 
 
 def pandera_schema(rules: dict[str, Rule]) -> pa.DataFrameSchema:
-    """The rules as Pandera has them; the name of a check says what is wrong with a value."""
+    """The rules as a Pandera schema; the name of a check describes the violation."""
     columns = {}
     for name, rule in rules.items():
         checks = []
@@ -77,8 +77,8 @@ def pandera_schema(rules: dict[str, Rule]) -> pa.DataFrameSchema:
 
 
 def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Path) -> str:
-    """The violations in words, the first rows that break a rule, and what to do."""
-    lines = [f"{path.as_posix()} is not as {schema.name} says:"]
+    """A message with the violations, the first rows that break a rule, and what to do."""
+    lines = [f"{path.as_posix()} breaks the rules in {schema.name}:"]
     for (column, problem), cases in problems.groupby(["column", "problem"], sort=False):
         of_rows = cases[cases["row"].notna()]
         examples = [
@@ -92,11 +92,11 @@ def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Pat
         suspects = [name for name in table.columns if name in set(problems["column"])]
         others = [name for name in table.columns if name not in suspects]
         shown = broken[[*suspects, *others][:8]]
-        lines.append(f"the rows, at most {SHOWN} (row 1 is the first below the header):")
+        lines.append(f"the first rows, at most {SHOWN} (row 1 is the first below the header):")
         lines.append(shown.to_string(max_colwidth=24))
     lines.append(
-        f"mend the data; or, where the data are right, edit {schema.name}, or delete it to have it "
-        "written anew; then `dvc repro`"
+        f"fix the data or, if they are right, edit {schema.name}, or delete it to infer it again; "
+        "then run `uv run dvc repro`"
     )
     return "\n".join(lines)
 
@@ -104,16 +104,16 @@ def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Pat
 def _problem(
     column: Any, check: str, row: Any, value: Any, table: pd.DataFrame, rules: dict[str, Rule]
 ) -> tuple[str, str, Any, Any]:
-    """Pandera's name of a check in words."""
+    """A violation that Pandera reports, as a row of the report."""
     if check == "column_in_schema":
         return value, "new: add it to the schema, or to data.drop", None, None
     if check == "column_in_dataframe":
         return value, "not in the table, see reports/columns.csv", None, None
     if check.startswith("dtype("):
         kinds = {dtype: kind for kind, dtype in DTYPES.items()}
-        found = kinds.get(str(table[column].dtype), str(table[column].dtype))
-        return column, f"is {found}, not {rules[column].kind}", None, None
-    if row is None:  # a check that could not be made, for the column is of another kind
+        actual = kinds.get(str(table[column].dtype), str(table[column].dtype))
+        return column, f"is {actual}, not {rules[column].kind}", None, None
+    if row is None:  # the check could not run: the column is of another kind
         return column, "", None, None
-    words = {"not_nullable": "missing", "field_uniqueness": "not unique"}
-    return column, words.get(check, check), row, None if pd.isna(value) else value
+    names = {"not_nullable": "missing", "field_uniqueness": "not unique"}
+    return column, names.get(check, check), row, None if pd.isna(value) else value
