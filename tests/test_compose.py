@@ -1,253 +1,400 @@
-"""conf/ becomes params.yaml; mistakes are named, and no value is lost without a word."""
+"""conf/ becomes params.yaml; mistakes are reported where they are, and no value is lost."""
 
-import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from scaffold import render
 
+from lockstep import LockstepError, cli
+from lockstep.config.compose import composer
+from lockstep.config.grammar import hydra_value, parsed
+from lockstep.config.overrides import differences, overrides_between
+from lockstep.config.params import compose_params, pending_changes
+from lockstep.dvc.environment import ALL, EXPERIMENT
+from lockstep.files import read_yaml
+from lockstep.stage import run_stage
 from project import Project
 
-# Prints how often what is remembered says yes where scikit-learn says no, to other values than
-# True and False and to these; and to the others, how often both say yes, and only scikit-learn.
-AGREEMENT = """
-import inspect, itertools
-from pathlib import Path
-from sklearn.utils import all_estimators
-from sklearn.utils._param_validation import validate_parameter_constraints
-from lockstep.config.accepted import Accepted, required
-
-PLAIN = [None, True, False, -1, 0, 1, 2, 2**33, -0.5, 0.0, 0.3, 1.0, 1.5, 9e9, float("inf"),
-         float("nan"), "x", "auto", "balanced", "sqrt", "l2", "gini", "log_loss", "uniform"]
-
-def valid(name, target, params):
-    try:
-        validate_parameter_constraints(target._parameter_constraints, params, name)
-    except ValueError:
-        return False
-    return True
-
-accepted = Accepted(Path.cwd())
-answers = []
-for name, target in all_estimators():
-    one_will_do = not required(inspect.signature(target).parameters)
-    if hasattr(target, "_parameter_constraints") and one_will_do:
-        name = f"{target.__module__}.{name}"
-        accepted.learn(name, target)
-        for key, value in itertools.product(target._parameter_constraints, PLAIN):
-            known = accepted.accepts({"_target_": name, key: value})
-            boolean = isinstance(value, bool)
-            answers.append((known, valid(name, target, {key: value}), boolean))
-print(answers.count((True, False, False)), answers.count((True, False, True)))
-print(answers.count((True, True, False)), answers.count((False, True, False)))
-"""
+FOREST = "conf/model/random_forest.yaml"
+SPLIT = "conf/split/stratified.yaml"
 
 
-def params(project: Project) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = yaml.safe_load((project.path / "params.yaml").read_text())
-    return found
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as the template renders it; tests copy it."""
+    return render(tmp_path_factory.mktemp("rendered"))
+
+
+@pytest.fixture
+def workspace(rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project whose code is importable; nothing ran in it yet."""
+    path = tmp_path / "penguins"
+    shutil.copytree(rendered, path)
+    monkeypatch.chdir(path)
+    monkeypatch.syspath_prepend(path / "src")
+    for name in ALL:
+        monkeypatch.delenv(name, raising=False)
+    yield path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "penguins"]:
+        del sys.modules[name]
+
+
+def edit(workspace: Path, file: str, old: str, new: str) -> None:
+    path = workspace / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{file} has no {old!r}:\n{text}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def params(workspace: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((workspace / "params.yaml").read_text())
+    return content
+
+
+def start_experiment(workspace: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> None:
+    """Write params.yaml as `dvc exp run -S ...` does before the first stage."""
+    with composer(workspace) as compose:
+        composed = compose(list(overrides))
+    (workspace / "params.yaml").write_text(yaml.safe_dump(composed))
+    monkeypatch.setenv(EXPERIMENT, "brisk-noon")
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("conf/split/stratified.yaml", "test_size:", "test_siz:", "did you mean test_size?"),
-        ("conf/split/stratified.yaml", "test_size: 0.2", "test_size: 1.5", "split.test_size: 1.5"),
+        (SPLIT, "test_size:", "test_siz:", f"{SPLIT}: split.test_siz is unknown; did you mean"),
+        (SPLIT, "test_size: 0.2", "test_size: 1.5", f"{SPLIT}: split.test_size: 1.5"),
+        (SPLIT, "test_size: 0.2", "test_size: much", f"{SPLIT}: split.test_size: 'much'"),
         (
-            "conf/split/stratified.yaml",
-            "test_size: 0.2",
-            "test_size: much",
-            "split.test_size: 'much'",
-        ),
-        (
-            "conf/model/random_forest.yaml",
-            "n_estimators:",
-            "n_estimator:",
-            "did you mean n_estimators?",
-        ),
-        ("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: -1", "[1, inf)"),
-        ("conf/model/random_forest.yaml", "RandomForestC", "RandomForrestC", "mean RandomForestC"),
-        (
-            "conf/model/random_forest.yaml",
+            FOREST,
             "_target_: sklearn.ensemble.RandomForestClassifier",
             "_target_: 5",
-            "model._target_: 5 will not do",
+            f"{FOREST}: model._target_: 5 is not valid",
         ),
         (
-            "conf/model/random_forest.yaml",
+            FOREST,
             "sklearn.ensemble.RandomForestClassifier",
             "RandomForestClassifier",
-            "model._target_: 'RandomForestClassifier' will not do",
+            f"{FOREST}: model._target_: 'RandomForestClassifier' is not valid",
         ),
+        ("conf/config.yaml", "model: random_forest", "model: random_forrest", "random_forest"),
+    ],
+)
+def test_a_mistake_in_conf_is_reported_where_it_is(
+    workspace: Path, file: str, old: str, new: str, expected: str
+) -> None:
+    edit(workspace, file, old, new)
+    with pytest.raises(LockstepError) as error:
+        compose_params(workspace)
+    assert expected in str(error.value)
+    assert not (workspace / "params.yaml").exists()
+    with pytest.raises(LockstepError, match=r"not valid|cannot be composed"):
+        pending_changes(workspace)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
         (
-            "conf/model/random_forest.yaml",
+            "n_estimators:",
+            "n_estimator:",
+            "model.n_estimator is unknown to sklearn.ensemble.Random",
+        ),
+        ("n_estimators:", "n_estimator:", "did you mean n_estimators?"),
+        ("n_estimators: 100", "n_estimators: -1", "model.n_estimators: The 'n_estimators' param"),
+        ("n_estimators: 100", "n_estimators: -1", "[1, inf)"),
+        ("RandomForestC", "RandomForrestC", "did you mean RandomForestC"),
+        ("sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
+        (
             "sklearn.ensemble.RandomForestClassifier",
             "sklearn.ensemble",
             "model._target_: sklearn.ensemble is not a class or function",
         ),
         (
-            "conf/model/random_forest.yaml",
             "sklearn.ensemble.RandomForestClassifier",
             "sklearn.multiclass.OneVsOneClassifier\n"
             "estimator: {_target_: sklearn.multiclass.OneVsRestClassifier}",
-            "model.estimator.estimator is missing: sklearn.multiclass.OneVsRestClassifier asks for",
+            "model.estimator.estimator is missing: sklearn.multiclass.OneVsRestClassifier requires",
         ),
-        ("conf/model/random_forest.yaml", "sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
-        ("conf/config.yaml", "model: random_forest", "model: random_forrest", "random_forest"),
+        (
+            "sklearn.ensemble.RandomForestClassifier",
+            "sklearn.multiclass.OneVsRestClassifier\nestimator: {_target_: penguins.mine.Refusing}",
+            "model._target_: it cannot be created: RuntimeError",
+        ),
+        ("sklearn.ensemble.RandomForestClassifier", "penguins.mine.Own", "n_jobs is unknown to"),
     ],
 )
-def test_a_mistake_in_conf_is_named(
-    project: Project, file: str, old: str, new: str, expected: str
+def test_what_a_class_does_not_accept_stops_the_stage_that_builds_it(
+    workspace: Path, old: str, new: str, expected: str
 ) -> None:
-    project.edit(file, old, new)
-    output = project.run("dvc", "repro", ok=False)
-    assert expected in output
-    assert "Traceback" not in output
-    assert file in output or "conf/ cannot be composed" in output
-    assert not (project.path / "params.yaml").exists()
-
-
-def test_a_wrong_override_is_named(project: Project) -> None:
-    project.commit()
-    output = project.run("dvc", "exp", "run", "-S", "model.n_estimators=-3", ok=False)
-    assert "-S model.n_estimators" in output
-    assert "[1, inf)" in output
-
-
-def test_a_hand_edited_params_file_is_kept(project: Project) -> None:
-    project.run("lockstep", "compose")
-    project.edit("params.yaml", "n_estimators: 100", "n_estimators: 55")
-    output = project.run("lockstep", "compose", ok=False)
-    assert "model.n_estimators: 55 in params.yaml, 100 in conf/" in output
-    assert "lockstep compose --force" in output
-    assert params(project)["model"]["n_estimators"] == 55
-
-    project.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 55")
-    project.run("lockstep", "compose")
-    assert params(project)["model"]["n_estimators"] == 55
-
-
-def test_a_class_is_imported_once_for_all_its_values(project: Project) -> None:
-    model = "conf/model/random_forest.yaml"
-
-    def composed(old: str, new: str) -> tuple[int, str]:
-        project.edit(model, f"n_estimators: {old}", f"n_estimators: {new}")
-        return project.answer("python", "-X", "importtime", "-m", "lockstep", "compose")
-
-    for old, new, imported in (("100", "55", True), ("55", "56", False), ("56", "-1", True)):
-        code, output = composed(old, new)
-        assert ("sklearn.ensemble" in output) == imported, (new, output)
-        assert code == (2 if new == "-1" else 0)
-    assert "conf/model/random_forest.yaml: model.n_estimators" in output
-
-    # What is remembered is of other packages, or no longer to be read.
-    remembered = project.path / ".dvc/tmp/lockstep/accepted.json"
-    kept = json.loads(remembered.read_text())
-    for old, new, text in (
-        (
-            "-1",
-            "57",
-            json.dumps({name: ["before an upgrade", *known] for name, (_, *known) in kept.items()}),
-        ),
-        ("57", "58", json.dumps(kept)[:100]),
-        ("58", "59", "[]"),
-        ("59", "60", '{"sklearn.svm.SVC": 5}'),
-    ):
-        remembered.write_text(text)
-        code, output = composed(old, new)
-        assert code == 0
-        assert "sklearn.ensemble" in output
-        assert json.loads(remembered.read_text()) == kept
-
-
-def test_the_projects_own_classes_are_remembered_until_its_code_changes(project: Project) -> None:
-    mine = project.path / "src/penguins/mine.py"
-    mine.write_text(
-        "from sklearn.ensemble import RandomForestClassifier as Chosen\n"
-        "class Own:\n    def __init__(self, a): pass\n"
+    (workspace / "src/penguins/mine.py").write_text(
+        "class Own:\n    def __init__(self, n_estimators): pass\n\n"
+        "class Refusing:\n    def __init__(self): raise RuntimeError\n"
     )
-    code = """
-from pathlib import Path
-from hydra.utils import get_class
-from lockstep.workspace import import_from_workspace
-from lockstep.config.accepted import Accepted
-import_from_workspace()
-nodes = [
-    {"_target_": "penguins.mine.Chosen", "n_estimators": 5},
-    {"_target_": "penguins.mine.Own", "a": 5},
-    {"_target_": "sklearn.svm.SVC", "C": 5.0},
-    {"_target_": "sklearn.multiclass.OneVsRestClassifier"},
+    edit(workspace, FOREST, old, new)
+    if "multiclass" in new:  # which takes nothing but an estimator
+        for line in (workspace / FOREST).read_text().splitlines():
+            if line.startswith(("n_", "max_", "min_", "random_")):
+                edit(workspace, FOREST, f"{line}\n", "")
+    compose_params(workspace)
+    with pytest.raises(LockstepError) as error:
+        run_stage("penguins.train", [Path("unread")] * 4)
+    assert str(error.value).startswith("the config is not valid\n")
+    assert f"  {FOREST}: model." in str(error.value)
+    assert expected in str(error.value)
+
+
+def test_the_class_of_a_wrong_value_is_the_innermost(workspace: Path) -> None:
+    edit(workspace, "conf/model/svm.yaml", "C: 1.0", "C: -1.0")
+    edit(workspace, "conf/config.yaml", "model: random_forest", "model: svm")
+    compose_params(workspace)
+    with pytest.raises(LockstepError, match=r"conf/model/svm\.yaml: model\.estimator\.C: .*'C'"):
+        run_stage("penguins.train", [])
+
+
+def test_a_wrong_override_is_reported_as_such(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose_params(workspace)
+    start_experiment(workspace, monkeypatch, "split.test_size=2", "model.n_estimators=-3")
+    with pytest.raises(LockstepError, match=r"\n  -S split\.test_size: 2"):
+        compose_params(workspace)
+    start_experiment(workspace, monkeypatch, "model.n_estimators=-3")
+    compose_params(workspace)
+    with pytest.raises(LockstepError, match=r"\n  -S model\.n_estimators: .*\[1, inf\)") as error:
+        run_stage("penguins.train", [])
+    assert "--force" not in str(error.value)
+    monkeypatch.delenv(EXPERIMENT)
+    with pytest.raises(LockstepError, match=r"an experiment left that .* compose --force"):
+        run_stage("penguins.train", [])
+    edit(workspace, "conf/config.yaml", "model: random_forest", "model: unknown")
+    with pytest.raises(LockstepError, match=r"\n  params\.yaml: model\.n_estimators: "):
+        run_stage("penguins.train", [])
+
+
+def test_composing_imports_no_library_of_the_components(workspace: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lockstep.config.params import compose_params\n"
+        "sys.path.insert(0, 'src'); compose_params(Path.cwd())\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    path = str(Path(cli.__file__).parent.parent)
+    command = [sys.executable, "-B", "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"]
+    done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=True)
+    assert "'pydantic'" in done.stdout
+    assert not {"'sklearn'", "'pandas'", "'mlflow'", "'numpy'"} & set(
+        done.stdout.splitlines()[-1].strip("[]").split(", ")
+    )
+
+
+def test_the_command_reports_a_mistake_and_returns_2(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("import_from_workspace", "collect_seldom"):
+        monkeypatch.setattr(cli, name, lambda: None)  # they change this process
+    edit(workspace, FOREST, "n_estimators: 100", "n_estimators: -1")
+    assert cli.main(["compose"]) == 0
+    assert cli.main(["run", "penguins.train"]) == 2
+    assert f"error: the config is not valid\n  {FOREST}: model.n_estimators" in (
+        capsys.readouterr().err
+    )
+    edit(workspace, SPLIT, "test_size:", "test_siz:")
+    assert cli.main(["compose"]) == 2
+    assert f"error: the config is not valid\n  {SPLIT}: split.test_siz" in capsys.readouterr().err
+
+
+def test_a_hand_edited_params_file_is_kept(workspace: Path) -> None:
+    compose_params(workspace)
+    edit(workspace, "params.yaml", "n_estimators: 100", "n_estimators: 55")
+    with pytest.raises(
+        LockstepError, match=r"model\.n_estimators: 55 in params\.yaml, 100 in conf/"
+    ):
+        compose_params(workspace)
+    with pytest.raises(LockstepError, match="lockstep compose --force"):
+        pending_changes(workspace)
+    assert params(workspace)["model"]["n_estimators"] == 55
+
+    edit(workspace, FOREST, "n_estimators: 100", "n_estimators: 55")
+    assert pending_changes(workspace) == []
+    compose_params(workspace)
+    assert params(workspace)["model"]["n_estimators"] == 55
+
+    edit(workspace, FOREST, "n_estimators: 55", "n_estimators: 60")
+    assert [item.key for item in pending_changes(workspace)] == ["model.n_estimators"]
+    assert params(workspace)["model"]["n_estimators"] == 55
+    compose_params(workspace)
+    assert params(workspace)["model"]["n_estimators"] == 60
+
+
+def test_an_applied_override_is_kept_until_it_would_be_lost(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compose_params(workspace)
+    assert "composed from conf/" in capsys.readouterr().out
+    start_experiment(workspace, monkeypatch, "model=knn", "split.seed=7")
+    compose_params(workspace)
+    assert "conf/ with model=knn split.seed=7" in capsys.readouterr().out
+    assert read_yaml(workspace / "composed.yaml")["overrides"] == ["model=knn", "split.seed=7"]
+
+    monkeypatch.delenv(EXPERIMENT)
+    config = workspace / "conf/config.yaml"
+    config.write_text(config.read_text() + "\n# a comment\n")
+    compose_params(workspace)
+    assert params(workspace)["model"]["_target_"] == "sklearn.neighbors.KNeighborsClassifier"
+
+    edit(workspace, "conf/evaluate/default.yaml", "[accuracy,", "[recall_macro,")
+    with pytest.raises(LockstepError, match=r"an experiment left model=knn split\.seed=7 in"):
+        compose_params(workspace)
+    assert params(workspace)["split"]["seed"] == 7
+
+    start_experiment(workspace, monkeypatch, "model=knn")
+    compose_params(workspace)
+    output = capsys.readouterr().out
+    assert "the workspace held split.seed=7, which this experiment does not" in output
+    assert params(workspace)["split"]["seed"] == 42
+
+    monkeypatch.delenv(EXPERIMENT)
+    compose_params(workspace, force=True)
+    assert params(workspace)["model"]["_target_"] == "sklearn.ensemble.RandomForestClassifier"
+    assert read_yaml(workspace / "composed.yaml")["overrides"] == []
+
+
+def test_a_value_that_no_override_can_express_is_kept_too(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra's grammar has no way to write this key; an experiment can choose it by an option."""
+    (workspace / "conf/experiment/other.yaml").write_text(
+        "# @package _global_\ndata:\n  types:\n    größe: number\n"
+    )
+    compose_params(workspace)
+    start_experiment(workspace, monkeypatch, "experiment=other")
+    compose_params(workspace)
+    monkeypatch.delenv(EXPERIMENT)
+    compose_params(workspace)
+    assert params(workspace)["data"]["types"] == {"größe": "number"}
+    edit(workspace, SPLIT, "test_size: 0.2", "test_size: 0.3")
+    with pytest.raises(LockstepError, match="an experiment left values in params"):
+        compose_params(workspace)
+
+
+def test_a_package_that_is_not_installed_is_reported(workspace: Path) -> None:
+    edit(workspace, "conf/config.yaml", "scikit-learn]", "scikit-lern]")
+    with pytest.raises(LockstepError, match="'scikit-lern' under environment, but it is not insta"):
+        compose_params(workspace)
+
+
+@pytest.mark.parametrize("verb", ["compose", "publish"])
+def test_commands_outside_a_project_say_so(
+    verb: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "collect_seldom", lambda: None)
+    assert cli.main([verb]) == 2
+    assert "go to the project's root" in capsys.readouterr().err
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A small conf/: a group, and a seed that one of its options follows."""
+    for file, text in {
+        "config.yaml": "defaults: [_self_, {model: forest}, {data: default}]\n"
+        "seed: 1\nvalue: {columns: {}}\n",
+        "model/forest.yaml": "_target_: Forest\ntrees: 10\nseed: ${seed}\n",
+        "model/linear.yaml": "_target_: Linear\nc: 1.0\n",
+        "data/default.yaml": "target: y\ntypes: {}\n",
+        "data/german.yaml": "target: y\ntypes: {größe: number}\n",
+    }.items():
+        path = tmp_path / "conf" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "conf"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["seed=7"],
+        ["model=linear"],
+        ["model=linear", "model.c=0.5"],
+        ["seed=3", "model.trees=5"],
+        ["+model.depth=3"],
+        ["~value"],
+        ["data=german"],
+    ],
+)
+def test_the_overrides_behind_params_are_found(overrides: list[str], conf: Path) -> None:
+    with composer(conf.parent) as compose:
+        assert overrides_between(compose, conf, compose(overrides)) == overrides
+
+
+NASTY: list[Any] = [
+    *["größe", "日本", "é", "two words", "", " ", "a\nb", "a\tb", "\x01", "\u2028"],
+    *["\\", "a\\", "\\n", 'a"b', "a'b", 'a\\"b', "a,b", "[x]", "{a:b}", "a=b", "choice(a,b)"],
+    *["true", "Null", "nan", "1e3", "0x1", "1_000", "12:30", "-", "~", "+x", "a-b", "#x", "?", "$"],
+    *[None, True, False, 0, -1, 10**20, 0.5, 1e-07, 1e20, float("inf")],
+    *[[], ["größe", ["a,b", 1]], {}, {"a": {"b c": "ü"}}, {"Length (mm)": "x", "a:b": [None]}],
 ]
-accepted = Accepted(Path.cwd())
-print(*(accepted.accepts(node) for node in nodes))
-for node in nodes:
-    accepted.learn(node["_target_"], get_class(node["_target_"]))
-"""
-    assert project.python(code).split() == ["False"] * 4
-    assert project.python(code).split() == ["True", "True", "True", "False"]  # one lacks a param
-    mine.write_text("from sklearn.svm import SVC as Chosen\n\nclass Own:\n    pass\n")
-    (mine.parent / ".#mine.py").symlink_to("an.editor@host")
-    assert project.python(code).split() == ["False", "False", "True", "False"]
 
 
-def test_what_is_remembered_of_a_class_is_true(project: Project) -> None:
-    """Of all that scikit-learn has: a yes is scikit-learn's, and nearly all its yeses are ours."""
-    said = project.python(AGREEMENT)
-    wrong, wrong_of_booleans, both, missed = map(int, said.split())
-    assert wrong == wrong_of_booleans == 0
-    assert both > 5000
-    assert missed < 0.1 * both
+def test_any_value_survives_as_an_override(conf: Path) -> None:
+    with composer(conf.parent) as compose:
+        base = compose([])
+        named = {f"v{at}": value for at, value in enumerate(NASTY)}
+        columns = {f"Length {at} (mm)": value for at, value in enumerate(NASTY)}
+        params = {**base, "value": {**named, "columns": columns}}
+        overrides = [str(item.override) for item in differences(base, params)]
+        assert len(overrides) == 2 * len(NASTY)
+        assert differences(compose(overrides), params) == [], overrides
 
 
-def test_an_applied_override_is_not_dropped_silently(published: Project) -> None:
+def test_only_ascii_words_stay_without_quotes() -> None:
+    assert hydra_value("size_2.x") == "size_2.x"
+    assert hydra_value("größe") == '"größe"'
+    assert parsed('a="größe"').value() == "größe"
+    with pytest.raises(LockstepError, match="'a=größe' is not in Hydra's grammar: "):
+        parsed("a=größe")
+
+
+def test_differences_tell_missing_keys_and_types_apart() -> None:
+    found = differences({"a": 1, "b": {"c": True}}, {"b": {"c": 1, "d": None}})
+    assert [(item.key, item.left_text, item.right_text) for item in found] == [
+        ("a", "1", "(unset)"),
+        ("b.c", "true", "1"),
+        ("b.d", "(unset)", "null"),
+    ]
+
+
+@pytest.mark.slow
+def test_an_experiment_and_its_override_live_on(published: Project) -> None:
+    """What only DVC can show: which stages run, and that a mistake ends the experiment."""
     project = published
+    output = project.run("dvc", "exp", "run", "-S", "model.n_estimators=-3", ok=False)
+    assert "error: the config is not valid\n  -S model.n_estimators" in output
+    assert "Traceback" not in output
+    project.git("checkout", "--", ".")
+    project.run("dvc", "checkout")
+
     project.experiment("-S", "model=knn", "-S", "split.seed=7")
     project.commit("knn")
+    config, lock = project.path / "conf/config.yaml", project.path / "uv.lock"
+    config.write_text(config.read_text() + "\n# a comment\n")
+    lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
+    assert project.repro() == ["compose"]
+    assert params(project.path)["model"]["_target_"] == "sklearn.neighbors.KNeighborsClassifier"
+    assert len(project.runs()) == 2
     project.edit("conf/evaluate/default.yaml", "[accuracy,", "[recall_macro,")
     output = project.run("dvc", "repro", ok=False)
     assert "an experiment left model=knn split.seed=7" in output
-    assert params(project)["split"]["seed"] == 7
-
     output = project.experiment("-S", "model=knn")
     assert "the workspace held split.seed=7, which this experiment does not" in output
-    assert params(project)["split"]["seed"] == 42
-
-    project.run("lockstep", "compose", "--force")
-    assert params(project)["model"]["_target_"] == "sklearn.ensemble.RandomForestClassifier"
-
-
-def test_another_lock_file_keeps_an_applied_override(published: Project) -> None:
-    project = published
-    project.experiment("-S", "model=knn")
-    lock = project.path / "uv.lock"
-    lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
-    assert project.repro() == ["compose"]
-    assert str(params(project)["model"]["_target_"]).endswith("KNeighborsClassifier")
-
-
-def test_a_comment_in_conf_reruns_nothing_else(published: Project) -> None:
-    project = published
-    config = project.path / "conf" / "config.yaml"
-    config.write_text(config.read_text() + "\n# a thought\n")
-    assert project.repro() == ["compose"]
-    assert len(project.runs()) == 1
-
-
-def test_a_stage_that_reads_an_unlisted_param_is_told(project: Project) -> None:
-    split = project.path / "src" / "penguins" / "split.py"
-    source = split.read_text()
-    assert "cfg.split" in source
-    split.write_text(source.replace("cfg.split", "cfg.model.split", 1))
-    output = project.run("dvc", "repro", ok=False)
-    assert "not listed for it in dvc.yaml" in output
-    assert "stages.split.params" in output
-    assert "Traceback" not in output
-
-
-def test_commands_outside_a_project_say_so(project: Project, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    project.path = tmp_path / "elsewhere"
-    for verb in ("compose", "publish"):
-        output = project.run("lockstep", verb, ok=False)
-        assert "go to the project's root" in output
-        assert "Traceback" not in output
+    assert params(project.path)["split"]["seed"] == 42

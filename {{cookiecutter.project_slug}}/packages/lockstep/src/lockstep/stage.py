@@ -4,17 +4,19 @@ import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from lockstep import LockstepError
+from lockstep.config.check import check_components
 from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.environment import stage_name
 from lockstep.files import read_yaml
 from lockstep.garbage import importing
 from lockstep.history import fail_live_run
-from lockstep.workspace import PARAMS
+from lockstep.workspace import DVC_YAML, PARAMS
 
 
 def run_stage(module: str, paths: Sequence[Path]) -> None:
@@ -22,27 +24,31 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
 
     Args:
         module: The module's name; it is imported from the current workspace.
-        paths: Handed on to `main`; their parent folders are made.
+        paths: Passed on to `main`; their parent folders are created.
 
     Raises:
-        LockstepError: The stage reads a param that dvc.yaml does not list for it.
+        LockstepError: A class that the params name does not accept them, or the stage reads a
+            param that dvc.yaml does not list for it.
     """
+    workspace = Path.cwd()
     stage = stage_name() or module.rpartition(".")[2]
-    cfg = params_of(stage, Path.cwd())
+    cfg = params_of(stage, workspace)
+    params: Any = OmegaConf.to_container(cfg)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with importing():
             code = importlib.import_module(module)
+            check_components(params, workspace)
         code.main(cfg, *paths)
     except (ConfigAttributeError, ConfigKeyError) as error:
-        fail_live_run(Path.cwd())
+        fail_live_run(workspace)
         raise LockstepError(
             f"stage {stage} reads the param {error.full_key!r}, not listed for it in dvc.yaml\n"
             f"add it under stages.{stage}.params in dvc.yaml: a change of it then reruns {stage}"
         ) from error
     except BaseException:
-        fail_live_run(Path.cwd())
+        fail_live_run(workspace)
         raise
     finally:
         sys.stdout.flush()
@@ -58,10 +64,10 @@ def params_of(stage: str, workspace: Path) -> DictConfig:
     Returns:
         Read-only; reading a param that is not listed raises.
     """
-    pipeline = read_yaml(workspace / "dvc.yaml") or {}
+    pipeline = read_yaml(workspace / DVC_YAML) or {}
     params = read_yaml(workspace / PARAMS)
     if params is None:
-        raise LockstepError(f"there is no {PARAMS} yet: run `dvc repro`")
+        raise LockstepError(f"{PARAMS} does not exist yet: run `uv run dvc repro`")
     return listed_params(OmegaConf.create(params), stage_params(pipeline, stage), stage)
 
 
@@ -70,8 +76,8 @@ def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> Di
 
     Args:
         everything: All params, without interpolations.
-        keys: With dots.
-        stage: Who needs them, for the error.
+        keys: Dotted keys.
+        stage: The stage that needs them, for the error.
 
     Returns:
         Read-only; reading any other param raises.

@@ -1,4 +1,4 @@
-"""`lockstep compose`: conf/ to params.yaml."""
+"""`lockstep compose`: compose conf/ into params.yaml."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -11,12 +11,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="discard what params.yaml holds beyond conf/ (a hand edit, an applied experiment)",
+        help="discard the values in params.yaml that differ from conf/: hand edits, experiments",
     )
 
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    from lockstep.config.compose import compose_params
+    from lockstep.config.params import compose_params
 
     compose_params(Path.cwd(), force=arguments.force)

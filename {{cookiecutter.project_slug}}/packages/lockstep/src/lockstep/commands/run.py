@@ -1,4 +1,4 @@
-"""`lockstep run`: one stage of the pipeline."""
+"""`lockstep run`: run one stage of the pipeline."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -8,7 +8,7 @@ EXAMPLE = "lockstep run penguins.split data/table.parquet data/train.parquet dat
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
-    parser.add_argument("module", help="the module that holds main(cfg, *paths)")
+    parser.add_argument("module", help="the module with main(cfg, *paths)")
     parser.add_argument("paths", nargs="*", type=Path, help="passed to main()")
 
 

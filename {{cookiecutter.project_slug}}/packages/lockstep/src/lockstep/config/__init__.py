@@ -1,1 +1,1 @@
-"""From conf/ to params.yaml, checked."""
+"""Hydra: compose conf/ into params.yaml and check it."""

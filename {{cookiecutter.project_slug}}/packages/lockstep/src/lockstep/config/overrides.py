@@ -1,17 +1,18 @@
-"""Where two configs differ, and the Hydra overrides that lead from one to the other."""
+"""The differences between two configs, and the overrides that lead from one to the other."""
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
+from lockstep.config.grammar import hydra_value, is_key, is_override
 
 ABSENT = object()
-WORDS = {"true", "false", "null", "nan", "inf"}  # of Hydra's grammar, for other things than text
+Params = dict[str, Any]
+Compose = Callable[[list[str]], Params]
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,36 @@ class Difference:
 
     @property
     def key(self) -> str:
-        """The key with its dots."""
+        """The dotted key."""
         return ".".join(self.path)
 
     @property
     def left_text(self) -> str:
-        """The left value as it is shown to a person."""
+        """The left value as it is printed."""
         return _text(self.left)
 
     @property
     def right_text(self) -> str:
-        """The right value as it is shown to a person."""
+        """The right value as it is printed."""
         return _text(self.right)
 
+    @property
+    def override(self) -> str | None:
+        """What turns the left value into the right one; None where Hydra's grammar has no way."""
+        depth = next((at for at, part in enumerate(self.path) if not is_key(part)), len(self.path))
+        if depth == 0 or (self.right is ABSENT and depth < len(self.path)):
+            return None
+        key, value = ".".join(self.path[:depth]), self.right
+        if value is ABSENT:
+            return f"~{key}"
+        # Other keys, such as names of columns, can be written in braces only.
+        for part in reversed(self.path[depth:]):
+            value = {part: value}
+        override = f"{'+' if self.left is ABSENT else ''}{key}={hydra_value(value)}"
+        return override if is_override(override) else None
 
-def differences(left: dict[str, Any], right: dict[str, Any]) -> list[Difference]:
+
+def differences(left: Params, right: Params) -> list[Difference]:
     """The leaves in which two configs differ, in reading order."""
     return list(_differences(left, right, ()))
 
@@ -46,14 +62,14 @@ def differences(left: dict[str, Any], right: dict[str, Any]) -> list[Difference]
 def _differences(left: Any, right: Any, path: tuple[str, ...]) -> Iterator[Difference]:
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:
-            yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), (*path, key))
+            yield from _differences(
+                left.get(key, ABSENT), right.get(key, ABSENT), (*path, str(key))
+            )
     elif left != right or type(left) is not type(right):
         yield Difference(path, left, right)
 
 
-def overrides_between(
-    compose: Callable[[list[str]], dict[str, Any]], conf: Path, params: dict[str, Any]
-) -> list[str]:
+def overrides_between(compose: Compose, conf: Path, params: Params) -> list[str]:
     """The overrides with which conf/ composes to the given params.
 
     Args:
@@ -62,67 +78,50 @@ def overrides_between(
         params: The composed params.
 
     Returns:
-        In Hydra's grammar, such as `model=svm` and `split.seed=7`; as few as can be found.
+        Overrides in Hydra's grammar, such as `model=svm` and `split.seed=7`, and as few as were
+        found. A difference that the grammar cannot express is left out.
     """
     base = compose([])
     if not differences(base, params):
         return []
-    found = [
+    overrides = [
         f"{group}={option}"
         for group in params
         if (option := _other_option(compose, conf / group, base, params)) is not None
     ]
-    while rest := differences(compose(found), params):
-        added = _override(rest[0])
-        if added in found:
-            break
-        found.append(added)
-    # A value that others are interpolated from brings theirs along.
-    for override in list(found):
-        fewer = [other for other in found if other != override]
+    while missing := _override_between(compose(overrides), params, overrides):
+        overrides.append(missing)
+    # A value that others are interpolated from sets them as well.
+    for override in list(overrides):
+        fewer = [other for other in overrides if other != override]
         with contextlib.suppress(LockstepError):
             if compose(fewer) == params:
-                found = fewer
-    return found
+                overrides = fewer
+    return overrides
 
 
-def _other_option(
-    compose: Callable[[list[str]], dict[str, Any]],
-    group: Path,
-    base: dict[str, Any],
-    params: dict[str, Any],
-) -> str | None:
-    """The option of a group that comes closer to the params than the default does, if any."""
+def _override_between(current: Params, params: Params, tried: list[str]) -> str | None:
+    found = (item.override for item in differences(current, params))
+    return next((override for override in found if override and override not in tried), None)
+
+
+def _other_option(compose: Compose, group: Path, base: Params, params: Params) -> str | None:
+    """The option of a group that is closer to the params than the default, if there is one."""
     name = group.name
-    best = len(differences(base[name], params[name])) if group.is_dir() else 0
-    chosen = None
+    best = _distance(base[name], params[name]) if group.is_dir() else 0
+    closest = None
     for option in sorted(group.glob("*.yaml")) if best > 1 else []:
-        distance = len(differences(compose([f"{name}={option.stem}"])[name], params[name])) + 1
+        composed = compose([f"{name}={option.stem}"])
+        distance = _distance(composed[name], params[name]) + 1
         if distance < best:
-            best, chosen = distance, option.stem
-    return chosen
+            best, closest = distance, option.stem
+    return closest
 
 
-def _override(item: Difference) -> str:
-    if item.right is ABSENT:
-        return f"~{item.key}"
-    return f"{'+' if item.left is ABSENT else ''}{item.key}={hydra_value(item.right)}"
-
-
-def hydra_value(value: Any) -> str:
-    """A value in Hydra's override grammar."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{hydra_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(hydra_value(item) for item in value) + "]"
-    if isinstance(value, str):
-        # What looks like a number, or is another word of the grammar, is text only in quotes.
-        plain = re.fullmatch(r"[^\W\d][\w.]*", value) and value.lower() not in WORDS
-        return value if plain else json.dumps(value, ensure_ascii=False)
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+def _distance(left: Params, right: Params) -> int:
+    """The overrides between two sections; one that cannot be written counts like many."""
+    return sum(1 if item.override else 1000 for item in differences(left, right))
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
+    return "(unset)" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)

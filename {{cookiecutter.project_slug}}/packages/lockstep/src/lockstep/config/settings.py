@@ -1,12 +1,12 @@
-"""What pyproject.toml says under `[tool.lockstep]`."""
+"""The settings in pyproject.toml under `[tool.lockstep]`."""
 
 import tomllib
 from pathlib import Path
 
 
 def settings(workspace: Path) -> dict[str, str]:
-    """The settings of a project; empty where it has none."""
+    """The settings of a project; empty if it has none."""
     pyproject = workspace / "pyproject.toml"
     content = tomllib.loads(pyproject.read_text(encoding="utf-8")) if pyproject.exists() else {}
-    found: dict[str, str] = content.get("tool", {}).get("lockstep", {})
-    return found
+    values: dict[str, str] = content.get("tool", {}).get("lockstep", {})
+    return values

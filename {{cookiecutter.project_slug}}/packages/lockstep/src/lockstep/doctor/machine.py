@@ -79,7 +79,7 @@ def hooks(project: Project) -> Finding:
 
 def params(project: Project) -> Finding:
     """params.yaml against conf/."""
-    from lockstep.config.compose import pending_changes
+    from lockstep.config.params import pending_changes
 
     try:
         changes = pending_changes(project.root)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.config.overrides import hydra_value
+from lockstep.config.grammar import hydra_value
 from lockstep.values import nearest
 
 if TYPE_CHECKING:

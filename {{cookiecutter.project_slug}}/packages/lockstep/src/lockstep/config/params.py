@@ -1,0 +1,165 @@
+"""Write params.yaml from conf/ without losing a value that somebody set there.
+
+`dvc repro` does not know Hydra (https://github.com/treeverse/dvc/issues/10750), so the first stage
+composes. `dvc exp run` does: DVC itself writes params.yaml from conf/ and the overrides of `-S`
+before the first stage runs, which then has to keep these values.
+"""
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lockstep import LockstepError
+from lockstep.config.check import Checker
+from lockstep.config.compose import composer
+from lockstep.config.overrides import Difference, differences, overrides_between
+from lockstep.dvc.environment import experiment_name
+from lockstep.files import read_yaml, write_whole
+from lockstep.values import digest
+from lockstep.workspace import COMPOSED, PARAMS
+
+HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What params.yaml holds, and what it is to hold.
+
+    Attributes:
+        current: The content of params.yaml; None if there is no such file.
+        record: The content of composed.yaml, which records how params.yaml was composed.
+        conf: What conf/ composes to.
+        params: What params.yaml is to hold.
+        overrides: The overrides with which conf/ composes to that.
+    """
+
+    current: Params | None
+    record: Params
+    conf: Params
+    params: Params
+    overrides: list[str]
+
+
+def compose_params(workspace: Path, *, force: bool = False) -> None:
+    """Write params.yaml and composed.yaml, which records how the first was composed.
+
+    Args:
+        workspace: The folder that holds conf/.
+        force: Discard the values in params.yaml that differ from conf/.
+
+    Raises:
+        LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
+    """
+    made = _composition(workspace, force=force)
+    record = {
+        "packages": _versions(made.params.get("environment", [])),
+        "overrides": made.overrides,
+        "digests": {"conf": digest(made.conf), "params": digest(made.params)},
+    }
+    write_whole(workspace / PARAMS, HEADER + _as_yaml(made.params))
+    write_whole(workspace / COMPOSED, _as_yaml(record))
+    _report(made)
+
+
+def pending_changes(workspace: Path) -> list[Difference]:
+    """What composing conf/ would change in params.yaml.
+
+    Args:
+        workspace: The folder that holds conf/.
+
+    Raises:
+        LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
+    """
+    made = _composition(workspace, force=False)
+    return differences(made.current or {}, made.params)
+
+
+def _composition(workspace: Path, *, force: bool) -> Composition:
+    current, record = read_yaml(workspace / PARAMS), read_yaml(workspace / COMPOSED) or {}
+    with composer(workspace) as compose:
+        conf = compose([])
+        if current is None or force or not _keeps(current, conf, record):
+            params, overrides = conf, []
+        else:
+            params, overrides = current, overrides_between(compose, workspace / "conf", current)
+        Checker(workspace, compose.files).check_schema(params, overrides)
+    return Composition(current, record, conf, params, overrides)
+
+
+def _keeps(current: Params, conf: Params, record: Params) -> bool:
+    """Whether params.yaml stays as it is.
+
+    Raises:
+        LockstepError: It should not stay, but holds values that would be lost.
+    """
+    if current == conf or experiment_name():
+        return True
+    recorded = record.get("digests", {})
+    untouched = digest(current) == recorded.get("params")
+    if untouched and recorded["params"] == recorded["conf"]:
+        return False
+    if untouched and digest(conf) == recorded["conf"]:
+        return True
+    origin = f"{PARAMS} was edited by hand, but is composed from conf/"
+    if untouched:
+        left = " ".join(record["overrides"]) or "values"
+        origin = f"an experiment left {left} in {PARAMS}, and conf/ was edited since"
+    rows = [
+        f"  {item.key}: {item.left_text} in {PARAMS}, {item.right_text} in conf/"
+        for item in differences(current, conf)
+    ]
+    raise LockstepError(
+        "\n".join(
+            [
+                f"{origin}; composing it again would discard:",
+                *rows,
+                "to keep a value:  set it in conf/, then run `uv run dvc repro`",
+                "to discard them:  `uv run lockstep compose --force`, then `uv run dvc repro`",
+            ]
+        )
+    )
+
+
+def _versions(packages: list[str]) -> dict[str, str]:
+    """The installed versions of the packages that shape a result; `python` is Python itself."""
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = (
+                platform.python_version() if name == "python" else importlib.metadata.version(name)
+            )
+        except importlib.metadata.PackageNotFoundError as error:
+            raise LockstepError(
+                f"conf/config.yaml lists the package {name!r} under environment, but it is not "
+                f"installed: `uv add {name}`, or remove it from the list"
+            ) from error
+    return versions
+
+
+def _as_yaml(content: Params) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(content))
+
+
+def _report(made: Composition) -> None:
+    """Print what changed, and what an experiment does not repeat of the one before."""
+    if experiment_name() and made.params is made.current:
+        keys = {override.partition("=")[0] for override in made.overrides}
+        before = made.record.get("overrides", [])
+        if lost := [override for override in before if override.partition("=")[0] not in keys]:
+            print(
+                f"note: the workspace held {' '.join(lost)}, which this experiment does not: "
+                "DVC composes each experiment from conf/ alone\n"
+                f"      to keep it, repeat it (-S {' -S '.join(lost)}) or set it in conf/"
+            )
+    if made.current is None:
+        print(f"{PARAMS}: composed from conf/")
+    else:
+        for item in differences(made.current, made.params):
+            print(f"{PARAMS}: {item.key}: {item.left_text} -> {item.right_text}")
+    if made.overrides:
+        print(f"{PARAMS}: conf/ with {' '.join(made.overrides)}")
