@@ -1,19 +1,12 @@
 """The glue's logic, without a project around it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import lockstep
 from lockstep import LockstepError
-from lockstep.config.overrides import differences, overrides_between
 from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.history import history, read_history
 from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import database_of
 from lockstep.values import without_secrets
@@ -116,71 +109,6 @@ def test_a_stage_reads_what_is_listed_for_it(workspace: Path) -> None:
         stage_params(declared, "fti")
 
 
-CONF: dict[str, Any] = {
-    "model=forest": {"_target_": "Forest", "trees": 10, "seed": 1},
-    "model=linear": {"_target_": "Linear", "c": 1.0},
-}
-
-
-def compose(overrides: list[str]) -> dict[str, Any]:
-    """A stand-in for Hydra: one group, and a seed that the forest follows."""
-    seed, option, values = 1, "model=forest", {}
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key == "model":
-            option = override
-        elif key == "seed":
-            seed = int(value)
-        else:
-            values[key.removeprefix("+").removeprefix("model.")] = float(value)
-    model = {**CONF[option], **values}
-    if "seed" in model and "seed" not in values:
-        model["seed"] = seed
-    return {"seed": seed, "model": model}
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        [],
-        ["seed=7"],
-        ["model=linear"],
-        ["model=linear", "model.c=0.5"],
-        ["seed=3", "model.trees=5"],
-    ],
-)
-def test_the_overrides_behind_params_are_found(overrides: list[str], tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    for option in ("forest", "linear"):
-        (tmp_path / "model" / f"{option}.yaml").touch()
-    found = overrides_between(compose, tmp_path, compose(overrides))
-    assert compose(found) == compose(overrides)
-    assert len(found) == len(overrides), found
-
-
-def test_differences_tell_missing_keys_and_types_apart() -> None:
-    found = differences({"a": 1, "b": {"c": True}}, {"b": {"c": 1, "d": None}})
-    assert [(item.key, item.left_text, item.right_text) for item in found] == [
-        ("a", "1", "nothing"),
-        ("b.c", "true", "1"),
-        ("b.d", "nothing", "null"),
-    ]
-
-
-def test_a_history_comes_back_as_it_was_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with history(tmp_path / "history.csv") as log:
-        log(step=0, loss=1.0)
-        log(step=1, loss=0.5, accuracy=0.75)
-    expected = [("loss", 1.0, 0), ("loss", 0.5, 1), ("accuracy", 0.75, 1)]
-    assert read_history(tmp_path / "history.csv") == expected
-    with history(tmp_path / "empty.csv"):
-        pass
-    assert read_history(tmp_path / "empty.csv") == []
-
-
 @pytest.mark.parametrize("name", ["plain", "mit Ümlaut und Platz", "a%20b", "c#d"])
 def test_the_embedded_store_stays_in_the_project(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -212,25 +140,3 @@ def test_a_server_that_is_away_is_told_at_once(
     for ask in (store.require_reachable, store.finished):
         with pytest.raises(LockstepError, match="cannot be reached"):
             ask()
-
-
-def test_a_stage_finds_the_garbage_collector_as_python_has_it() -> None:
-    code = """
-import gc, weakref
-from lockstep.garbage import importing
-
-class Large:
-    def __init__(self):
-        self.itself = self
-
-before = gc.get_threshold()
-with importing():
-    import decimal
-assert gc.get_threshold() == before
-assert gc.get_freeze_count() > 1000
-first = weakref.ref(Large())
-kept = [[] for _ in range(100_000)]
-assert first() is None
-"""
-    env = {**os.environ, "PYTHONPATH": str(Path(lockstep.__file__).parent.parent)}
-    subprocess.run([sys.executable, "-B", "-c", code], env=env, check=True)
