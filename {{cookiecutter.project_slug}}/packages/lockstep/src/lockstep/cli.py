@@ -9,20 +9,20 @@ from lockstep import LockstepError, __version__
 from lockstep.garbage import collect_seldom
 from lockstep.workspace import import_from_workspace
 
-# In the order of use. Only the module of the verb that is asked for is imported.
+# In the order of use. Only the module of the verb on the command line is imported.
 VERBS = {
     "compose": "Compose conf/ into params.yaml; the first stage of the pipeline.",
-    "run": "Run one stage's main() with the params that dvc.yaml lists for it.",
+    "run": "Run main() of one stage with the params that dvc.yaml lists for it.",
     "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
     "sweep": "Search for better params with many trials of the train stage.",
-    "models": "List the versions of the model: aliases, verdicts, metrics, data, commits.",
-    "promote": "Make a version of the model the champion, if its gate passes.",
+    "models": "List the model's versions: aliases, verdicts, metrics, data, commits.",
+    "promote": "Make a version of the model the champion if its gate passes.",
     "rollback": "Return to the previous champion.",
     "trace": "Show where a run, a model or a file came from, and what was made from it.",
     "reproduce": "Rebuild a run in a worktree beside the project, and compare the results.",
-    "push": "Share this branch: data, then commits, then runs that MLflow lacks.",
-    "pull": "Get what others pushed: the commits of this branch, then their data.",
-    "doctor": "Check git, DVC, MLflow, the environment and the machine, and show what fixes them.",
+    "push": "Push this branch: data, then commits, then runs missing from MLflow.",
+    "pull": "Pull what others pushed: the commits of this branch, then their data.",
+    "doctor": "Check git, DVC, MLflow, the environment and the machine, and show how to fix them.",
 }
 
 
@@ -30,14 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Args:
-        argv: The words after `lockstep`; those of the command line by default.
+        argv: The arguments after `lockstep`; by default those of the command line.
 
     Returns:
-        0 on success, 1 when the answer is no, 2 when it was asked wrongly or could not be done.
+        0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
     import_from_workspace()
-    arguments = _parser(next((word for word in words if word in VERBS), None)).parse_args(words)
+    arguments = _parser(next((word for word in argv if word in VERBS), None)).parse_args(argv)
     is_stage = arguments.verb == "run"
     if not is_stage:
         collect_seldom()
@@ -46,17 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a folder that cannot be written to
-        if is_stage:  # the stage's own: its author wants to see where
+    except OSError as error:  # a full disk, a folder that is not writable
+        if is_stage:  # raised by the stage's own code: its author needs the traceback
             raise
-        print(f"error: {error}\nfix that, then run the same command again", file=sys.stderr)
+        reason = str(error) or type(error).__name__
+        print(f"error: {reason}\nfix that, then run the same command again", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
 
 
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
-    """The parser of all verbs, with the arguments of the one that is wanted."""
+    """The parser of all verbs, with the arguments of the wanted one."""
     parser = argparse.ArgumentParser(
         prog="lockstep", description="Keeps git, DVC, Hydra and MLflow in lockstep."
     )

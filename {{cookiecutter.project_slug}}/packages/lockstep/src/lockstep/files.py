@@ -1,4 +1,4 @@
-"""The files that the glue shares with DVC: their names, their YAML, their digests."""
+"""The files that the glue shares with DVC: their YAML and their digests."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from lockstep.workspace import COMPOSED
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; None when there is no such file."""
+    """The content of a YAML file; None if there is no such file."""
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
@@ -20,11 +20,11 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The content of YAML text; None when there is nothing in it.
+    """The content of YAML text; None if it is empty.
 
     Args:
         text: The YAML.
-        name: That of the file, for the error.
+        name: The name of its file, for the error.
     """
     try:
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -33,7 +33,7 @@ def parse_yaml(text: str, name: str) -> Any:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; leave it alone when it holds the text already."""
+    """Write a file completely or not at all; a file that already holds the text is not touched."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     draft = path.with_name(f".{path.name}.draft")
@@ -42,19 +42,19 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def packages_of(workspace: Path) -> dict[str, str]:
-    """The versions of the packages that shape a result, as composed.yaml has them."""
+    """The versions of the packages that shape a result, as composed.yaml records them."""
     return dict((read_yaml(workspace / COMPOSED) or {}).get("packages", {}))
 
 
 def file_digest(path: Path) -> str:
-    """The MD5 of a file, as DVC has it."""
+    """The MD5 of a file, as DVC computes it."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def tree_digest(path: Path) -> str:
-    """The MD5 of a file or folder, as DVC has it in dvc.lock; empty when there is none.
+    """The MD5 of a file or folder, as in dvc.lock; empty if the path does not exist.
 
-    A folder's is that of the list of its files, each with its own
+    A folder's is that of the list of its files, each with its own MD5
     (https://dvc.org/doc/user-guide/project-structure/internal-files).
     """
     if not path.is_dir():

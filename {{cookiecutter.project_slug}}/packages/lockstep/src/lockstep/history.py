@@ -13,11 +13,12 @@ from typing import IO, Any, Protocol
 from lockstep.files import file_digest, read_yaml
 from lockstep.workspace import PARAMS, TEMPORARY
 
-# How long the end of a training waits for the last live metrics to arrive; what does not arrive,
-# `publish` adds.
+# How long the end of a training waits for the last live metrics to arrive; `publish` adds those
+# that do not.
 FLUSH_SECONDS = 15.0
-# Set to 0, it keeps a training from streaming, whatever `tracking.live` says: `reproduce` does so.
+# 0 keeps a training from streaming even with `tracking.live`; `reproduce` sets it.
 LIVE_VARIABLE = "LOCKSTEP_LIVE"
+STREAMER = (sys.executable, "-m", "lockstep.mlflow.live")
 
 
 class Log(Protocol):
@@ -32,8 +33,8 @@ def history(path: Path) -> Iterator[Log]:
     """Keep the metrics of a training loop.
 
     With `tracking.live=true` they also appear in MLflow while the training runs, in a run that
-    `publish` completes. A process of its own streams them: the training neither waits for a server
-    nor fails with it, and when the training dies in whatever way, the run is marked FAILED.
+    `publish` completes. A separate process streams them: the training neither waits for a server
+    nor fails with it, and if the training dies, however that happens, the run is marked FAILED.
 
     Args:
         path: The CSV file to write: a column `step` and one for each metric.
@@ -66,10 +67,10 @@ def history(path: Path) -> Iterator[Log]:
 
 
 def read_history(path: Path) -> list[tuple[str, float, int]]:
-    """The metrics in a file that `history` wrote, or any CSV with a column `step`.
+    """The metrics in a file that `history` wrote, or in any CSV file with a column `step`.
 
     Returns:
-        Name, value and step of each; nothing when the file has no column `step`.
+        Name, value and step of each; an empty list if the file has no column `step`.
     """
     with path.open(newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
@@ -84,15 +85,15 @@ def read_history(path: Path) -> list[tuple[str, float, int]]:
 
 
 def live_record(workspace: Path) -> Path:
-    """The file that tells which run the last live training of a workspace streamed to."""
+    """The file that records which run the last live training of a workspace streamed to."""
     return workspace / TEMPORARY / "live.json"
 
 
 def read_live_record(workspace: Path) -> dict[str, str]:
-    """What is known of the last live training.
+    """The record of the last live training; empty if there was none.
 
     Returns:
-        `run_id` and `uri` of its run, and `history`, the digest of its file, when it ended well.
+        `run_id` and `uri` of its run, and `history`, the digest of its file, if it ended well.
     """
     try:
         record: dict[str, str] = json.loads(live_record(workspace).read_text(encoding="utf-8"))
@@ -102,11 +103,9 @@ def read_live_record(workspace: Path) -> dict[str, str]:
 
 
 def fail_live_run(workspace: Path) -> None:
-    """Mark the live run of a workspace FAILED, when a stage failed that came after the training."""
+    """Mark the live run of a workspace FAILED, because a stage failed after the training."""
     if live_record(workspace).exists():
-        subprocess.run(
-            [sys.executable, "-m", "lockstep.mlflow.live", "--fail"], cwd=workspace, check=False
-        )
+        subprocess.run([*STREAMER, "--fail"], cwd=workspace, check=False)
 
 
 def _mark_complete(workspace: Path, history_file: Path) -> None:
@@ -131,26 +130,22 @@ def _write(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 class _Streamer:
-    """The process that streams; it lives no longer than this one."""
+    """The process that streams; it does not outlive this one."""
 
     def __init__(self, workspace: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep.mlflow.live"],
-            cwd=workspace,
-            stdin=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
+            STREAMER, cwd=workspace, stdin=subprocess.PIPE, text=True, encoding="utf-8"
         )
 
     def send(self, message: dict[str, Any]) -> None:
-        """Hand a message on; a streamer that is gone is no reason to stop."""
+        """Pass a message on; if the streamer is gone, the training goes on without it."""
         with contextlib.suppress(OSError, ValueError):
             stream = self._stdin()
             stream.write(json.dumps(message) + "\n")
             stream.flush()
 
     def close(self) -> None:
-        """Let it finish, for a while."""
+        """Let it finish, for up to `FLUSH_SECONDS`."""
         with contextlib.suppress(OSError):
             self._stdin().close()
         try:

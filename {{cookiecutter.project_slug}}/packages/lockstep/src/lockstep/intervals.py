@@ -1,4 +1,4 @@
-"""Bootstrap intervals: how far a number measured on some rows may be from luck."""
+"""Bootstrap intervals: how much a number measured on some rows varies by chance."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Rows = npt.NDArray[np.intp]
 Statistic = Callable[[Rows], Mapping[str, float]]
 
 SEED = 0
-MOST_ROWS = 5000  # a resample takes at most so many: a thousand of them then take seconds
+MOST_ROWS = 5000  # of a resample; a thousand of them then take seconds
 LEAST_DEFINED = 0.5  # the share of resamples in which a number must be defined
 
 
@@ -19,40 +19,40 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap intervals (Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
 
-    The interval of a difference between two models is paired, and so much the tighter, when the
+    The interval of a difference between two models is paired, and therefore tighter, if the
     statistic measures both on the rows that it gets (chapter 8 there: resample the pairs).
 
-    Of more than `MOST_ROWS` rows, resamples of m out of n are drawn, and their deviations from the
-    estimate shrunk by sqrt(m / n) (Bickel, Götze & van Zwet, Resampling fewer than n observations,
-    Statistica Sinica 7, 1997).
+    With more than `MOST_ROWS` rows, resamples of m out of n are drawn and their deviations from
+    the estimate are shrunk by sqrt(m / n) (Bickel, Götze & van Zwet, Resampling fewer than n
+    observations, Statistica Sinica 7, 1997).
 
     Args:
-        statistic: The numbers, by name, of rows given by their positions, shape (m,), some of them
-            more than once. A number that they leave undefined is left out.
-        rows: How many rows there are.
+        statistic: Returns numbers by name for rows given by their positions, shape (m,), some of
+            them more than once. It leaves out a number that these rows leave undefined.
+        rows: The number of rows.
         confidence: The share of such intervals that cover the truth, between 0 and 1.
-        resamples: How many to draw; a thousand or more make the ends steady (chapter 13).
+        resamples: The number to draw; with a thousand or more the ends are stable (chapter 13).
 
     Returns:
-        The two ends by name, the same each time. A name is missing where the number is undefined
-        in all rows or in half of the resamples.
+        The two ends by name, the same each time. A name is missing if the number is undefined
+        on all rows or in half of the resamples.
     """
     estimates = statistic(np.arange(rows))
     size = min(rows, MOST_ROWS)
     random = np.random.default_rng(SEED)
     drawn = [statistic(random.integers(0, rows, size)) for _ in range(resamples)]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    found = {}
+    ends = {}
     for name, estimate in estimates.items():
         values = np.array([numbers[name] for numbers in drawn if name in numbers])
         if len(values) > LEAST_DEFINED * resamples:
             low, high = np.quantile(_shrunk(values, estimate, size / rows), tails)
-            found[name] = float(low), float(high)
-    return found
+            ends[name] = float(low), float(high)
+    return ends
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
-    """What two models differ by on the same rows: the first's numbers less the second's."""
+    """The difference of two models on the same rows: the first's numbers minus the second's."""
 
     def differ(rows: Rows) -> dict[str, float]:
         ours, others = first(rows), second(rows)

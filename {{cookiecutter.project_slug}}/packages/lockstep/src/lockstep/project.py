@@ -1,4 +1,4 @@
-"""A project as the commands see it; each part is read when it is first asked for."""
+"""A project as the commands see it; each part is read when it is first used."""
 
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +8,9 @@ from lockstep import LockstepError
 from lockstep.config.settings import settings
 from lockstep.dvc.environment import project_root
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.files import read_yaml
+from lockstep.files import packages_of, read_yaml
 from lockstep.mlflow.store import Store
-from lockstep.workspace import COMPOSED, PARAMS
+from lockstep.workspace import PARAMS
 
 
 class Project:
@@ -27,17 +27,17 @@ class Project:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """The content of params.yaml; empty while the pipeline has not run."""
+        """The content of params.yaml; empty if the pipeline has not run yet."""
         return read_yaml(self.workspace / PARAMS) or {}
 
     @cached_property
     def packages(self) -> dict[str, str]:
         """The versions of the packages that shape a result, as composed.yaml records them."""
-        return dict((read_yaml(self.workspace / COMPOSED) or {}).get("packages", {}))
+        return packages_of(self.workspace)
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """What pyproject.toml says under `[tool.lockstep]`."""
+        """The settings in pyproject.toml under `[tool.lockstep]`."""
         return settings(self.workspace)
 
     @cached_property
@@ -51,7 +51,7 @@ class Project:
 
     @cached_property
     def tracking(self) -> dict[str, Any]:
-        """The config group `tracking`, even of a project whose pipeline has not run yet.
+        """The config group `tracking`, even if the pipeline has not run yet.
 
         Raises:
             LockstepError: Neither params.yaml nor conf/ sets it.
@@ -63,16 +63,16 @@ class Project:
             with composer(self.workspace) as compose:
                 params = compose([])
         if "tracking" not in params:
-            raise LockstepError(f"{PARAMS} holds no `tracking`: set it in conf/")
+            raise LockstepError(f"{PARAMS} has no section `tracking`: set it in conf/")
         tracking: dict[str, Any] = params["tracking"]
         return tracking
 
     @cached_property
     def registry(self) -> dict[str, Any]:
-        """The config group `registry`; empty where there is none."""
+        """The config group `registry`; empty if there is none."""
         return self.params.get("registry") or {}
 
     @cached_property
     def store(self) -> Store:
-        """Where the runs are; nothing is opened yet."""
+        """The MLflow store; opened when it is first used."""
         return Store(self.root, self.tracking)

@@ -1,4 +1,4 @@
-"""Small functions on plain values: nested mappings, names, texts that people read."""
+"""Small functions on plain values: nested mappings, names, text for people."""
 
 import difflib
 import hashlib
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 
 def selected(params: Any, key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
+    """The value at a dotted key; None if there is none."""
     for part in key.split("."):
         params = params.get(part) if isinstance(params, dict) else None
     return params
 
 
 def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings, by their dotted keys."""
+    """The leaves of nested mappings by their dotted keys."""
     if not isinstance(value, dict) or not value:
         return {prefix: value} if prefix else {}
     leaves: dict[str, Any] = {}
@@ -31,24 +31,24 @@ def digest(value: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A question that offers the known name closest to a wrong one; empty where none is close."""
+    """A question that offers the known name closest to a wrong one; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def slug(name: str) -> str:
-    """A name that is safe as a folder's."""
+    """A name that is safe for a folder."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
 
 
 def without_secrets(uri: str) -> str:
-    """A URI without a user's name and password, to be shown."""
+    """A URI without user name and password, for printing."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 
 
 def first_line(error: BaseException | str) -> str:
-    """The first line of an error's message; the error's class where it has no message."""
+    """The first line of an error's message; the error's class if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -59,5 +59,5 @@ def counted(count: int, noun: str) -> str:
 
 
 def number(value: float | None, missing: str = "-") -> str:
-    """A metric as people read it, with four significant digits."""
+    """A metric with four significant digits, for printing."""
     return missing if value is None else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""The names of a project's files, and the code that its commands import."""
+"""The names of a project's files, and where its code is imported from."""
 
 import sys
 from pathlib import Path
@@ -11,11 +11,11 @@ DVC_YAML = "dvc.yaml"
 DVC_LOCK = "dvc.lock"
 UV_LOCK = "uv.lock"
 TEMPORARY = Path(".dvc", "tmp", "lockstep")  # in DVC's own folder, which git ignores
-GLUE = Path("packages", "lockstep", "src")  # in a project that keeps its own copy of this package
+GLUE = Path("packages", "lockstep", "src")  # of a project with its own copy of this package
 
 
 def lock_file(root: Path, name: str) -> Path:
-    """The path of a lock file in the project; its folder is created."""
+    """The path of a lock file in the project; creates its folder."""
     path = root / TEMPORARY / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
