@@ -374,7 +374,6 @@ def test_differences_tell_missing_keys_and_types_apart() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_an_experiment_and_its_override_live_on(published: Project) -> None:
     """What only DVC can show: which stages run, and that a mistake ends the experiment."""
     project = published
