@@ -32,21 +32,21 @@ def verdict(comparison: Comparison | None = None, **rules: Any) -> Verdict:
 def test_a_failed_gate_names_its_metric_value_and_threshold() -> None:
     found = verdict(thresholds={"accuracy": {"min": 0.95}, "loss": {"max": 0.4}})
     assert found.outcome == "failed"
-    assert found.reasons == ["accuracy: 0.9, asked was at least 0.95"]
+    assert found.reasons == ["accuracy: 0.9, required: at least 0.95"]
     assert "| accuracy | at least 0.95 | 0.9 | failed |" in found.note
     assert "| loss | at most 0.4 | 0.3 | passed |" in found.note
 
 
 def test_a_threshold_on_what_was_not_measured_fails() -> None:
     assert verdict(thresholds={"f1": {"min": 0.1}}).reasons == [
-        "f1: not measured, asked was at least 0.1"
+        "f1: not measured, required: at least 0.1"
     ]
     assert verdict(slices={"sex": {"accuracy": {"min": 0.1}}}).outcome == "failed"
 
 
 def test_a_slice_with_enough_rows_can_fail_a_model() -> None:
     found = verdict(slices={"island": {"accuracy": {"min": 0.8}}})
-    assert found.reasons == ["accuracy where island = Dream: 0.7 (30 rows), asked was at least 0.8"]
+    assert found.reasons == ["accuracy where island = Dream: 0.7 (30 rows), required: at least 0.8"]
     assert "only 5 rows, too few to judge" in found.note
 
 
@@ -141,7 +141,7 @@ def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
 
     found = versions(project)
     assert [found[number]["verdict"] for number in "123"] == ["passed", "passed", "failed"]
-    assert "asked was better by more than 0" in found["3"]["reasons"][0]
+    assert "required: better by more than 0" in found["3"]["reasons"][0]
     assert found["2"]["champion"]["from"] == "1"
     assert found["2"]["champion"]["by"] == "Ada Lovelace <ada@example.org>"
     assert found["2"]["commit"] == project.git("rev-parse", "HEAD")
@@ -205,7 +205,7 @@ def test_other_test_data_have_the_champion_scored_again(published: Project) -> N
     project.run("lockstep", "compose", "--force")
     output = project.run("lockstep", "promote", "2", ok=False)
     assert "log_loss: " in output
-    assert "asked was at most 0" in output
+    assert "required: at most 0" in output
     assert "accuracy against the champion, version 1: -" in output
 
 
@@ -225,7 +225,7 @@ def test_a_regression_is_judged_and_a_pipeline_without_predictions_is_published(
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     output = project.experiment("-S", "model=ridge")
     assert "gate: undecided" in output
-    assert "dvc.yaml names none for the model" in output
+    assert "dvc.yaml lists none under the model" in output
     assert aliases(project)["champion"] == "1", "undecided is not passed"
 
 

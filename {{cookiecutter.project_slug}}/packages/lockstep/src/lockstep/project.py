@@ -72,6 +72,17 @@ class Project:
         """The config group `registry`; empty if there is none."""
         return self.params.get("registry") or {}
 
+    @property
+    def model_name(self) -> str:
+        """The name of the registered model.
+
+        Raises:
+            LockstepError: The config sets none.
+        """
+        if not self.registry.get("name"):
+            raise LockstepError(f"{PARAMS} sets no registry.name: run `uv run dvc repro`")
+        return str(self.registry["name"])
+
     @cached_property
     def store(self) -> Store:
         """The MLflow store; opened when it is first used."""

@@ -1,7 +1,10 @@
 """The names of a project's files, and where its code is imported from."""
 
+import importlib
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import lockstep
 
@@ -11,7 +14,8 @@ DVC_YAML = "dvc.yaml"
 DVC_LOCK = "dvc.lock"
 UV_LOCK = "uv.lock"
 TEMPORARY = Path(".dvc", "tmp", "lockstep")  # in DVC's own folder, which git ignores
-GLUE = Path("packages", "lockstep", "src")  # of a project with its own copy of this package
+# Where a project keeps its own copy of this package; the second, before it was a package.
+GLUE = (Path("packages", "lockstep", "src"), Path("src"))
 
 
 def lock_file(root: Path, name: str) -> Path:
@@ -28,8 +32,33 @@ def import_from_workspace() -> None:
     the environment's editable installs point to the original.
     """
     workspace = Path.cwd()
-    if (workspace / GLUE / "lockstep").is_dir():
-        lockstep.__path__[:] = [str(workspace / GLUE / "lockstep")]
-    for folder in (workspace / GLUE, workspace / "src"):
-        if folder.is_dir():
+    glue = _own_copy(workspace)
+    if glue:
+        lockstep.__path__[:] = [str(glue / "lockstep")]
+    for folder in (glue, workspace / "src"):
+        if folder and folder.is_dir():
             sys.path.insert(0, str(folder))
+
+
+def cli_of_workspace() -> ModuleType | None:
+    """The command line of the workspace's own copy of this package; None if it is the running one.
+
+    The copy may be older or newer than the package that the environment has installed, so nothing
+    of the two is mixed: what is loaded of this package is unloaded, and the processes that the copy
+    starts import the copy, too.
+    """
+    glue = _own_copy(Path.cwd())
+    if glue is None or Path(str(lockstep.__file__)).parent.samefile(glue / "lockstep"):
+        return None
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lockstep"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(glue))
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(glue), *([inherited] if inherited else [])])
+    return importlib.import_module("lockstep.cli")
+
+
+def _own_copy(workspace: Path) -> Path | None:
+    """The folder that a workspace's own copy of this package is imported from; None without one."""
+    folders = (workspace / folder for folder in GLUE)
+    return next((folder for folder in folders if (folder / "lockstep/__init__.py").is_file()), None)

@@ -1,4 +1,4 @@
-"""The alias `champion`: who has it, who had it, and how it moves."""
+"""The alias `champion`: which version has it, which ones had it, and how it moves."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,88 +15,110 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-REMEMBERED = 50
+REMEMBERED = 50  # champions in the history
 LOCK_SECONDS = 60
+
+
+def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
+    """The champion of a registered model; None where there is none."""
+    return version_with_alias(client, name, CHAMPION)
+
+
+def number_of(version: "ModelVersion | None") -> str | None:
+    """The number of a version, as text."""
+    return str(version.version) if version else None
 
 
 def move(
     client: "MlflowClient",
     root: Path,
     version: "ModelVersion",
-    before: str | None,
+    previous: str | None,
     *,
     reason: str | None = None,
     back: bool = False,
 ) -> bool:
-    """Move the alias `champion`, unless somebody else did since.
+    """Move the alias `champion`, unless somebody else moved it meanwhile.
 
-    On one machine a lock of the project's makes this safe. MLflow has no compare-and-set, so
-    between machines that share a server there is a moment, some milliseconds long, in which both
-    see the old champion: the alias then is the later one's, which is told so; the earlier one is
-    told of it only if the alias had changed by the time that it looks once more. The alias itself
-    is never torn, and who moved it is on both versions.
+    On one machine a lock in the project makes this safe. MLflow has no compare-and-set, so when two
+    machines share a server, both may see the old champion within the same milliseconds: the alias
+    then belongs to the later one, and the earlier one may report success. The alias itself is
+    always valid, and both versions record who moved it.
 
-    The alias goes first, the record of it second: what an interruption leaves out, the same command
-    adds when it is given again.
+    The alias is set first and recorded second: repeating the command adds what an interruption left
+    out.
 
     Args:
         client: Of the store.
         root: The project's own folder.
-        version: The champion to be.
-        before: The number of the one that was found, and judged against; None when none was.
+        version: The new champion.
+        previous: The number of the champion that the version was judged against; None if there was
+            none.
         reason: Recorded with the version.
-        back: Whether this returns to an earlier one.
+        back: Whether this returns to an earlier champion.
 
     Returns:
         Whether the version is the champion now.
     """
-    from filelock import FileLock  # a publish of what is there already need not wait for it
+    from filelock import FileLock  # `publish` of a state that is already published is faster so
 
     name, number = version.name, str(version.version)
-
-    def champion() -> str | None:
-        found = version_with_alias(client, name, CHAMPION)
-        return str(found.version) if found else None
-
     with FileLock(lock_file(root, "registry"), timeout=LOCK_SECONDS):
         history = history_of(client, name)
-        if champion() != number:
-            if champion() != before:
-                return False
+        current = number_of(champion_of(client, name))
+        if current not in (number, previous):
+            return False
+        if current != number:
             set_alias(client, name, CHAMPION, number)
         elif history[-1:] == [number]:
-            return True  # and on record
-        if before == number:  # what was interrupted before it was on record
-            before = history[-1] if history else None
-        now, who = datetime.now(UTC).isoformat(timespec="seconds"), actor(root)
-        tags = {"since": now, "by": who, "from": before or "none", "reason": reason or "none given"}
-        for key, value in tags.items():
-            client.set_model_version_tag(name, number, f"{CHAMPION}.{key}", value)
-        if before:
-            ended = f"{now} by {who}: version {number} {'is back' if back else 'took over'}"
-            client.set_model_version_tag(name, before, f"{CHAMPION}.until", ended)
-        if back:
-            history = history[: _last(history, number)]
-        elif before and history[-1:] != [before]:
-            history.append(before)  # made champion by other means, such as the MLflow UI
-        kept = " ".join([*history, number][-REMEMBERED:])
-        client.set_registered_model_tag(name, tag.CHAMPION_HISTORY, kept)
-        return champion() == number
+            return True  # and recorded
+        if previous == number:  # an interrupted command did not record it
+            previous = history[-1] if history else None
+        _record(client, version, previous, actor(root), reason, back=back)
+        kept = _history_after(history, number, previous, back=back)[-REMEMBERED:]
+        client.set_registered_model_tag(name, tag.CHAMPION_HISTORY, " ".join(kept))
+        return number_of(champion_of(client, name)) == number
+
+
+def _record(
+    client: "MlflowClient",
+    version: "ModelVersion",
+    previous: str | None,
+    by: str,
+    reason: str | None,
+    *,
+    back: bool,
+) -> None:
+    """Record on both versions who made one the champion after the other, when and why."""
+    name, number = version.name, str(version.version)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    tags = {"since": now, "by": by, "from": previous or "none", "reason": reason or "none given"}
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, f"{CHAMPION}.{key}", value)
+    if previous:
+        ended = f"{now} by {by}: version {number} {'is back' if back else 'took over'}"
+        client.set_model_version_tag(name, previous, f"{CHAMPION}.until", ended)
 
 
 def actor(root: Path) -> str:
-    """Name and address as git has them; else the user's name on this machine."""
+    """The user's name and address in git's configuration; else the login name."""
     name, email = (git("config", f"user.{key}", cwd=root) for key in ("name", "email"))
     return f"{name or user_name()} <{email}>" if email else name or user_name()
 
 
 def history_of(client: "MlflowClient", name: str) -> list[str]:
-    """The champions one after the other, but for versions that were deleted since."""
+    """The numbers of all champions, oldest first, except for versions that were deleted since."""
     known = {str(version.version) for version in client.search_model_versions(named(name))}
     recorded = client.get_registered_model(name).tags.get(tag.CHAMPION_HISTORY, "") if known else ""
     return [number for number in recorded.split() if number in known]
 
 
-def _last(history: list[str], number: str) -> int:
-    """The position of a version's last time as champion."""
-    return len(history) - 1 - history[::-1].index(number)
+def _history_after(
+    history: list[str], number: str, previous: str | None, *, back: bool
+) -> list[str]:
+    """The champions after a version became one: up to its last time if it is back."""
+    if back:
+        return history[: len(history) - history[::-1].index(number)]
+    if previous and history[-1:] != [previous]:
+        return [*history, previous, number]  # promoted by other means, such as the MLflow UI
+    return [*history, number]

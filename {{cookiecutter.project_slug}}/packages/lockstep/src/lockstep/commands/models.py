@@ -1,9 +1,25 @@
 """`lockstep models`: the versions of the registered model."""
 
+import json
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep.champion.alias import CHAMPION, champion_of
+from lockstep.mlflow import tag
+from lockstep.mlflow.registry import named
+from lockstep.mlflow.versions import aliases_of, run_of_version
+from lockstep.project import Project
+from lockstep.terminal import show, table
+from lockstep.values import number
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 EXAMPLE = "lockstep models --json"
+SHOWN_METRICS = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -16,6 +32,73 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    from lockstep.champion.models import list_models
+    list_models(Project(Path.cwd()), as_json=arguments.as_json, limit=arguments.limit)
 
-    list_models(Path.cwd(), as_json=arguments.as_json, limit=arguments.limit)
+
+def list_models(project: Project, *, as_json: bool, limit: int) -> None:
+    """Print the newest versions, and the champion even if it is older.
+
+    Args:
+        project: The project.
+        as_json: Whether to print a list of objects, with everything that is known of a version.
+        limit: The number of versions.
+    """
+    name = project.model_name
+    with project.store.errors_explained():
+        client = project.store.client()
+        order = ["version_number DESC"]
+        versions = list(client.search_model_versions(named(name), limit, order))
+        champion = champion_of(client, name)
+        if champion and str(champion.version) not in {str(item.version) for item in versions}:
+            versions.append(champion)
+        aliases = aliases_of(client, name) if versions else {}
+        rows = [_row(client, version, aliases) for version in versions]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif rows:
+        _show_table(rows, project.registry.get("metric"))
+    else:
+        print(f"{name} has no versions yet: `uv run dvc repro` publishes one")
+
+
+def _row(
+    client: "MlflowClient", version: "ModelVersion", aliases: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Everything that is known of a version."""
+    run = run_of_version(client, version)
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return {
+        "version": str(version.version),
+        "aliases": aliases.get(str(version.version), []),
+        "verdict": version.tags.get(tag.VERDICT),
+        "reasons": version.tags.get(tag.REASONS, "").splitlines(),
+        "metrics": run.data.metrics if run else {},
+        "data": version.tags.get(tag.DATA),
+        "commit": version.tags.get(tag.COMMIT),
+        "run": version.run_id,
+        "made": created.isoformat(timespec="seconds"),
+        CHAMPION: {
+            key.removeprefix(f"{CHAMPION}."): value
+            for key, value in version.tags.items()
+            if key.startswith(f"{CHAMPION}.")
+        },
+    }
+
+
+def _show_table(rows: list[dict[str, Any]], deciding: str | None) -> None:
+    names = [name for name in rows[0]["metrics"] if not name.startswith("baseline.")]
+    names = sorted(names, key=lambda name: name != deciding)[:SHOWN_METRICS]
+    cells = [
+        (
+            row["version"],
+            ", ".join(row["aliases"]),
+            row["verdict"] or "-",
+            *(number(row["metrics"].get(name)) for name in names),
+            (row["data"] or "-")[:8],
+            (row["commit"] or "-")[:8],
+            row["made"].partition("+")[0].replace("T", " "),
+        )
+        for row in rows
+    ]
+    headings = ("version", "aliases", "gate", *names, "data", "commit", "made")
+    show(table(headings, cells, numeric=names))

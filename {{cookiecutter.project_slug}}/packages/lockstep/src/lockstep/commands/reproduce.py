@@ -1,9 +1,26 @@
-"""`lockstep reproduce`: rebuild a run and compare."""
+"""`lockstep reproduce`: rebuild a run in a worktree beside the project, and compare the results."""
 
+import platform
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lockstep import LockstepError
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.lineage.target import resolve_target
+from lockstep.project import Project
+from lockstep.rebuild.evidence import (
+    DIFFERENT,
+    IDENTICAL,
+    Evidence,
+    Reproduction,
+    evidence_of,
+    recorded_evidence,
+)
+from lockstep.rebuild.restore import Restored, StageFailedError
+from lockstep.terminal import show, table
+
 EXAMPLE = "lockstep reproduce models:/penguins@champion"
+SHOWN_DIGITS = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,15 +47,91 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> bool:
-    """Run the verb."""
-    from lockstep.rebuild.reproduce import reproduce
+    """Run the verb.
 
-    same = reproduce(
-        Path.cwd(),
-        arguments.target,
-        start=arguments.start,
-        current_environment=arguments.current_environment,
-        only_restore=arguments.checkout_only,
-        keep=arguments.keep,
-    )
-    return not same
+    Returns:
+        Whether the metrics differ.
+
+    Raises:
+        LockstepError: The run could not be restored, or fails now.
+    """
+    project = Project(Path.cwd())
+    target = resolve_target(arguments.target, project)
+    print(f"code: {target.revision[:10]}, the snapshot of {target.name}", flush=True)
+    restored = Restored(project.root, target.name, target.revision)
+    try:
+        recorded = recorded_evidence(Pipeline(restored.folder), target.run)
+        reproduction = _rebuild(restored, recorded, arguments)
+    except BaseException as error:
+        if not arguments.keep and not isinstance(error, StageFailedError):
+            restored.remove()
+        raise
+    if reproduction is None:
+        print(f"restored: {restored.folder}\n{restored.removal}")
+        return False
+    _show(reproduction, target.name)
+    differs = reproduction.verdict == DIFFERENT
+    if arguments.keep or differs:
+        print(f"kept: {restored.folder}\n{restored.removal}")
+    else:
+        restored.remove()
+    return differs
+
+
+def _rebuild(restored: Restored, recorded: Evidence, arguments: Namespace) -> Reproduction | None:
+    """Restore data and environment, and run the stages again; None with `--checkout-only`."""
+    pipeline = Pipeline(restored.folder)
+    _print_notes(recorded, pipeline)
+    stages = _stages_from(pipeline, arguments.start)
+    earlier = [name for name in pipeline.in_order() if name not in stages]
+    print(f"data: {', '.join(pipeline.sources()) or 'none'}, from DVC", flush=True)
+    restored.fetch_data(pipeline, pipeline.upstream if arguments.checkout_only else earlier)
+    if arguments.current_environment:
+        print("environment: the current one", flush=True)
+    else:
+        print("environment: uv sync --frozen", flush=True)
+        restored.install(recorded.environment.get("python"))
+    if arguments.checkout_only:
+        return None
+    print(f"running {', '.join(stages)} in {restored.folder}", flush=True)
+    restored.rerun(stages)
+    return Reproduction(recorded, evidence_of(Pipeline(restored.folder)), stages)
+
+
+def _stages_from(pipeline: Pipeline, start: str | None) -> list[str]:
+    """The stages to run, in order."""
+    stages = pipeline.in_order()
+    if start is None:
+        return stages
+    if start not in stages:
+        raise LockstepError(f"there is no stage {start!r}: choose one of {', '.join(stages)}")
+    return stages[stages.index(start) :]
+
+
+def _print_notes(recorded: Evidence, pipeline: Pipeline) -> None:
+    """Print what may make the results differ, before anything that takes long."""
+    if edited := pipeline.edited_code():
+        print(f"note: only later versions of {', '.join(edited)} exist, not what the stages read")
+    then, now = recorded.environment.get("platform", ""), platform.platform()
+    if then and then.partition("-")[0] != now.partition("-")[0]:
+        print(f"note: it ran on {then}, this is {now}: the last digits may differ")
+
+
+def _show(reproduction: Reproduction, name: str) -> None:
+    rows = [
+        (row.name, _text(row.recorded), "same" if row.same else _text(row.reproduced))
+        for row in [*reproduction.outputs, *reproduction.metrics]
+    ]
+    headings = ("", "recorded", "reproduced")
+    show("", table(headings, rows, numeric=headings[1:]))
+    for row in reproduction.environment:
+        show(f"environment: {row.name} was {row.recorded}, is {row.reproduced} now")
+    if reproduction.verdict != IDENTICAL:
+        show(f"first difference: {reproduction.first_difference()}")
+    show(f"{name}: {reproduction.verdict}")
+
+
+def _text(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    return value[:SHOWN_DIGITS] if isinstance(value, str) else f"{value:.{SHOWN_DIGITS}g}"

@@ -3,6 +3,11 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lockstep import LockstepError
+from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
+from lockstep.mlflow.versions import version_called
+from lockstep.project import Project
+
 EXAMPLE = "lockstep rollback --reason 'wrong answers for Torgersen'"
 
 
@@ -13,6 +18,42 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the verb."""
-    from lockstep.champion.promotion import rollback
+    return rollback(Project(Path.cwd()), arguments.reason)
 
-    return rollback(Path.cwd(), arguments.reason)
+
+def rollback(project: Project, reason: str | None) -> int:
+    """Return to the previous champion, at once and without a gate.
+
+    This undoes the last promotion; a second rollback undoes the one before that, and so on. To go
+    forward again, promote. If two people roll back at the same moment, only one rollback is done.
+
+    Args:
+        project: The project.
+        reason: Recorded with the version.
+
+    Returns:
+        0 when it is done; 1 when somebody else moved the champion meanwhile.
+
+    Raises:
+        LockstepError: There was no earlier champion.
+    """
+    name = project.model_name
+    with project.store.errors_explained():
+        client = project.store.client()
+        current = number_of(champion_of(client, name))
+        earlier = [number for number in history_of(client, name) if number != current]
+        if not earlier:
+            raise LockstepError(
+                f"{name} has no earlier champion to return to\n`uv run lockstep models` lists its "
+                "versions, `uv run lockstep promote VERSION` promotes one"
+            )
+        version = version_called(client, name, earlier[-1])
+        moved = move(client, project.root, version, current, reason=reason, back=True)
+    if not moved:
+        print(
+            "not rolled back: somebody else moved the champion meanwhile\n"
+            "`uv run lockstep models` shows the new one"
+        )
+        return 1
+    print(f"{name}: {CHAMPION} is version {version.version} again, previously {current}")
+    return 0

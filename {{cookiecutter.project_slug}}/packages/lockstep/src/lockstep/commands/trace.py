@@ -1,9 +1,28 @@
-"""`lockstep trace`: where a run, a model or a file came from."""
+"""`lockstep trace`: where a run, a model or a file came from, and what was made from it."""
 
+import json
+import re
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep import LockstepError
+from lockstep.lineage.target import find_run
+from lockstep.lineage.trace import Node, trace_file, trace_run
+from lockstep.mlflow.uri import CHECK_ADDRESS
+from lockstep.project import Project
+from lockstep.terminal import show
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 EXAMPLE = "lockstep trace data/raw.csv"
+SHOWN_DIGITS = 8
+TITLES = {
+    "came_from": "came from",
+    "came_of_it": "came of it",
+    "read_by": "read by",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -16,6 +35,55 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    from lockstep.lineage.trace import trace
+    node = trace(Project(Path.cwd()), arguments.target)
+    if arguments.as_json:
+        print(json.dumps(node, indent=2))
+    else:
+        show(_tree(node))
 
-    trace(Path.cwd(), arguments.target, as_json=arguments.as_json)
+
+def trace(project: Project, target: str) -> Node:
+    """Where a run, a model's version or a file came from, and what was made from it.
+
+    Args:
+        project: The project.
+        target: A run's id or name, models:/name@alias, models:/name/3, or a path in the project.
+
+    Raises:
+        LockstepError: There is no such thing, or the store cannot be reached.
+    """
+    if node := trace_file(project, Path(target).as_posix()):
+        return node
+    if found := find_run(target, project.store):
+        with project.store.errors_explained(CHECK_ADDRESS):
+            return trace_run(project.store.client(), found)
+    raise LockstepError(
+        f"{target!r} is not a run, model or file of this project\n`uv run mlflow ui` shows the runs"
+    )
+
+
+def _tree(node: Node) -> "Tree":
+    from rich.tree import Tree
+
+    (kind, name), *rest = node.items()
+    tree = Tree(f"{kind} {name}")
+    _grow(tree, dict(rest))
+    return tree
+
+
+def _grow(tree: "Tree", value: Any) -> None:
+    """Add what is in a mapping or a list to a branch; what is empty is left out."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        if item in (None, "", [], {}):
+            continue
+        label = TITLES.get(str(key), str(key))
+        if isinstance(item, dict) and isinstance(key, int):
+            (kind, name), *rest = item.items()
+            _grow(tree.add(f"{kind} {name}"), dict(rest))
+        elif isinstance(item, dict) or (isinstance(item, list) and isinstance(item[0], dict)):
+            _grow(tree.add(label), item)
+        else:
+            text = ", ".join(map(str, item)) if isinstance(item, list) else str(item)
+            is_digest = key != "id" and re.fullmatch(r"[0-9a-f]{32,40}(\.dir)?", text)
+            tree.add(f"{label}: {text[:SHOWN_DIGITS] if is_digest else text}")

@@ -1,29 +1,31 @@
 """Data by DVC's md5, from its cache or its remote.
 
-DVC's API finds data by path and revision alone; by md5, also of what was never committed, only its
-internals do. They are touched here and in `dvc_remote`.
+DVC's public API finds data by path and revision only. By md5, even of what was never committed,
+only its internals do; they are used here and in `remote`.
 """
 
 import functools
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.dvc.command import run_dvc
+from lockstep.values import first_line
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
 def cache_folder(root: Path) -> Path:
-    """The folder of DVC's cache, wherever the project's configuration puts it."""
+    """The folder of DVC's cache, as the project configures it."""
     return Path(_repo(root.resolve()).cache.local.path).parent.parent
 
 
 def link_type(root: Path) -> str:
-    """How DVC brings a file from the cache into the workspace: the first of its types that works.
+    """How DVC puts a file of its cache into the workspace: the first configured type that works.
 
     Returns:
         `reflink`, `hardlink`, `symlink` or `copy`; empty while there is no cache.
@@ -38,8 +40,23 @@ def link_type(root: Path) -> str:
     return str(next(iter(links), ""))
 
 
+def share_cache(root: Path, copy: Path, env: Mapping[str, str]) -> None:
+    """Give a copy of the project the project's cache and local settings.
+
+    Args:
+        root: The project's own folder.
+        copy: The folder of the copy.
+        env: The environment variables of DVC in the copy.
+    """
+    local = Path(".dvc", "config.local")
+    if (root / local).exists():
+        shutil.copyfile(root / local, copy / local)
+    cache = str(cache_folder(root))
+    run_dvc("config", "--local", "cache.dir", cache, cwd=copy, env=env, quiet=True)
+
+
 def fetch(root: Path, md5: str, target: Path) -> None:
-    """Copy a file or folder out of DVC's cache, after fetching it from the remote if need be.
+    """Copy a file or folder out of DVC's cache, fetched from the remote if the cache lacks it.
 
     Args:
         root: The project's folder.
@@ -50,14 +67,14 @@ def fetch(root: Path, md5: str, target: Path) -> None:
         LockstepError: Neither DVC's cache nor its remote has it.
     """
     repo = _repo(root.resolve())
-    _bring(repo, [md5])
+    _require(repo, [md5])
     target.parent.mkdir(parents=True, exist_ok=True)
     if not md5.endswith(".dir"):
         shutil.copyfile(repo.cache.local.oid_to_path(md5), target)
         return
     listed = Path(repo.cache.local.oid_to_path(md5)).read_text(encoding="utf-8")
     files = {target / entry["relpath"]: entry["md5"] for entry in json.loads(listed)}
-    _bring(repo, files.values())
+    _require(repo, files.values())
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(repo.cache.local.oid_to_path(content), file)
@@ -70,8 +87,8 @@ def _repo(root: Path) -> "Repo":
     return Repo(str(root))
 
 
-def _bring(repo: "Repo", md5s: Iterable[str]) -> None:
-    """Have objects in the cache."""
+def _require(repo: "Repo", md5s: Iterable[str]) -> None:
+    """Fetch the objects that the cache lacks."""
     from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
@@ -83,8 +100,9 @@ def _bring(repo: "Repo", md5s: Iterable[str]) -> None:
     try:
         repo.cloud.pull([HashInfo("md5", md5) for md5 in missing])
     except (DvcException, OSError) as error:
-        reason = f"DVC's cache does not have them, and its remote says: {error}"
+        reason = f"DVC's cache does not have them, and its remote failed: {first_line(error)}"
     if absent := [md5 for md5 in missing if not cache.exists(md5)]:
         raise LockstepError(
-            f"data are missing ({', '.join(absent)}): {reason}\nwhoever has them can run `dvc push`"
+            f"data are missing ({', '.join(absent)}): {reason}\n"
+            "whoever has them can run `uv run dvc push`"
         )

@@ -10,7 +10,7 @@ ROOT = "DVC_ROOT"
 STAGE = "DVC_STAGE"
 EXPERIMENT = "DVC_EXP_NAME"
 BASELINE = "DVC_EXP_BASELINE_REV"
-ALL = (ROOT, STAGE, EXPERIMENT, BASELINE)
+NO_ANALYTICS = "DVC_NO_ANALYTICS"
 
 
 def project_root(workspace: Path) -> Path:
@@ -31,3 +31,13 @@ def experiment_name() -> str | None:
 def experiment_baseline() -> str | None:
     """The commit that the running DVC experiment started from; None outside of one."""
     return os.environ.get(BASELINE)
+
+
+def unbound_variables() -> dict[str, str]:
+    """The variables of this process without those that bind DVC to the stage that it is running.
+
+    For DVC in another workspace, which sends no analytics.
+    """
+    bound = (ROOT, STAGE, EXPERIMENT, BASELINE)
+    kept = {key: value for key, value in os.environ.items() if key not in bound}
+    return {**kept, NO_ANALYTICS: "1"}

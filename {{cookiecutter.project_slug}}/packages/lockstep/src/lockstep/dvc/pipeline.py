@@ -154,7 +154,7 @@ class Pipeline:
             path: md5
             for stage in self.upstream.values()
             for path, md5 in stage.deps.items()
-            if md5 and not makers_of(path, makers) and not self._is_tracked(path)
+            if md5 and not makers_of(path, makers) and not self.pointer_of(path)
         }
 
     def edited_code(self) -> list[str]:
@@ -175,7 +175,7 @@ class Pipeline:
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
                 if path not in self.published_paths and (
-                    self._is_tracked(path) or path in self.outs
+                    self.pointer_of(path) or path in self.outs
                 ):
                     found.setdefault(path, (md5, []))[1].append(stage.name)
         return found
@@ -186,13 +186,13 @@ class Pipeline:
             path: md5
             for stage in self.upstream.values()
             for path, md5 in stage.deps.items()
-            if path not in self.written and self._is_tracked(path)
+            if path not in self.written and self.pointer_of(path)
         }
 
-    def _is_tracked(self, path: str) -> bool:
-        """Whether `dvc add` or `dvc import-url` keeps a path, or a folder around it."""
-        around = [Path(path), *Path(path).parents]
-        return any((self.workspace / f"{place}.dvc").is_file() for place in around)
+    def pointer_of(self, path: str) -> str | None:
+        """The .dvc file of `dvc add` or `dvc import-url` for a path or a folder around it."""
+        pointers = (f"{place}.dvc" for place in (path, *Path(path).parents))
+        return next((name for name in pointers if (self.workspace / name).is_file()), None)
 
     def ancestors(self, stage: str) -> list[str]:
         """The stages that dvc.yaml declares to make what a stage reads, directly or not.
@@ -217,7 +217,7 @@ class Pipeline:
         """
         made = [out for outs in self._makes.values() for out in outs]
         deps = map(path_of, stage_definition(self.declared, stage).get("deps", []))
-        return [path for path in deps if overlap(path, made) or self._is_tracked(path)]
+        return [path for path in deps if overlap(path, made) or self.pointer_of(path)]
 
     @cached_property
     def _makes(self) -> dict[str, list[str]]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lockstep.dvc.cache import fetch
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest
+from lockstep.mlflow.versions import download_artifact
 from lockstep.record.run_record import RunRecord, digests_of
 from lockstep.workspace import PARAMS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,12 @@ class Candidate:
     """A model to judge.
 
     Attributes:
-        metrics: Of its run.
-        evaluation: The pipeline's file of intervals and slices; empty where it writes none.
-        predictions: The file of what the model says of the test rows, or None.
+        metrics: Those of its run.
+        evaluation: The content of the file of intervals and slices; empty if there is none.
+        predictions: The file of the model's predictions for the test rows, or None.
         params: The params.yaml that it was made with.
         test: The path and md5 of the test rows, or None where the pipeline names none.
-        workspace: Where the pipeline is.
+        workspace: The folder of the pipeline.
     """
 
     metrics: dict[str, float]
@@ -34,28 +37,38 @@ class Candidate:
     test: tuple[str, str] | None
     workspace: Path
 
-    def test_rows(self) -> Path:
-        """The file of test rows: that of the workspace if it is the same, else from DVC."""
+    def test_rows(self, folder: Path) -> Path:
+        """The file of test rows: the workspace's own if it has the same content, else from DVC.
+
+        Args:
+            folder: Where to put what comes from DVC.
+
+        Raises:
+            LockstepError: Neither DVC's cache nor its remote has them.
+        """
         assert self.test is not None
         path, md5 = self.test
         local = self.workspace / path
         if local.is_file() and file_digest(local) == md5:
             return local
-        from lockstep.mlflow.data_source import DVCDatasetSource
-
-        return Path(DVCDatasetSource(path, md5).load())
+        target = folder / local.name
+        fetch(self.workspace, md5, target)
+        return target
 
 
 def candidate_of_workspace(record: RunRecord) -> Candidate:
-    """The model that the workspace holds."""
+    """The model that a workspace holds."""
     about = record.pipeline.about_model()
-    files = {role: record.workspace / path for role, path in about.items()}
+    evaluation, predictions = (
+        record.workspace / about[role] if role in about else None
+        for role in ("evaluation", "predictions")
+    )
     data = record.pipeline.data()
     test = about.get("test")
     return Candidate(
         metrics=record.metrics,
-        evaluation=_read(files.get("evaluation")),
-        predictions=_existing(files.get("predictions")),
+        evaluation=_read(evaluation),
+        predictions=predictions if predictions and predictions.exists() else None,
         params=record.workspace / PARAMS,
         test=(test, data[test][0]) if test in data else None,
         workspace=record.workspace,
@@ -63,42 +76,31 @@ def candidate_of_workspace(record: RunRecord) -> Candidate:
 
 
 def candidate_of_run(
-    client: "MlflowClient", run_id: str, pipeline: Pipeline, folder: Path
+    client: "MlflowClient", run: "Run", pipeline: Pipeline, folder: Path
 ) -> Candidate:
-    """The model of a run, at the paths that the pipeline now has.
+    """The model of a run, whose files are at the paths that the pipeline has now.
 
     Args:
         client: Of the store.
-        run_id: The run's id.
-        pipeline: Of the workspace.
+        run: The run.
+        pipeline: That of the workspace.
         folder: Where to put the run's files.
     """
     about = pipeline.about_model()
-    run = client.get_run(run_id)
+    evaluation, predictions, params = (
+        download_artifact(client, run.info.run_id, path, folder)
+        for path in (about.get("evaluation"), about.get("predictions"), PARAMS)
+    )
     test = about.get("test")
     digests = digests_of(run)
     return Candidate(
         metrics=run.data.metrics,
-        evaluation=_read(fetched(client, run_id, about.get("evaluation"), folder)),
-        predictions=fetched(client, run_id, about.get("predictions"), folder),
-        params=fetched(client, run_id, PARAMS, folder) or pipeline.workspace / PARAMS,
+        evaluation=_read(evaluation),
+        predictions=predictions,
+        params=params or pipeline.workspace / PARAMS,
         test=(test, digests[test]) if test in digests else None,
         workspace=pipeline.workspace,
     )
-
-
-def fetched(client: "MlflowClient", run_id: str, path: str | None, folder: Path) -> Path | None:
-    """A file of a run; None if it has none."""
-    from mlflow.exceptions import MlflowException
-
-    if path is None:
-        return None
-    target = folder / run_id
-    target.mkdir(exist_ok=True)
-    try:
-        return Path(client.download_artifacts(run_id, path, str(target)))
-    except (MlflowException, OSError):
-        return None
 
 
 def _read(path: Path | None) -> dict[str, Any]:
@@ -106,7 +108,3 @@ def _read(path: Path | None) -> dict[str, Any]:
     if path and path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))
     return content
-
-
-def _existing(path: Path | None) -> Path | None:
-    return path if path and path.exists() else None

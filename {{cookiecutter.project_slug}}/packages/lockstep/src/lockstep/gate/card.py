@@ -1,7 +1,7 @@
-"""The model card of a run, in Markdown: what the model was made of, what it can do, and where not.
+"""The model card of a run, in Markdown: what a model was made from, how well and where it works.
 
-Its sections are those of Mitchell et al., Model Cards for Model Reporting, 2019, as far as a
-pipeline knows them.
+Its sections are those of Mitchell et al., Model Cards for Model Reporting, 2019, that a pipeline
+can fill in.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from typing import Any
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.rules import LEAST_ROWS, cell
 from lockstep.record.run_record import RunRecord
+from lockstep.values import number
 
 CARD = "model_card.md"
 
 
 def model_card(record: RunRecord) -> str:
-    """Write the card of the model that a run shows."""
+    """The card of a run's model."""
     evaluation = candidate_of_workspace(record).evaluation
     sections = [
         (f"{record.registry.get('name', 'Model')}: {record.name}", list(record.reproduce_hint)),
@@ -39,17 +40,16 @@ def _metrics(metrics: dict[str, float], evaluation: dict[str, Any]) -> Iterator[
     share = f"{evaluation['confidence']:.0%} interval" if "confidence" in evaluation else "interval"
     if rows := evaluation.get("rows"):
         yield from (f"On {rows} test rows that the model never saw.", "")
-    yield f"| metric | value | {share} | baseline | better is |"
+    yield f"| metric | value | {share} | baseline | better |"
     yield "|---|--:|--:|--:|---|"
     for name, value in metrics.items():
         if name.startswith("baseline."):
             continue
         about = measured.get(name, {})
-        interval = " to ".join(f"{end:.4g}" for end in about.get("interval", []))
-        better = {"maximize": "more", "minimize": "less"}.get(about.get("direction"), "")
-        baseline = metrics.get(f"baseline.{name}")
-        shown = "" if baseline is None else f"{baseline:.4g}"
-        yield f"| {name} | {value:.4g} | {interval} | {shown} | {better} |"
+        interval = " to ".join(map(number, about.get("interval", [])))
+        better = {"maximize": "higher", "minimize": "lower"}.get(about.get("direction"), "")
+        baseline = number(metrics.get(f"baseline.{name}"), "")
+        yield f"| {name} | {number(value)} | {interval} | {baseline} | {better} |"
 
 
 def _slices(slices: dict[str, Any]) -> Iterator[str]:
@@ -61,14 +61,13 @@ def _slices(slices: dict[str, Any]) -> Iterator[str]:
     yield f"|---|--:|{'--:|' * len(names)}"
     for column, parts in slices.items():
         for value, part in parts.items():
-            values = [part["metrics"].get(name) for name in names]
-            cells = " | ".join("" if number is None else f"{number:.4g}" for number in values)
+            cells = " | ".join(number(part["metrics"].get(name), "") for name in names)
             yield f"| {cell(f'{column} = {value}')} | {part['rows']} | {cells} |"
 
 
 def _limits(record: RunRecord, evaluation: dict[str, Any]) -> Iterator[str]:
-    """What the numbers do not say."""
-    yield "- The numbers hold for data like the test rows; nothing is known of others."
+    """What the numbers do not show."""
+    yield "- The numbers hold for data like the test rows, and say nothing about other data."
     few = [
         f"{column} = {value}"
         for column, parts in evaluation.get("slices", {}).items()
@@ -76,27 +75,27 @@ def _limits(record: RunRecord, evaluation: dict[str, Any]) -> Iterator[str]:
         if part["rows"] < LEAST_ROWS
     ]
     if few:
-        yield f"- Fewer than {LEAST_ROWS} test rows, so little is known where {', '.join(few)}."
+        yield f"- There are fewer than {LEAST_ROWS} test rows where {', '.join(few)}."
     measured = evaluation.get("metrics", {})
     flat = [name for name, about in measured.items() if len(set(about.get("interval", "ab"))) == 1]
     if flat:
         # The rule of three; Hanley & Lippman-Hand, If nothing goes wrong, JAMA 249, 1983.
         unseen = 3 / evaluation["rows"]
         yield (
-            f"- {', '.join(flat)}: no spread to resample; what befalls up to {unseen:.1%} of the "
-            "rows may have stayed unseen."
+            f"- {', '.join(flat)}: all test rows give the same result; an error that affects up to "
+            f"{unseen:.1%} of all rows may have gone unnoticed."
         )
     for name, about in measured.items():
         baseline = record.metrics.get(f"baseline.{name}")
         low, high = about.get("interval", (None, None))
         if None not in (baseline, low, high) and low <= baseline <= high:
-            yield f"- By {name}, the model may be no better than the baseline."
+            yield f"- By {name}, the model may not be better than the baseline."
     if not evaluation:
         yield "- The pipeline measures neither intervals nor slices."
 
 
 def _plots(record: RunRecord) -> Iterator[str]:
-    """The pictures among the run's artifacts, beside which the card is."""
+    """The pictures among the run's artifacts, by paths relative to the card."""
     for path, folder in record.artifacts:
         for picture in sorted(path.glob("**/*.png")) if path.is_dir() else []:
             yield f"![{picture.stem}]({folder}/{picture.relative_to(path).as_posix()})"

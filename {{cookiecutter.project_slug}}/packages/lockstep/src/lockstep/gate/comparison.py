@@ -1,22 +1,27 @@
-"""Gather what a model is judged by, compare it with the champion, and record the verdict."""
+"""Compare a model with the champion while other work goes on, and record the verdict."""
 
 import contextlib
 import dataclasses
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.config.settings import settings
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.gate.candidate import Candidate, fetched
-from lockstep.gate.rules import HEADING, Comparison, Rules, Verdict, deciding_metric
+from lockstep.gate.candidate import Candidate
+from lockstep.gate.rules import HEADING, Comparison, Rules, Verdict
 from lockstep.mlflow import tag
 from lockstep.mlflow.store import Store
+from lockstep.mlflow.versions import (
+    download_artifact,
+    download_version,
+    run_of_version,
+    set_run_tags,
+)
+from lockstep.processes import process_beside
 from lockstep.record.run_record import digests_of
 from lockstep.values import first_line
 
@@ -24,9 +29,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from lockstep.gate.comparison_process import Opponent
+
 
 def rules_of(registry: dict[str, Any]) -> Rules | None:
-    """The rules in the config group `registry`; None where its policy is `none`, or it has none."""
+    """The rules in the config group `registry`; None where it is empty or its policy is `none`."""
     if registry.get("policy", "none") == "none":
         return None
     names = {field.name for field in dataclasses.fields(Rules)}
@@ -34,7 +41,7 @@ def rules_of(registry: dict[str, Any]) -> Rules | None:
 
 
 @contextlib.contextmanager
-def compared(
+def comparing(
     client: "MlflowClient",
     store: Store,
     candidate: Candidate,
@@ -48,122 +55,106 @@ def compared(
         store: That of the champion.
         candidate: The model.
         champion: None where there is none yet.
-        rules: What is asked.
+        rules: Which metric decides, and how its interval is computed.
 
     Yields:
-        A function that waits for the comparison; None without a champion. What stands in the way
-        of a comparison is told in it.
+        A function that waits for the comparison; None without a champion. What prevents a
+        comparison is the comparison's `problem`.
     """
     if champion is None:
         yield lambda: None
         return
     version = str(champion.version)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            request, rescored = _request(client, store, candidate, champion, rules, Path(temporary))
+            scoring = _scoring_of(candidate)
+            opponent = _opponent(client, store, candidate, champion, Path(folder))
         except LockstepError as error:
             problem = str(error)
             yield lambda: Comparison(version, problem=problem)
             return
-        files = Path(temporary) / "request.json", Path(temporary) / "answer.json"
-        files[0].write_text(json.dumps(request), encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep.gate.comparison_process", *map(str, files)],
-            cwd=candidate.workspace,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        from lockstep.gate import comparison_process  # imports pandas
 
-        def comparison() -> Comparison:
-            output, _ = process.communicate()
-            if process.returncode:
-                last = next(reversed(output.strip().splitlines()), "")
-                return Comparison(version, problem=f"the comparison ended early: {last}")
-            found = json.loads(files[1].read_text(encoding="utf-8"))
-            return Comparison(version, rescored=rescored, **found)
+        with process_beside() as submit:
+            future = submit(
+                candidate.workspace, comparison_process.compare, scoring, candidate, opponent, rules
+            )
 
-        try:
+            def comparison() -> Comparison:
+                try:
+                    result: Comparison = future.result()
+                except BrokenProcessPool as error:
+                    return Comparison(version, problem=f"its process died: {first_line(error)}")
+                return result
+
             yield comparison
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
 
 
 def tags_of(verdict: Verdict) -> dict[str, str]:
     """A verdict as tags of its run and its version."""
     return {
-        tag.REASONS: "\n".join(verdict.reasons)[: tag.VERSION_TAG_LENGTH] or "nothing was asked",
+        tag.REASONS: "\n".join(verdict.reasons)[: tag.VERSION_TAG_LENGTH] or "nothing was required",
         tag.GATE_CHAMPION: verdict.comparison.version if verdict.comparison else "none",
         tag.RULES: verdict.rules.digest,
         tag.VERDICT: verdict.outcome,
     }
 
 
-def tell_run(client: "MlflowClient", run_id: str, verdict: Verdict) -> None:
+def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> None:
     """Write a verdict to a run: tags, and a section of its description."""
-    from mlflow.entities import RunTag
-
     section = verdict.note[: tag.VERSION_TAG_LENGTH]
     written = client.get_run(run_id).data.tags.get(tag.NOTE, "")
     description = written.partition(HEADING)[0].rstrip()
     note = f"{description[: tag.RUN_TAG_LENGTH - len(section) - 2]}\n\n{section}"
-    tags = {**tags_of(verdict), tag.NOTE: note}
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    set_run_tags(client, run_id, {**tags_of(verdict), tag.NOTE: note})
 
 
-def _request(
+def _scoring_of(candidate: Candidate) -> str:
+    """The module that measures predictions.
+
+    Raises:
+        LockstepError: The project has none, or the pipeline no predictions to measure.
+    """
+    if candidate.predictions is None or candidate.test is None:
+        raise LockstepError(
+            "there are no predictions of the test rows: dvc.yaml lists none under the model's meta"
+        )
+    scoring = settings(candidate.workspace).get("scoring")
+    if scoring is None:
+        raise LockstepError("pyproject.toml sets no `scoring` under [tool.lockstep]")
+    return scoring
+
+
+def _opponent(
     client: "MlflowClient",
     store: Store,
     candidate: Candidate,
     champion: "ModelVersion",
-    rules: Rules,
     folder: Path,
-) -> tuple[dict[str, Any], bool]:
-    """What the process is asked, and whether the champion was tested on other data.
+) -> "Opponent":
+    """The champion's predictions where it was tested on the same data, else its model.
 
     Raises:
-        LockstepError: Something that a comparison needs is missing.
+        LockstepError: They could not be loaded.
     """
-    from mlflow.exceptions import MlflowException
+    from lockstep.gate.comparison_process import Opponent
 
-    scoring = settings(candidate.workspace).get("scoring")
-    metric, _ = deciding_metric(candidate.metrics, candidate.evaluation, rules)
-    if candidate.predictions is None or candidate.test is None:
-        raise LockstepError("no predictions of the test rows: dvc.yaml names none for the model")
-    if scoring is None:
-        raise LockstepError("pyproject.toml names no `scoring` under [tool.lockstep]")
-    try:
-        if not champion.run_id:
-            raise LockstepError(f"version {champion.version}, the champion, has no run")
-        path, md5 = candidate.test
-        same = digests_of(client.get_run(champion.run_id)).get(path) == md5
+    version = str(champion.version)
+    run = run_of_version(client, champion)
+    if run is None:
+        raise LockstepError(f"version {version}, the champion, has no run")
+    assert candidate.test
+    path, md5 = candidate.test
+    same_rows = digests_of(run).get(path) == md5
+    if same_rows:
         declared = Pipeline(candidate.workspace).about_model()["predictions"]
-        theirs = fetched(client, champion.run_id, declared, folder) if same else None
-        side: dict[str, Any] = {"predictions": str(theirs)}
-        if theirs is None:
-            import mlflow
-
-            uri = f"models:/{champion.name}/{champion.version}"
-            model = mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model"))
-            side = {
-                "model": model,
-                "own": store.embedded,
-                "test": str(candidate.test_rows()),
-                "params": str(candidate.params),
-            }
-    except (MlflowException, OSError) as error:
-        raise LockstepError(f"the champion cannot be had: {first_line(error)}") from error
-    request = {
-        "scoring": scoring,
-        "names": [name for name in candidate.metrics if not name.startswith("baseline.")],
-        "metric": metric,
-        "confidence": rules.confidence,
-        "resamples": rules.resamples,
-        "predictions": str(candidate.predictions),
-        "champion": side,
-    }
-    return request, not same
+        if predictions := download_artifact(client, run.info.run_id, declared, folder):
+            return Opponent(version, predictions)
+    model = download_version(champion, folder / "model")
+    return Opponent(
+        version,
+        model=model,
+        test=candidate.test_rows(folder),
+        from_own_store=store.embedded,
+        rescored=not same_rows,
+    )

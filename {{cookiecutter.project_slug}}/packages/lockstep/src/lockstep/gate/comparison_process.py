@@ -1,138 +1,111 @@
-"""Compare a model with the champion on the same test rows: a process of `judge`'s.
+"""Compare a model with the champion on the same test rows, in a process beside that of MLflow.
 
-The project's own scoring imports what MLflow's process need not (scikit-learn, say). Predictions
-are compared, so that no model is loaded when both were tested on the same data.
+The project's own scoring imports what MLflow's process does not need (scikit-learn, say).
+Predictions are compared, so no model is loaded when both were tested on the same data.
 """
 
+import contextlib
 import importlib
-import json
-import sys
+import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from lockstep import LockstepError
+from lockstep.adapters.trusted_model import TRUSTED, load_model
 from lockstep.files import read_yaml
-from lockstep.garbage import collect_seldom
+from lockstep.gate.candidate import Candidate
+from lockstep.gate.rules import Comparison, Rules, deciding_metric
 from lockstep.intervals import difference, intervals
-from lockstep.workspace import PARAMS, import_from_workspace
-
-# Where the types that a model of a shared server is made of may come from, beside the packages
-# that the workspace's config names.
-TRUSTED = {"numpy", "pandas", "scipy", "sklearn"}
+from lockstep.values import first_line
+from lockstep.workspace import PARAMS
 
 
-def main(arguments: list[str]) -> None:
-    """Compare.
+@dataclass(frozen=True)
+class Opponent:
+    """The champion, as files.
 
-    Args:
-        arguments: A JSON file with what `compare` takes, and the one to write its answer to.
+    Attributes:
+        version: Its number.
+        predictions: What it predicts for the candidate's test rows; None where that is not known.
+        model: The folder of its MLflow model, to predict with where predictions are missing.
+        test: The test rows to predict then.
+        from_own_store: Whether the model comes from a store that is this project's alone.
+        rescored: Whether it was tested on other data at first.
     """
-    collect_seldom()
-    request, answer = map(Path, arguments)
-    import_from_workspace()
-    try:
-        found = compare(**json.loads(request.read_text(encoding="utf-8")))
-    except Exception as error:  # the project's code, or a model's, may raise anything
-        first = next(iter(str(error).strip().splitlines()), "")
-        kind = "" if isinstance(error, LockstepError) else f"{type(error).__name__}: "
-        found = {"problem": f"{kind}{first}"}
-    answer.write_text(json.dumps(found), encoding="utf-8")
+
+    version: str
+    predictions: Path | None = None
+    model: Path | None = None
+    test: Path | None = None
+    from_own_store: bool = False
+    rescored: bool = False
 
 
-def compare(
-    scoring: str,
-    names: list[str],
-    metric: str,
-    confidence: float,
-    resamples: int,
-    predictions: str,
-    champion: dict[str, Any],
-) -> dict[str, Any]:
-    """Measure the champion, and by how much the model differs from it.
+def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:
+    """Measure the champion, and by how much the model differs from it; nothing is printed.
 
     Args:
         scoring: The project's module, with `scorer(predictions, names)` and, for a champion that
             was tested on other data, `predict(model, test, cfg)`.
-        names: The metrics to measure the champion by.
-        metric: The one whose difference gets an interval.
-        confidence: Of the interval.
-        resamples: Of the bootstrap.
-        predictions: The Parquet file of the model's.
-        champion: Its `predictions`; or `model`, the folder of the MLflow model, with `test`,
-            `params`, and `own`, whether it comes from a store that is this project's alone.
+        candidate: The model; it has predictions.
+        opponent: The champion.
+        rules: Which metric decides, and how its interval is computed.
 
     Returns:
-        metrics, difference and interval of a `Comparison`, or its problem.
+        The comparison, or the problem that prevented it.
     """
-    module = importlib.import_module(scoring)
-    ours = pd.read_parquet(predictions)
-    if "predictions" in champion:
-        theirs = pd.read_parquet(champion["predictions"])
-    else:
-        from omegaconf import OmegaConf
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            return _compared(scoring, candidate, opponent, rules)
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the project's code, or the model's, may raise any
+            kind = "" if isinstance(error, LockstepError) else f"{type(error).__name__}: "
+            return Comparison(opponent.version, problem=f"{kind}{first_line(error)}")
 
-        # What is trusted is what the workspace uses; other params.yaml come with a run.
-        used = {name.partition(".")[0] for name in _targets(read_yaml(Path(PARAMS)))}
-        model = _load(Path(champion["model"]), None if champion["own"] else TRUSTED | used)
-        theirs = module.predict(model, Path(champion["test"]), OmegaConf.load(champion["params"]))
+
+def _compared(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:
+    project = importlib.import_module(scoring)
+    metric, _ = deciding_metric(candidate.metrics, candidate.evaluation, rules)
+    names = [name for name in candidate.metrics if not name.startswith("baseline.")]
+    ours = pd.read_parquet(candidate.predictions)
+    theirs = _predictions(project, candidate, opponent)
     if ours["actual"].tolist() != theirs["actual"].tolist():
-        raise LockstepError("the predictions of the two are not of the same rows")
-    first, second = module.scorer(ours, [metric]), module.scorer(theirs, [metric])
-    differ = difference(first, second)
-    found = intervals(differ, len(ours), confidence=confidence, resamples=resamples)
+        raise LockstepError("the predictions of the two models are for different rows")
+    differ = difference(project.scorer(ours, [metric]), project.scorer(theirs, [metric]))
+    ends = intervals(differ, len(ours), confidence=rules.confidence, resamples=rules.resamples)
+    if metric not in ends:
+        raise LockstepError(f"{metric} is undefined for one of the models, or in most resamples")
     everything = pd.RangeIndex(len(ours)).to_numpy()
-    answer = {"metrics": module.scorer(theirs, names)(everything)}
-    if metric not in found:
-        raise LockstepError(f"{metric} is not defined for both, or in too few resamples")
-    return {**answer, "difference": differ(everything)[metric], "interval": found[metric]}
+    return Comparison(
+        opponent.version,
+        metrics=project.scorer(theirs, names)(everything),
+        difference=differ(everything)[metric],
+        interval=ends[metric],
+        rescored=opponent.rescored,
+    )
 
 
-def _load(folder: Path, trusted: set[str] | None) -> Any:
-    """The champion's estimator; of a model that is none of scikit-learn's, the folder itself.
+def _predictions(project: Any, candidate: Candidate, opponent: Opponent) -> pd.DataFrame:
+    """The champion's predictions of the candidate's test rows."""
+    if opponent.predictions:
+        return pd.read_parquet(opponent.predictions)
+    assert opponent.model
+    from omegaconf import OmegaConf
 
-    What is pickled may run any code when it is loaded, and the types that a skops file is made of
-    stand in an MLmodel that comes from the same hands. So of a server that others write to, only
-    skops is loaded, and of types only those from packages that this project uses anyway. That is a
-    fence, not a sandbox. The embedded store is as trusted as the folder that it is in.
-
-    Args:
-        folder: An MLflow model.
-        trusted: The packages whose types are accepted; None: the store is the project's own.
-    """
-    flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-    if (flavor := flavors.get("sklearn")) is None:
-        return folder
-    file = folder / flavor["pickled_model"]
-    if flavor["serialization_format"] == "skops":
-        import skops.io
-
-        types = flavor.get("skops_trusted_types") or []
-        if trusted is not None:
-            foreign = [name for name in types if name.partition(".")[0] not in trusted]
-            if foreign:
-                raise LockstepError(
-                    f"the champion is made of {', '.join(foreign)}, which this project does not use"
-                )
-        return skops.io.load(file, trusted=types)
-    if trusted is not None:
-        raise LockstepError(
-            "the champion is pickled, and a pickle from a server could run any code here"
-        )
-    import cloudpickle
-
-    with file.open("rb") as stream:
-        return cloudpickle.load(stream)
+    # The packages that the workspace uses are trusted; a params.yaml that comes with a run is not.
+    used = {name.partition(".")[0] for name in _targets(read_yaml(Path(PARAMS)))}
+    model = load_model(opponent.model, None if opponent.from_own_store else TRUSTED | used)
+    table: pd.DataFrame = project.predict(model, opponent.test, OmegaConf.load(candidate.params))
+    return table
 
 
 def _targets(node: Any) -> list[str]:
-    """The names of all that the config has Hydra instantiate."""
+    """The names of everything that the config has Hydra instantiate."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     own = [node["_target_"]] if isinstance(node, dict) and "_target_" in node else []
     return [*own, *(name for child in children for name in _targets(child))]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,13 +1,13 @@
-"""Judge a model: what was asked of it, what was found, and whether it may become the champion.
+"""The rules that a model must meet to become the champion, and the verdict on a model.
 
-Nothing here reads or writes; `judge` gathers what is needed.
+Nothing here reads or writes; `comparison` gathers what is needed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lockstep.values import digest
+from lockstep.values import digest, number
 
 Outcome = Literal["passed", "failed", "undecided"]
 
@@ -16,19 +16,19 @@ RESCORED = (
     "The champion was tested on other data; here it was scored again, on the test data of this "
     "run. It may have been trained on some of them, which favours it."
 )
-LEAST_ROWS = 20  # a slice of fewer rows says too little of a model to fail it
+LEAST_ROWS = 20  # the metrics of a slice with fewer rows are too noisy to fail a model
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the config group `registry` asks of a model.
+    """What the config group `registry` requires of a model.
 
     Attributes:
-        metric: The one that decides; None: the first that was measured.
-        direction: `maximize` or `minimize`; None: what the evaluation says of the metric.
+        metric: The one that decides; None for the first that was measured.
+        direction: `maximize` or `minimize`; None for the direction in the evaluation.
         margin: By how much the champion must be beaten, in the metric's unit.
-        confidence: Of the interval of the difference.
-        resamples: Of the bootstrap behind it.
+        confidence: The confidence level of the interval of the difference.
+        resamples: The number of bootstrap resamples behind it.
         thresholds: `min` and `max` by metric.
         slices: `min` and `max` by column and metric.
     """
@@ -43,7 +43,7 @@ class Rules:
 
     @property
     def digest(self) -> str:
-        """Tells verdicts apart that were reached by other rules."""
+        """Differs between verdicts that were reached by different rules."""
         return digest(vars(self))[:12]
 
 
@@ -54,9 +54,10 @@ class Comparison:
     Attributes:
         version: The champion's.
         metrics: The champion's on these rows, by name.
-        difference: The model's deciding metric less the champion's; None if it was not compared.
-        interval: Of the difference.
-        rescored: Whether the champion was first scored on other test data.
+        difference: The model's deciding metric minus the champion's; None if they were not
+            compared.
+        interval: That of the difference.
+        rescored: Whether the champion was tested on other data at first.
         problem: Why the two could not be compared.
     """
 
@@ -70,21 +71,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was asked of a model."""
+    """One requirement, and whether a model meets it."""
 
-    what: str
-    asked: str
-    found: str
+    subject: str
+    required: str
+    measured: str
     outcome: Outcome
 
     def __str__(self) -> str:
         """The check in a line."""
-        return f"{self.what}: {self.found}, asked was {self.asked}"
+        return f"{self.subject}: {self.measured}, required: {self.required}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All checks of a model, and the champion that it was compared with, if there was one."""
+    """All checks of a model, and its comparison with the champion, if there is one."""
 
     checks: list[Check]
     comparison: Comparison | None
@@ -100,7 +101,7 @@ class Verdict:
 
     @property
     def reasons(self) -> list[str]:
-        """What decided: the checks that failed or could not be made, or else all of them."""
+        """The checks that decided: those with the verdict's own outcome."""
         return [str(check) for check in self.checks if check.outcome == self.outcome]
 
     @property
@@ -108,11 +109,12 @@ class Verdict:
         """The verdict as Markdown."""
         order = ("failed", "undecided", "passed")
         rows = [
-            f"| {cell(check.what)} | {check.asked} | {cell(check.found)} | {check.outcome} |"
+            " | ".join((cell(check.subject), check.required, cell(check.measured), check.outcome))
             for check in sorted(self.checks, key=lambda check: order.index(check.outcome))
         ]
-        lines = [f"{HEADING}{self.outcome}", "", "| check | asked | found | |", "|---|---|---|---|"]
-        lines += rows or ["| nothing was asked | | | passed |"]
+        header = ["| check | required | measured | |", "|---|---|---|---|"]
+        lines = [f"{HEADING}{self.outcome}", "", *header]
+        lines += [f"| {row} |" for row in rows or ["nothing was required | | | passed"]]
         if self.comparison and self.comparison.rescored and not self.comparison.problem:
             lines += ["", RESCORED]
         if self.comparison is None:
@@ -129,10 +131,10 @@ def judge(
     """Check a model.
 
     Args:
-        metrics: Its metrics; those of the baseline by `baseline.NAME`.
+        metrics: Its metrics; those of the baseline as `baseline.NAME`.
         evaluation: `metrics` and `slices`, as the pipeline measured them; empty if it did not.
-        comparison: With the champion; None when there is none.
-        rules: What is asked.
+        comparison: That with the champion; None when there is no champion.
+        rules: The requirements.
     """
     checks = [
         _bounded(name, metrics.get(name), bounds) for name, bounds in rules.thresholds.items()
@@ -143,12 +145,12 @@ def judge(
     if comparison:
         checks.append(_against_champion(metric, direction, comparison, rules))
     if not metrics:
-        checks.append(Check("metrics", "any", "none were measured", "undecided"))
+        checks.append(Check("metrics", "at least one", "none", "undecided"))
     return Verdict(checks, comparison, rules)
 
 
 def cell(text: str) -> str:
-    """A text that breaks no Markdown table."""
+    """A text as a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
@@ -162,31 +164,32 @@ def deciding_metric(
 
 
 def _slices(slices: dict[str, Any], rules: Rules) -> Iterator[Check]:
-    for column, asked in rules.slices.items():
+    for column, required in rules.slices.items():
         if column not in slices:
-            yield Check(f"slices of {column}", "metrics of each", "not measured", "failed")
+            yield Check(f"slices of {column}", "metrics of each slice", "not measured", "failed")
         for value, part in slices.get(column, {}).items():
             rows = part["rows"]
-            for name, bounds in asked.items():
-                what = f"{name} where {column} = {value}"
+            for name, bounds in required.items():
+                subject = f"{name} where {column} = {value}"
                 if rows < LEAST_ROWS:
-                    found = f"only {rows} rows, too few to judge"
-                    yield Check(what, _asked(bounds), found, "passed")
+                    measured = f"only {rows} rows, too few to judge"
+                    yield Check(subject, _text_of(bounds), measured, "passed")
                 else:
-                    yield _bounded(what, part["metrics"].get(name), bounds, f" ({rows} rows)")
+                    yield _bounded(subject, part["metrics"].get(name), bounds, f" ({rows} rows)")
 
 
 def _bounded(
-    what: str, value: float | None, bounds: dict[str, float | None], note: str = ""
+    subject: str, value: float | None, bounds: dict[str, float | None], note: str = ""
 ) -> Check:
     if value is None:
-        return Check(what, _asked(bounds), "not measured", "failed")
+        return Check(subject, _text_of(bounds), "not measured", "failed")
     low, high = bounds.get("min"), bounds.get("max")
     holds = (low is None or value >= low) and (high is None or value <= high)
-    return Check(what, _asked(bounds), f"{value:.4g}{note}", "passed" if holds else "failed")
+    outcome: Outcome = "passed" if holds else "failed"
+    return Check(subject, _text_of(bounds), f"{number(value)}{note}", outcome)
 
 
-def _asked(bounds: dict[str, float | None]) -> str:
+def _text_of(bounds: dict[str, float | None]) -> str:
     words = {"min": "at least", "max": "at most"}
     return " and ".join(
         f"{words[end]} {bound:g}" for end, bound in bounds.items() if bound is not None
@@ -199,26 +202,26 @@ def _against_baseline(
     baseline = metrics.get(f"baseline.{metric}")
     if baseline is None or direction is None:
         return
-    what, asked = f"{metric} against the baseline", f"better than {baseline:.4g}"
+    subject, required = f"{metric} against the baseline", f"better than {number(baseline)}"
     value = metrics.get(metric or "")
     if value is None:
-        yield Check(what, asked, "not measured", "failed")
+        yield Check(subject, required, "not measured", "failed")
     else:
         better = value > baseline if direction == "maximize" else value < baseline
-        yield Check(what, asked, f"{value:.4g}", "passed" if better else "failed")
+        yield Check(subject, required, number(value), "passed" if better else "failed")
 
 
 def _against_champion(
     metric: str | None, direction: str | None, comparison: Comparison, rules: Rules
 ) -> Check:
-    """Whether the interval of the gain lies beyond the margin as a whole."""
-    what = f"{metric} against the champion, version {comparison.version}"
-    asked = f"better by more than {rules.margin:g}"
+    """Whether the whole interval of the gain lies beyond the margin."""
+    subject = f"{metric} against the champion, version {comparison.version}"
+    required = f"better by more than {rules.margin:g}"
     if comparison.difference is None or comparison.interval is None or direction is None:
-        problem = comparison.problem or f"nothing says whether more or less {metric} is better"
-        return Check(what, asked, problem, "undecided")
+        problem = comparison.problem or f"it is unknown whether more or less {metric} is better"
+        return Check(subject, required, problem, "undecided")
     sign = 1 if direction == "maximize" else -1
     gain = sign * comparison.difference
     low, high = sorted(sign * end for end in comparison.interval)
-    found = f"{gain:+.4g}, {rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
-    return Check(what, asked, found, "passed" if low > rules.margin else "failed")
+    measured = f"{gain:+.4g}, {rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
+    return Check(subject, required, measured, "passed" if low > rules.margin else "failed")

@@ -1,4 +1,4 @@
-"""What a word on the command line means: a run, a model's version, an experiment, a commit."""
+"""What a word on the command line names: a run, a model's version, an experiment, a commit."""
 
 import re
 import tempfile
@@ -10,21 +10,23 @@ from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow import tag
 from lockstep.mlflow.store import Store
+from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.record.snapshot import BUNDLE, unbundle
+from lockstep.values import first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-CURE = "check the address in conf/tracking/ or MLFLOW_TRACKING_URI, and that the server is up"
+    from lockstep.project import Project
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a word means.
+    """What a word names.
 
     Attributes:
-        name: To call it by.
+        name: How to refer to it in messages.
         revision: The commit that holds its code.
         run: Its run in MLflow; None where it was found in git alone.
     """
@@ -34,36 +36,35 @@ class Target:
     run: "Run | None" = None
 
 
-def resolve_target(word: str, root: Path, store: Store) -> Target:
-    """Find what a word means, and bring its code into the repository.
+def resolve_target(word: str, project: "Project") -> Target:
+    """Find what a word names, and fetch its code into the repository.
 
     Args:
         word: A run's id or name, models:/name@alias, models:/name/3, a DVC experiment or a git
-            revision; the first of these that there is.
-        root: The project's own folder.
-        store: Where the runs are.
+            revision; the first of these that exists.
+        project: The project.
 
     Raises:
-        LockstepError: There is no such thing, or its code cannot be had.
+        LockstepError: There is no such thing, or its code is not available.
     """
-    known = _target_in_git(word, root)
+    in_git = _target_in_git(word, project.root)
     try:
-        if run := find_run(word, store):
-            return Target(run.info.run_name or word, _revision_of(run, root, store), run)
+        if run := find_run(word, project.store):
+            return Target(run.info.run_name or word, _revision_of(run, project), run)
     except LockstepError as error:
-        if known is None:
+        if in_git is None:
             raise
-        print(f"note: {word} is taken from git: {str(error).splitlines()[0]}")
-    if known:
-        return known
+        print(f"note: {word} is taken from git: {first_line(error)}")
+    if in_git:
+        return in_git
     raise LockstepError(
-        f"{word!r} is no run, model, DVC experiment or git revision of this project\n"
-        "`uv run mlflow ui` shows the runs, `dvc exp list --all-commits` the experiments"
+        f"{word!r} is not a run, model, DVC experiment or git revision of this project\n"
+        "`uv run mlflow ui` shows the runs, `uv run dvc exp list --all-commits` the experiments"
     )
 
 
 def _target_in_git(word: str, root: Path) -> Target | None:
-    """The DVC experiment or the git revision that a word means."""
+    """The DVC experiment or the git revision that a word names."""
     experiments = experiment_refs(root, word) if re.fullmatch(r"[\w.-]+", word) else {}
     if experiments:
         return Target(word, next(iter(experiments.values())))
@@ -72,19 +73,19 @@ def _target_in_git(word: str, root: Path) -> Target | None:
 
 
 def find_run(word: str, store: Store) -> "Run | None":
-    """The run that a word means; None when it means none.
+    """The run that a word names; None if there is none.
 
     Args:
         word: A run's id or name, models:/name@alias or models:/name/3.
         store: Where the runs are.
 
     Raises:
-        LockstepError: The store cannot be reached, the name is that of several runs, or there is no
-            such model.
+        LockstepError: The store cannot be reached, several runs have the name, or there is no such
+            model.
     """
     if not store.exists():
         return None
-    with store.errors_explained(CURE):
+    with store.errors_explained(CHECK_ADDRESS):
         client = store.client()
         if word.startswith("models:/"):
             return _run_of_model(client, word)
@@ -95,51 +96,46 @@ def find_run(word: str, store: Store) -> "Run | None":
             return None
         quoted = word.replace("'", "\\'")
         query = f"attributes.run_name = '{quoted}' and attributes.status = 'FINISHED'"
-        found = client.search_runs([experiment.experiment_id], query, max_results=5)
+        matches = client.search_runs([experiment.experiment_id], query, max_results=5)
     # The run that `lockstep sweep --apply` makes of a trial has the trial's name.
-    runs = [run for run in found if tag.STATE in run.data.tags] or found
+    runs = [run for run in matches if tag.STATE in run.data.tags] or matches
     if len(runs) > 1:
         ids = ", ".join(run.info.run_id for run in runs)
-        raise LockstepError(f"several runs are called {word}: name one by its id, {ids}")
+        raise LockstepError(f"several runs are called {word}: give the id of one, {ids}")
     return runs[0] if runs else None
 
 
 def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
-    name, alias, version = _parse_model_uri(uri)
-    found = (
-        client.get_model_version_by_alias(name, alias)
-        if alias
-        else client.get_model_version(name, version)
-    )
-    if not found.run_id:
-        raise LockstepError(f"{uri} was registered without a run: nobody knows what made it")
-    return client.get_run(found.run_id)
-
-
-def _parse_model_uri(uri: str) -> tuple[str, str, str]:
-    """Name, alias and version in models:/name@alias or models:/name/3; one of the last is empty."""
     match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", uri)
     if match is None:
-        raise LockstepError(f"{uri} names no version of a model: write models:/name@alias")
-    return match[1], match[2] or "", match[3] or ""
+        raise LockstepError(f"{uri} does not name a model's version: write models:/name@alias")
+    name, alias, number = match.groups()
+    version = (
+        client.get_model_version_by_alias(name, alias)
+        if alias
+        else client.get_model_version(name, number)
+    )
+    if not version.run_id:
+        raise LockstepError(f"{uri} was registered without a run, so its origin is unknown")
+    return client.get_run(version.run_id)
 
 
-def _revision_of(run: "Run", root: Path, store: Store) -> str:
-    """The snapshot of a run, brought into the repository if need be."""
-    revision = run.data.tags.get(tag.SNAPSHOT)
-    trial = run.data.tags.get(tag.TRIAL)
-    if revision is None and trial:
+def _revision_of(run: "Run", project: "Project") -> str:
+    """The snapshot of a run, fetched into the repository if it is missing there."""
+    tags, store = run.data.tags, project.store
+    revision = tags.get(tag.SNAPSHOT)
+    if revision is None and (trial := tags.get(tag.TRIAL)):
         raise LockstepError(
-            f"{run.info.run_name} is a trial: make it a run of the pipeline, which can be rebuilt, "
-            f"by `lockstep sweep --apply {trial} sweep.name={run.data.tags[tag.SWEEP]}`"
+            f"{run.info.run_name} is a trial, and only runs of the pipeline can be rebuilt: run it "
+            f"by `uv run lockstep sweep --apply {trial} sweep.name={tags[tag.SWEEP]}`"
         )
     if revision is None:
         raise LockstepError(
             f"run {run.info.run_name} has no snapshot of its code: it was not published by "
             "`lockstep publish` in a git repository"
         )
-    if git.git("cat-file", "-e", f"{revision}^{{tree}}", cwd=root) is None:
-        with tempfile.TemporaryDirectory() as folder, store.errors_explained(CURE):
+    if git.git("cat-file", "-e", f"{revision}^{{tree}}", cwd=project.root) is None:
+        with tempfile.TemporaryDirectory() as folder, store.errors_explained(CHECK_ADDRESS):
             bundle = store.client().download_artifacts(run.info.run_id, BUNDLE, folder)
-            unbundle(root, run.data.tags[tag.STATE], Path(bundle))
+            unbundle(project.root, tags[tag.STATE], Path(bundle))
     return revision

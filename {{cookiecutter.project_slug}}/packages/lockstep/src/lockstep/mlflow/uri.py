@@ -5,6 +5,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 SQLITE = "sqlite:///"
+CHECK_ADDRESS = (
+    "check the address in conf/tracking/ or MLFLOW_TRACKING_URI, and that the server is up"
+)
 
 
 def database_of(uri: str) -> Path | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import CHAMPION, move
 from lockstep.gate.candidate import candidate_of_workspace
-from lockstep.gate.comparison import compared, rules_of, tags_of, tell_run
+from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
 from lockstep.gate.rules import Comparison, Rules, judge
 from lockstep.mlflow import tag
 from lockstep.mlflow.registry import (
@@ -59,7 +59,7 @@ def judging(
     own = champion is not None and champion.tags.get(tag.STATE) == record.pipeline.state
     opponent = None if own or rules is None else champion
     candidate = candidate_of_workspace(record)
-    with compared(client, store, candidate, opponent, rules or Rules()) as comparison:
+    with comparing(client, store, candidate, opponent, rules or Rules()) as comparison:
 
         def judgement(run_id: str, model_id: str | None) -> Judgement:
             if not name or model_id is None:
@@ -71,7 +71,7 @@ def judging(
             elif rules:
                 found = comparison()
                 verdict = judge(candidate.metrics, candidate.evaluation, found, rules)
-                tell_run(client, run_id, verdict)
+                write_verdict(client, run_id, verdict)
                 tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
             if version is None:
                 tags = {**record.version_tags, **tags}

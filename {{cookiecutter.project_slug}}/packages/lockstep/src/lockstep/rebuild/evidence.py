@@ -1,10 +1,18 @@
 """What was recorded of a state beside what came out when it ran again."""
 
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lockstep.dvc.lock import LockedStage
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.files import packages_of
+from lockstep.record.run_record import metrics_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 IDENTICAL, SAME_METRICS, DIFFERENT = "identical", "same metrics", "different"
 
@@ -14,7 +22,7 @@ class Evidence:
     """What is known of a state.
 
     Attributes:
-        stages: Those upstream of the publishing one, in order, as dvc.lock has them.
+        stages: Those upstream of the publishing one, in order, as dvc.lock records them.
         metrics: By name.
         environment: Versions of packages and of Python, and the platform.
     """
@@ -24,9 +32,38 @@ class Evidence:
     environment: Mapping[str, str]
 
 
+def evidence_of(pipeline: Pipeline) -> Evidence:
+    """What a workspace holds now."""
+    environment = {"platform": platform.platform(), **packages_of(pipeline.workspace)}
+    return Evidence(pipeline.upstream, metrics_of(pipeline), environment)
+
+
+def recorded_evidence(pipeline: Pipeline, run: "Run | None") -> Evidence:
+    """What was recorded of a state.
+
+    Args:
+        pipeline: That of a workspace with the state's own dvc.lock.
+        run: The state's run, whose metrics and environment count; None if there is no run.
+    """
+    metrics = metrics_of(pipeline)
+    if run is None:
+        return Evidence(pipeline.upstream, metrics, packages_of(pipeline.workspace))
+    tags = run.data.tags
+    packages = {
+        key.removeprefix("package."): value
+        for key, value in tags.items()
+        if key.startswith("package.")
+    }
+    return Evidence(
+        pipeline.upstream,
+        {name: run.data.metrics.get(name, value) for name, value in metrics.items()},
+        {"platform": tags.get("system.platform", ""), **packages},
+    )
+
+
 @dataclass(frozen=True)
 class Row:
-    """One thing, as it was recorded and as it came out; None where there is none."""
+    """One item, as it was recorded and as it came out; None where it is missing."""
 
     name: str
     recorded: str | float | None
@@ -41,14 +78,20 @@ class Row:
         return one == other
 
 
-class Comparison:
-    """Two pieces of evidence of the same state."""
+class Reproduction:
+    """A state as it was recorded, beside the same state when it ran again.
+
+    Attributes:
+        outputs: The md5 of each output of the stages that ran again.
+        metrics: All metrics.
+        environment: What differs in the environment.
+    """
 
     def __init__(self, recorded: Evidence, reproduced: Evidence, stages: Sequence[str]) -> None:
-        """Compare them.
+        """Compare the two.
 
         Args:
-            recorded: What is to come out.
+            recorded: What is expected.
             reproduced: What came out.
             stages: The names of those that ran again, in order; only their outputs count.
         """
@@ -71,14 +114,14 @@ class Comparison:
             return IDENTICAL
         return SAME_METRICS if self.metrics else DIFFERENT
 
-    def beginning(self) -> str:
-        """Where the difference begins, and what the stage read otherwise; empty if nowhere."""
+    def first_difference(self) -> str:
+        """The first stage whose outputs differ, and which of its inputs do; empty if none does."""
         for name, recorded, reproduced in self._stages:
-            if changed := _different(recorded.outs, reproduced.outs):
+            if outputs := _different(recorded.outs, reproduced.outs):
                 params = _different(_leaves(recorded.params), _leaves(reproduced.params))
-                read = [*_different(recorded.deps, reproduced.deps), *params]
-                why = f"it read otherwise: {', '.join(read)}" if read else "it read the same"
-                return f"the stage {name} made {', '.join(changed)} otherwise; {why}"
+                inputs = [*_different(recorded.deps, reproduced.deps), *params]
+                why = f"it read a different {', '.join(inputs)}" if inputs else "it read the same"
+                return f"the stage {name} made a different {', '.join(outputs)}; {why}"
         return ""
 
 

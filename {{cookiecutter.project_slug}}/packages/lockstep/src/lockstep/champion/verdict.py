@@ -1,0 +1,49 @@
+"""The verdict on a version that holds now."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep.champion.alias import number_of
+from lockstep.gate.candidate import candidate_of_run
+from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
+from lockstep.gate.rules import judge
+from lockstep.mlflow import tag
+from lockstep.mlflow.registry import describe_version
+from lockstep.mlflow.versions import run_of_version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from lockstep.project import Project
+
+
+def current_verdict(
+    project: "Project",
+    client: "MlflowClient",
+    version: "ModelVersion",
+    champion: "ModelVersion | None",
+) -> tuple[str, list[str]]:
+    """The recorded verdict if it holds for this champion and these rules, else a new one.
+
+    Returns:
+        `passed`, `failed`, `undecided`, or `none` where the project has no gate; and the reasons.
+    """
+    rules = rules_of(project.registry)
+    if rules is None:
+        return "none", []
+    tags = version.tags
+    judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
+    if tag.VERDICT in tags and judged_by == (number_of(champion) or "none", rules.digest):
+        return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
+    run = run_of_version(client, version)
+    if run is None:
+        return "failed", [f"version {version.version} has no run, so it has no metrics"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
+        with comparing(client, project.store, candidate, champion, rules) as comparison:
+            verdict = judge(candidate.metrics, candidate.evaluation, comparison(), rules)
+    write_verdict(client, run.info.run_id, verdict)
+    describe_version(client, version, tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH])
+    return verdict.outcome, verdict.reasons
