@@ -8,9 +8,8 @@ from lockstep.champion.alias import number_of
 from lockstep.gate.candidate import candidate_of_run
 from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
 from lockstep.gate.rules import judge
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import describe_version
-from lockstep.mlflow.versions import run_of_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +36,7 @@ def current_verdict(
     judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
     if tag.VERDICT in tags and judged_by == (number_of(champion) or "none", rules.digest):
         return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
-    run = run_of_version(client, version)
+    run = runs.active_run(client, version.run_id)
     if run is None:
         return "failed", [f"version {version.version} has no run, so it has no metrics"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.champion.alias import CHAMPION, champion_of
-from lockstep.mlflow import tag
-from lockstep.mlflow.registry import named
-from lockstep.mlflow.versions import aliases_of, run_of_version
+from lockstep.mlflow import runs, tag
+from lockstep.mlflow.registry import aliases_of, named
 from lockstep.project import Project
 from lockstep.terminal import show, table
 from lockstep.values import number
@@ -65,7 +64,7 @@ def _row(
     client: "MlflowClient", version: "ModelVersion", aliases: dict[str, list[str]]
 ) -> dict[str, Any]:
     """Everything that is known of a version."""
-    run = run_of_version(client, version)
+    run = runs.active_run(client, version.run_id)
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return {
         "version": str(version.version),

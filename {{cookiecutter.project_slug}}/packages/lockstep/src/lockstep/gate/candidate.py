@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest
-from lockstep.mlflow.versions import download_artifact
-from lockstep.record.run_record import RunRecord, digests_of
+from lockstep.mlflow import runs
+from lockstep.record.run_record import RunRecord
 from lockstep.workspace import PARAMS
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def candidate_of_run(
     """
     about = pipeline.about_model()
     evaluation, predictions, params = (
-        download_artifact(client, run.info.run_id, path, folder)
+        runs.download(client, run.info.run_id, path, folder) if path else None
         for path in (about.get("evaluation"), about.get("predictions"), PARAMS)
     )
     test = about.get("test")
-    digests = digests_of(run)
+    digests = runs.input_digests(run)
     return Candidate(
         metrics=run.data.metrics,
         evaluation=_read(evaluation),

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,10 @@ from lockstep.config.settings import settings
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import HEADING, Comparison, Rules, Verdict
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
+from lockstep.mlflow.registry import download_model
 from lockstep.mlflow.store import Store
-from lockstep.mlflow.versions import (
-    download_artifact,
-    download_version,
-    run_of_version,
-    set_run_tags,
-)
-from lockstep.processes import process_beside
-from lockstep.record.run_record import digests_of
+from lockstep.processes import ProcessError, process_beside
 from lockstep.values import first_line
 
 if TYPE_CHECKING:
@@ -83,8 +76,8 @@ def comparing(
             def comparison() -> Comparison:
                 try:
                     result: Comparison = future.result()
-                except BrokenProcessPool as error:
-                    return Comparison(version, problem=f"its process died: {first_line(error)}")
+                except ProcessError as error:
+                    return Comparison(version, problem=first_line(error))
                 return result
 
             yield comparison
@@ -106,7 +99,7 @@ def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> None
     written = client.get_run(run_id).data.tags.get(tag.NOTE, "")
     description = written.partition(HEADING)[0].rstrip()
     note = f"{description[: tag.RUN_TAG_LENGTH - len(section) - 2]}\n\n{section}"
-    set_run_tags(client, run_id, {**tags_of(verdict), tag.NOTE: note})
+    runs.log(client, run_id, tags={**tags_of(verdict), tag.NOTE: note})
 
 
 def _scoring_of(candidate: Candidate) -> str:
@@ -140,17 +133,20 @@ def _opponent(
     from lockstep.gate.comparison_process import Opponent
 
     version = str(champion.version)
-    run = run_of_version(client, champion)
+    run = runs.active_run(client, champion.run_id)
     if run is None:
         raise LockstepError(f"version {version}, the champion, has no run")
     assert candidate.test
     path, md5 = candidate.test
-    same_rows = digests_of(run).get(path) == md5
+    same_rows = runs.input_digests(run).get(path) == md5
     if same_rows:
         declared = Pipeline(candidate.workspace).about_model()["predictions"]
-        if predictions := download_artifact(client, run.info.run_id, declared, folder):
+        if predictions := runs.download(client, run.info.run_id, declared, folder):
             return Opponent(version, predictions)
-    model = download_version(champion, folder / "model")
+    try:
+        model = download_model(client, champion, folder / "model")
+    except OSError as error:
+        raise LockstepError(f"the champion could not be loaded: {first_line(error)}") from error
     return Opponent(
         version,
         model=model,

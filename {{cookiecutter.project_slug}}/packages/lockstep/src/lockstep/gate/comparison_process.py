@@ -4,9 +4,7 @@ The project's own scoring imports what MLflow's process does not need (scikit-le
 Predictions are compared, so no model is loaded when both were tested on the same data.
 """
 
-import contextlib
 import importlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,7 @@ class Opponent:
 
 
 def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:
-    """Measure the champion, and by how much the model differs from it; nothing is printed.
+    """Measure the champion, and by how much the model differs from it.
 
     Args:
         scoring: The project's module, with `scorer(predictions, names)` and, for a champion that
@@ -57,15 +55,11 @@ def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules
     Returns:
         The comparison, or the problem that prevented it.
     """
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            return _compared(scoring, candidate, opponent, rules)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # the project's code, or the model's, may raise any
-            kind = "" if isinstance(error, LockstepError) else f"{type(error).__name__}: "
-            return Comparison(opponent.version, problem=f"{kind}{first_line(error)}")
+    try:
+        return _compared(scoring, candidate, opponent, rules)
+    except (Exception, SystemExit) as error:  # the project's code, or the model's, may raise any
+        kind = "" if isinstance(error, LockstepError) else f"{type(error).__name__}: "
+        return Comparison(opponent.version, problem=f"{kind}{first_line(error)}")
 
 
 def _compared(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from lockstep import git
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml, tree_digest
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
+from lockstep.mlflow.registry import aliases_of
 from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import CHECK_ADDRESS
-from lockstep.mlflow.versions import aliases_of
-from lockstep.record.run_record import digests_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +44,9 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             "sweep": tags.get(tag.SWEEP),
             "overrides": tags.get("overrides", ""),
             "params": dict(run.data.params),
-            "data": {name: md5 for name, md5 in digests_of(run).items() if name not in written},
+            "data": {
+                name: md5 for name, md5 in runs.input_digests(run).items() if name not in written
+            },
             "stages": stages,
         },
         "metrics": dict(run.data.metrics),
