@@ -414,10 +414,10 @@ def test_the_remote_is_seen_from_its_configuration(kind: str, url: str, expected
 
 
 @pytest.mark.parametrize("kind", remotes.REMOTES)
-def test_the_readme_shows_each_kind_with_its_options_and_credentials(kind: str) -> None:
+def test_the_docs_show_each_kind_with_its_options_and_credentials(kind: str) -> None:
     remote = remotes.REMOTES[kind]
-    readme = (SAMPLE.parent.parent / "README.md").read_text(encoding="utf-8")
-    assert f"\n| `{kind}` | `{remote.shown}` | {remote.credentials} |\n" in readme
+    docs = (SAMPLE.parent.parent / "docs" / "remotes.md").read_text(encoding="utf-8")
+    assert f"\n| `{kind}` | `{remote.shown}` | {remote.credentials} |\n" in docs
     assert problems(dvc_remote=kind, dvc_remote_url=remote.shown) == [], "the example is right"
 
 
