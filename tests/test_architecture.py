@@ -44,8 +44,8 @@ def modules() -> Iterator[tuple[str, str, ast.Module]]:
 
 def test_imports_follow_the_layers_and_each_tool_stays_in_its_room() -> None:
     done = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
-        + [TEMPLATE / "pyproject.toml"],
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+        + [str(TEMPLATE / "pyproject.toml")],
         cwd=SOURCE,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
