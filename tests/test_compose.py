@@ -12,6 +12,7 @@ import yaml
 from scaffold import render
 
 from lockstep import LockstepError, cli
+from lockstep.config.check import Checker
 from lockstep.config.compose import composer
 from lockstep.config.grammar import hydra_value, parsed
 from lockstep.config.overrides import differences, overrides_between
@@ -176,6 +177,28 @@ def test_a_wrong_override_is_reported_as_such(
     edit(workspace, "conf/config.yaml", "model: random_forest", "model: unknown")
     with pytest.raises(LockstepError, match=r"\n  params\.yaml: model\.n_estimators: "):
         run_stage("penguins.train", [])
+
+
+def test_a_checker_reports_everything_at_once(workspace: Path) -> None:
+    """As a sweep needs it: the schema and the classes, each where it is set."""
+    edit(workspace, SPLIT, "test_size: 0.2", "test_size: 2")
+    edit(workspace, FOREST, "n_estimators: 100", "n_estimators: -1")
+    edit(workspace, "conf/sweep/engine/local.yaml", "threads: 1", "thread: 1")
+    edit(workspace, "conf/sweep/default.yaml", "_target_: penguins.tune.Cross", "_target_: 5 # ")
+    overrides = ["sweep=default", "sweep.sampler._target_=optuna.samplers.TPESample"]
+    with composer(workspace) as compose, pytest.raises(LockstepError) as error:
+        Checker(workspace, compose.files)(compose(overrides), overrides)
+    expected = [
+        f"  {SPLIT}: split.test_size: 2 is not valid: ",
+        "  conf/sweep/default.yaml: sweep.objective._target_: 5 is not valid: ",
+        f"  {FOREST}: model.n_estimators: ",
+        "  conf/sweep/engine/local.yaml: sweep.engine.thread is unknown to ",
+        "  -S sweep.sampler._target_: optuna.samplers has no TPESample; did you mean TPESampler?",
+    ]
+    lines = str(error.value).splitlines()[1:]
+    assert len(lines) == len(expected), lines
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(start)
 
 
 def test_composing_imports_no_library_of_the_components(workspace: Path) -> None:
