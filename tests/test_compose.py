@@ -329,10 +329,11 @@ def test_commands_outside_a_project_say_so(
 def conf(tmp_path: Path) -> Path:
     """A small conf/: a group, and a seed that one of its options follows."""
     for file, text in {
-        "config.yaml": "defaults: [_self_, {model: forest}, {data: default}]\n"
+        "config.yaml": "defaults: [_self_, {model: forest}, {data: default}, {extra: null}]\n"
         "seed: 1\nvalue: {columns: {}}\n",
         "model/forest.yaml": "_target_: Forest\ntrees: 10\nseed: ${seed}\n",
         "model/linear.yaml": "_target_: Linear\nc: 1.0\n",
+        "extra/some.yaml": "a: 1\nb: 2\nc: 3\n",
         "data/default.yaml": "target: y\ntypes: {}\n",
         "data/german.yaml": "target: y\ntypes: {größe: number}\n",
     }.items():
@@ -353,6 +354,7 @@ def conf(tmp_path: Path) -> Path:
         ["+model.depth=3"],
         ["~value"],
         ["data=german"],
+        ["extra=some", "extra.b=3"],
     ],
 )
 def test_the_overrides_behind_params_are_found(overrides: list[str], conf: Path) -> None:

@@ -92,35 +92,36 @@ def overrides_between(compose: Compose, conf: Path, params: Params) -> list[str]
     while missing := _override_between(compose(overrides), params, overrides):
         overrides.append(missing)
     # A value that others are interpolated from sets them as well.
+    closest = compose(overrides)
     for override in list(overrides):
         fewer = [other for other in overrides if other != override]
         with contextlib.suppress(LockstepError):
-            if compose(fewer) == params:
+            if compose(fewer) == closest:
                 overrides = fewer
     return overrides
 
 
 def _override_between(current: Params, params: Params, tried: list[str]) -> str | None:
-    found = (item.override for item in differences(current, params))
-    return next((override for override in found if override and override not in tried), None)
+    candidates = (item.override for item in differences(current, params))
+    return next((override for override in candidates if override and override not in tried), None)
 
 
 def _other_option(compose: Compose, group: Path, base: Params, params: Params) -> str | None:
     """The option of a group that is closer to the params than the default, if there is one."""
     name = group.name
-    best = _distance(base[name], params[name]) if group.is_dir() else 0
+    best = _distance(base.get(name), params[name]) if group.is_dir() else 0
     closest = None
     for option in sorted(group.glob("*.yaml")) if best > 1 else []:
         composed = compose([f"{name}={option.stem}"])
-        distance = _distance(composed[name], params[name]) + 1
+        distance = _distance(composed.get(name), params[name]) + 1
         if distance < best:
             best, closest = distance, option.stem
     return closest
 
 
-def _distance(left: Params, right: Params) -> int:
+def _distance(left: Any, right: Params) -> int:
     """The overrides between two sections; one that cannot be written counts like many."""
-    return sum(1 if item.override else 1000 for item in differences(left, right))
+    return sum(1 if item.override else 1000 for item in differences(left or {}, right))
 
 
 def _text(value: Any) -> str:

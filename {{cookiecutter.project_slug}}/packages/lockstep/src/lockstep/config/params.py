@@ -55,15 +55,15 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
     Raises:
         LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
     """
-    made = _composition(workspace, force=force)
+    composition = _composition(workspace, force=force)
     record = {
-        "packages": _versions(made.params.get("environment", [])),
-        "overrides": made.overrides,
-        "digests": {"conf": digest(made.conf), "params": digest(made.params)},
+        "packages": _versions(composition.params.get("environment", [])),
+        "overrides": composition.overrides,
+        "digests": {"conf": digest(composition.conf), "params": digest(composition.params)},
     }
-    write_whole(workspace / PARAMS, HEADER + _as_yaml(made.params))
+    write_whole(workspace / PARAMS, HEADER + _as_yaml(composition.params))
     write_whole(workspace / COMPOSED, _as_yaml(record))
-    _report(made)
+    _report(composition)
 
 
 def pending_changes(workspace: Path) -> list[Difference]:
@@ -75,8 +75,8 @@ def pending_changes(workspace: Path) -> list[Difference]:
     Raises:
         LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
     """
-    made = _composition(workspace, force=False)
-    return differences(made.current or {}, made.params)
+    composition = _composition(workspace, force=False)
+    return differences(composition.current or {}, composition.params)
 
 
 def _composition(workspace: Path, *, force: bool) -> Composition:
@@ -145,21 +145,21 @@ def _as_yaml(content: Params) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(content))
 
 
-def _report(made: Composition) -> None:
+def _report(composition: Composition) -> None:
     """Print what changed, and what an experiment does not repeat of the one before."""
-    if experiment_name() and made.params is made.current:
-        keys = {override.partition("=")[0] for override in made.overrides}
-        before = made.record.get("overrides", [])
+    if experiment_name() and composition.params is composition.current:
+        keys = {override.partition("=")[0] for override in composition.overrides}
+        before = composition.record.get("overrides", [])
         if lost := [override for override in before if override.partition("=")[0] not in keys]:
             print(
                 f"note: the workspace held {' '.join(lost)}, which this experiment does not: "
                 "DVC composes each experiment from conf/ alone\n"
                 f"      to keep it, repeat it (-S {' -S '.join(lost)}) or set it in conf/"
             )
-    if made.current is None:
+    if composition.current is None:
         print(f"{PARAMS}: composed from conf/")
     else:
-        for item in differences(made.current, made.params):
+        for item in differences(composition.current, composition.params):
             print(f"{PARAMS}: {item.key}: {item.left_text} -> {item.right_text}")
-    if made.overrides:
-        print(f"{PARAMS}: conf/ with {' '.join(made.overrides)}")
+    if composition.overrides:
+        print(f"{PARAMS}: conf/ with {' '.join(composition.overrides)}")
