@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import pytest
 import tiny
 from filelock import FileLock
+from golden import Page
 from servers import Servers
 from tiny import Tiny
 
@@ -37,6 +38,11 @@ class Once(Protocol):
 
     def __call__(self, name: str, build: Callable[[Path], Made]) -> Made:
         """What `build` makes in a folder, by whichever worker asks first; it is pickled."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that rewrites the golden pages."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -144,6 +150,22 @@ def tiny_published_once(tiny_once: Tiny, once: Once) -> Tiny:
     return once("tiny-published", build)
 
 
+@pytest.fixture(scope="session")
+def tiny_rivals_once(tiny_published_once: Tiny, once: Once) -> Tiny:
+    """The same with a champion and a newer version, which is worse; tests copy it."""
+
+    def build(folder: Path) -> Tiny:
+        made = tiny_published_once.copy(folder)
+        made.lockstep("promote")
+        made.edit("conf/config.yaml", "model: linear", "model: dummy")
+        made.repro()
+        made.commit("a dummy")
+        made.lockstep("publish")
+        return made
+
+    return once("tiny-rivals", build)
+
+
 @pytest.fixture
 def tiny_project(tiny_once: Tiny, tmp_path: Path) -> Tiny:
     """A tiny project whose results are committed, and an empty MLflow store."""
@@ -154,6 +176,19 @@ def tiny_project(tiny_once: Tiny, tmp_path: Path) -> Tiny:
 def tiny_published(tiny_published_once: Tiny, tmp_path: Path) -> Tiny:
     """A tiny project with one run and one version of its model in MLflow."""
     return tiny_published_once.copy(tmp_path)
+
+
+@pytest.fixture
+def tiny_rivals(tiny_rivals_once: Tiny, tmp_path: Path) -> Tiny:
+    """A tiny project with two versions: the first is champion, the second one fails its gate."""
+    return tiny_rivals_once.copy(tmp_path)
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Callable[[str], Page]:
+    """Makes a page to be compared with the one of that name in tests/golden/."""
+    update = bool(request.config.getoption("--update-golden"))
+    return lambda name: Page(name, update=update)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,8 @@ FILES = {
         [core]
             remote = storage
             analytics = false
+        [cache]
+            type = copy
         ['remote "storage"']
             url = ../../storage
         """,
@@ -88,7 +91,28 @@ FILES = {
         thresholds: {}
         slices: {}
         """,
-    "conf/sweep/default.yaml": "space: {}\nn_trials: 2\n",
+    "conf/sweep/default.yaml": """
+        defaults:
+          - engine: local
+          - _self_
+        space: {}
+        n_trials: 2
+        timeout: null
+        metric: mean_absolute_error
+        direction: minimize
+        seed: 42
+        name: null
+        storage: null
+        stage: train
+        objective: {_target_: toy.tune.Objective, target: "${data.target}"}
+        sampler: {_target_: optuna.samplers.RandomSampler}
+        pruner: null
+        """,
+    "conf/sweep/engine/local.yaml": """
+        _target_: lockstep.sweep.engines.Local
+        workers: 1
+        threads: 1
+        """,
     "data/raw.csv": "x,y\n1,2\n2,4\n3,6.5\n4,8\n5,9.5\n6,12\n",
     "dvc.yaml": """
         stages:
@@ -160,9 +184,28 @@ FILES = {
         def main(cfg, train, model, example):
             """Run the stage."""
             table = pd.read_csv(train)
+            print(f"fitting {cfg.model._target_} on {len(table)} rows")
             features = table.drop(columns=cfg.data.target)
             joblib.dump(instantiate(cfg.model).fit(features, table[cfg.data.target]), model)
             features.astype(float).to_parquet(example)
+        ''',
+    "src/toy/tune.py": '''
+        """Score a config on the training rows."""
+
+        import pandas as pd
+        from hydra.utils import instantiate
+
+
+        class Objective:
+            """The error of the last row, of a model that the others trained."""
+
+            def __init__(self, train, *, target):
+                table = pd.read_csv(train)
+                self._features, self._target = table.drop(columns=target), table[target]
+
+            def __call__(self, cfg):
+                model = instantiate(cfg.model).fit(self._features[:-1], self._target[:-1])
+                yield float(abs(model.predict(self._features[-1:]) - self._target[-1:]).mean())
         ''',
     "src/toy/scoring.py": '''
         """Measure predictions."""
@@ -237,20 +280,15 @@ class Tiny:
         return output
 
     def answer(self, *words: str, **env: str) -> tuple[int, str]:
-        """Run a verb in this process; its exit code and what it printed, errors included.
-
-        What processes of its own print is not part of it.
-        """
+        """Run a verb in this process; its exit code and what it printed, errors included."""
         from lockstep.cli import main
 
-        output = io.StringIO()
-        printed = contextlib.redirect_stdout(output), contextlib.redirect_stderr(output)
-        with self.entered(**env), printed[0], printed[1]:
+        with self.entered(**env), captured() as output:
             try:
                 code = main(words)
             except SystemExit as error:  # of argparse, or in place of os._exit
                 code = int(error.code or 0)
-        return code, output.getvalue()
+        return code, output[0]
 
     @contextlib.contextmanager
     def entered(self, **env: str) -> Iterator[None]:
@@ -347,6 +385,31 @@ def build(folder: Path, env: Mapping[str, str]) -> Tiny:
     tiny.repro()
     tiny.commit("first result")
     return tiny
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[list[str]]:
+    """Catch what this process prints, and the processes that it starts.
+
+    Yields:
+        A list that gets the text at the end of the block.
+    """
+    output: list[str] = []
+    kept = {number: os.dup(number) for number in (1, 2)}
+    with tempfile.TemporaryFile() as file:
+        for number in kept:
+            os.dup2(file.fileno(), number)
+        stream = io.TextIOWrapper(os.fdopen(os.dup(1), "wb", 0), "utf-8", write_through=True)
+        try:
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield output
+        finally:
+            for number, copy in kept.items():
+                os.dup2(copy, number)
+                os.close(copy)
+            stream.close()
+            file.seek(0)
+            output.append(file.read().decode("utf-8", errors="replace").replace("\r\n", "\n"))
 
 
 def install(folder: Path) -> None:

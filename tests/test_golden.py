@@ -1,0 +1,298 @@
+"""The golden pages: the help, a success and a refusal of every verb, as users see them."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from golden import PAGES, WIDTH, Page
+from scaffold import generate
+from tiny import Tiny
+
+from lockstep.cli import VERBS
+from project import Project
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="paths and system errors look differently")
+Pages = Callable[[str], Page]
+
+
+class Scenes:
+    """The scenes of a page, played in a tiny project in this process.
+
+    Attributes:
+        project: The project, to be changed between two scenes.
+    """
+
+    def __init__(self, page: Page, project: Tiny) -> None:
+        self.project = project
+        self._page = page
+
+    def tell(self, story: str) -> None:
+        """Say what happens between two scenes."""
+        self._page.tell(story)
+
+    def play(self, *words: str, code: int = 0, **env: str) -> None:
+        """Run a verb, which must end with an exit code.
+
+        Args:
+            words: Those after `lockstep`.
+            code: The exit code.
+            env: More variables.
+        """
+        found, output = self.project.answer(*words, COLUMNS=WIDTH, **env)
+        assert found == code, f"lockstep {' '.join(words)} -> {found}\n{output}"
+        command = shlex.join(["lockstep", *words])
+        self._page.add(command, found, output, names=folders(self.project.path))
+
+
+def folders(project: Path) -> dict[str, str]:
+    """What pages show in place of the folders of a test."""
+    parents = {project, project.resolve()}
+    return {str(path.parent): "/home/ada" for path in parents} | {sys.executable: "python"}
+
+
+@pytest.fixture
+def story(page: Pages, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page that the test is named after; compared when the test is over."""
+    made = page(request.node.name.removeprefix("test_"))
+    yield made
+    made.check()
+
+
+@pytest.fixture
+def scenes(story: Page, tiny_published: Tiny) -> Scenes:
+    """The scenes of the test's page, in a project with one run."""
+    return Scenes(story, tiny_published)
+
+
+@pytest.fixture
+def rivals(story: Page, tiny_rivals: Tiny) -> Scenes:
+    """The same, in a project whose champion is better than the newest version."""
+    return Scenes(story, tiny_rivals)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help(page: Pages, tiny_once: Tiny, verb: str) -> None:
+    code, output = tiny_once.answer(*filter(None, [verb, "--help"]), COLUMNS=WIDTH)
+    made = page(f"help/{verb or 'lockstep'}")
+    made.add(" ".join(filter(None, ["lockstep", verb, "--help"])), code, output, names={})
+    made.check()
+
+
+def test_usage(scenes: Scenes) -> None:
+    scenes.play("--version")
+    scenes.play(code=2)
+    scenes.play("pubish", code=2)
+    scenes.play("promote", "--forced", code=2)
+    scenes.tell("in a folder that is not a project")
+    shutil.rmtree(scenes.project.path / "conf")
+    for name in ("dvc.yaml", "params.yaml"):
+        (scenes.project.path / name).unlink()
+    for words in (["compose"], ["publish"], ["models"], ["sweep"], ["trace", "HEAD"], ["doctor"]):
+        scenes.play(*words, code=2)
+
+
+def test_compose(scenes: Scenes) -> None:
+    scenes.play("compose")
+    scenes.tell("after an edit in conf/")
+    scenes.project.edit("conf/model/linear.yaml", "positive: false", "positive: true")
+    scenes.play("compose")
+    scenes.tell("after an edit in params.yaml")
+    scenes.project.edit("params.yaml", "positive: true", "positive: false")
+    scenes.play("compose", code=2)
+    scenes.play("compose", "--force")
+    scenes.tell("after a typing error in conf/")
+    scenes.project.edit("conf/model/linear.yaml", "positive", "postive")
+    scenes.play("compose", code=2)
+    scenes.tell("an option that does not exist")
+    scenes.project.edit("conf/config.yaml", "model: linear", "model: linaer")
+    scenes.play("compose", code=2)
+
+
+def test_run(scenes: Scenes) -> None:
+    train = ["toy.train", "data/train.csv", "models/model.joblib", "models/example.parquet"]
+    scenes.play("run", *train, DVC_STAGE="train")
+    scenes.play("run", *train, DVC_STAGE="trian", code=2)
+    scenes.tell("a stage that reads a param that dvc.yaml does not list for it")
+    scenes.project.edit("dvc.yaml", "params: [data.target, model, ", "params: [model, ")
+    scenes.play("run", *train, DVC_STAGE="train", code=2)
+
+
+def test_publish(scenes: Scenes) -> None:
+    scenes.play("publish")
+    scenes.tell("after an edit in conf/ and `dvc repro`")
+    scenes.project.edit("conf/model/linear.yaml", "positive: false", "positive: true")
+    scenes.project.repro()
+    metrics = (scenes.project.path / "metrics/metrics.json").read_text(encoding="utf-8")
+    scenes.tell("and after an edit of the metrics by hand")
+    scenes.project.write("metrics/metrics.json", metrics.replace("1", "2"))
+    scenes.play("publish", code=2)
+    scenes.project.write("metrics/metrics.json", metrics)
+    scenes.tell("without that one")
+    scenes.play("publish")
+    scenes.tell("a server that is down")
+    scenes.play("publish", code=2, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    scenes.tell("the pipeline has not run")
+    (scenes.project.path / "dvc.lock").unlink()
+    scenes.play("publish", code=2)
+
+
+def test_publish_all(scenes: Scenes, empty_store: Path) -> None:
+    scenes.tell("the MLflow store is new")
+    shutil.copy(empty_store, scenes.project.path)
+    scenes.play("publish", "--all")
+    scenes.play("publish", "--all")
+
+
+def test_models(scenes: Scenes) -> None:
+    scenes.play("models")
+    scenes.play("models", "--json")
+
+
+def test_promote(scenes: Scenes, empty_store: Path) -> None:
+    scenes.play("promote")
+    scenes.play("promote")
+    scenes.play("promote", "7", code=2)
+    scenes.tell("an empty MLflow store")
+    shutil.copy(empty_store, scenes.project.path)
+    scenes.play("promote", code=2)
+
+
+def test_promote_a_worse_one(rivals: Scenes) -> None:
+    rivals.play("promote", code=1)
+    rivals.play("promote", "--force", code=2)
+    rivals.play("promote", "--force", "--reason", "a drill")
+
+
+def test_rollback(rivals: Scenes) -> None:
+    rivals.play("rollback", code=2)
+    rivals.tell("after another promotion")
+    rivals.project.lockstep("promote", "--force", "--reason", "a drill")
+    rivals.play("rollback", "--reason", "wrong answers")
+    rivals.play("models")
+
+
+def test_trace(scenes: Scenes) -> None:
+    scenes.play("trace", "models:/toy/1")
+    scenes.play("trace", "data/train.csv")
+    scenes.play("trace", "data/train.csv", "--json")
+    scenes.play("trace", "nothing", code=2)
+    scenes.play("trace", "models:/toy@champion", code=2)
+
+
+def test_reproduce(scenes: Scenes) -> None:
+    scenes.play("reproduce", "nothing", code=2)
+    scenes.play("reproduce", "models:/toy/1", "--from", "trian", code=2)
+    scenes.play(
+        *("reproduce", "models:/toy/1", "--current-environment", "--checkout-only", "--keep")
+    )
+
+
+def test_push_and_pull(scenes: Scenes, tmp_path: Path) -> None:
+    ada = scenes.project
+    scenes.play("push", code=2)
+    ada.run("git", "init", "--quiet", "--bare", "-b", "main", str(tmp_path / "origin.git"))
+    ada.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    scenes.tell("with a remote")
+    scenes.play("push", "--dry-run")
+    scenes.play("push")
+    scenes.play("push")
+    scenes.play("pull")
+    scenes.tell("another clone pushes a result")
+    (tmp_path / "ben").mkdir()
+    ada.git("clone", "--quiet", str(tmp_path / "origin.git"), str(tmp_path / "ben" / "toy"))
+    ben = Tiny(tmp_path / "ben" / "toy", dict(ada.env))
+    ben.edit(".dvc/config", "../../storage", "../../../storage")
+    ben.lockstep("pull")
+    ben.edit("conf/model/linear.yaml", "positive: false", "positive: true")
+    ben.repro()
+    ben.git("checkout", "--quiet", ".dvc/config")
+    ben.commit("a positive one")
+    ben.edit(".dvc/config", "../../storage", "../../../storage")
+    ben.lockstep("push")
+    scenes.play("pull")
+    scenes.tell("both have commits of their own")
+    ada.write("ada.txt", "hers")
+    ada.commit("ada's")
+    ben.write("ben.txt", "his")
+    ben.git("add", "ben.txt")
+    ben.git("commit", "--quiet", "--message", "ben's")
+    ben.git("push", "--quiet")
+    scenes.play("push", code=2)
+    scenes.play("pull", code=2)
+    scenes.tell("the pipeline has run, and nobody has committed it")
+    ada.edit("conf/model/linear.yaml", "positive: true", "positive: false")
+    ada.repro()
+    scenes.play("push", code=2)
+
+
+def test_doctor(scenes: Scenes) -> None:
+    scenes.play("doctor")
+    scenes.tell("the remote is away, a param was edited, and MLflow lacks a run")
+    shutil.rmtree(scenes.project.path.parent / "storage")
+    scenes.project.edit("params.yaml", "positive: false", "positive: true")
+    scenes.play("doctor", code=1)
+    scenes.play("doctor", "--strict", "--json", code=1)
+
+
+def test_sweep(scenes: Scenes) -> None:
+    scenes.play("sweep", code=2)
+    scenes.play("sweep", "model.positive=choice(true,false)", "model.postive=1", code=2)
+    scenes.play("sweep", "--resume", code=2)
+    scenes.play("sweep", "--apply", "best", code=2)
+
+
+def test_scaffold(story: Page, tmp_path: Path, clean_env: dict[str, str]) -> None:
+    env = {**clean_env, "COLUMNS": WIDTH, "PWD": str(tmp_path)}
+    names = {
+        str(Path(sys.executable).parent) + os.sep: "",
+        **dict.fromkeys((str(tmp_path), str(tmp_path.resolve())), "/home/ada"),
+    }
+
+    def play(*options: str, code: int = 0, **answers: str) -> None:
+        done = generate(tmp_path, *options, env=env, **answers)
+        assert done.returncode == code, done.stderr
+        words = [*options, *map("=".join, answers.items())]
+        command = shlex.join(["cookiecutter", "lockstep", "--no-input", *words])
+        output = done.stdout + done.stderr
+        # cookiecutter shows where its own code raised.
+        shown = re.sub(r"ERROR: .*(?=Hook script failed)", "", output, flags=re.DOTALL)
+        story.add(command, code, shown, names=names)
+
+    play(create_environment="no")
+    play(code=1, package_name="class", target_column="spcies")
+    story.tell("over a project with changes")
+    (tmp_path / "penguins" / "README.md").write_text("mine")
+    play("--overwrite-if-exists", code=1, create_environment="no")
+
+
+def test_long_commands(story: Page, published: Project) -> None:
+    """The verbs that need a real project: they fit models."""
+    (run,) = published.runs()
+    names = {**folders(published.path), run["id"]: "RUN"}
+
+    def play(*words: str) -> None:
+        code, output = published.answer("lockstep", *words, env={"COLUMNS": WIDTH})
+        assert code == 0, output
+        command = shlex.join(["lockstep", *words])
+        story.add(command.replace(run["id"], "RUN"), code, output, names=names, numbers=False)
+
+    play("reproduce", run["id"], "--current-environment")
+    play("sweep", "model=knn", "sweep.n_trials=2", "sweep.engine.workers=1")
+    play("sweep", "--apply", "best")
+
+
+def test_every_verb_has_a_success_and_a_refusal() -> None:
+    """And no page has outlived its test."""
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    pages = {path.stem for path in PAGES.glob("*.txt")}
+    assert pages <= tests
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.txt"))
+    for verb in VERBS:
+        ends = re.findall(rf"^\$ lockstep {verb}\b.*\n(?:(?!\$ ).*\n)*?(\[exit|\n)", text, re.M)
+        assert "[exit" in ends, f"no refusal of {verb}"
+        assert "\n" in ends, f"no success of {verb}"
