@@ -1,7 +1,6 @@
 """A generated project as its user meets it: commands, and what MLflow, DVC and git say."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -10,33 +9,17 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
-# Prints what the store holds; it runs in the generated project's environment.
-RUNS = """
-import json, sys
-from mlflow import MlflowClient
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
-client = MlflowClient()
-
-def history(run, name):
-    return [[point.step, point.value] for point in client.get_metric_history(run, name)]
-
-runs = []
-for experiment in client.search_experiments():
-    for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"]):
-        inputs = [item.dataset for item in run.inputs.dataset_inputs] if run.inputs else []
-        outputs = run.outputs.model_outputs if run.outputs else []
-        runs.append({
-            "id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
-            "experiment": experiment.name, "params": run.data.params,
-            "metrics": run.data.metrics, "tags": run.data.tags,
-            "inputs": {dataset.name: dataset.digest for dataset in inputs},
-            "history": {name: history(run.info.run_id, name) for name in run.data.metrics},
-            "models": [item.model_id for item in outputs],
-        })
-json.dump(runs, sys.stdout)
-"""
+QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no database stays open after a question
+}
 
 
 @dataclass
@@ -105,15 +88,25 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     def runs(self, **env: str) -> list[dict[str, Any]]:
-        """The runs that MLflow holds, the oldest first."""
-        text = self.python(RUNS, **env)
-        found: list[dict[str, Any]] = json.loads(text[text.index("[") :])
-        return found
+        """The runs that MLflow holds, the oldest first.
+
+        The tests' own MLflow is asked: to import it in another process takes seconds.
+
+        Args:
+            env: MLFLOW_TRACKING_URI and its credentials, where it is not the embedded store.
+        """
+        database = self.path / "mlflow.db"
+        uri = {**self.env, **env}.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database}"
+        if uri.startswith("sqlite") and not database.exists():
+            return []
+        with mock.patch.dict(os.environ, {**QUIET, **self.env, **env}):
+            from mlflow import MlflowClient
+
+            return runs_of(MlflowClient(uri))
 
     def python(self, code: str, *arguments: str, **env: str) -> str:
         """Run Python in the project's environment."""
-        env = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_DISABLE_TELEMETRY": "true", **env}
-        return self.run("python", "-W", "ignore", "-c", code, *arguments, env=env)
+        return self.run("python", "-W", "ignore", "-c", code, *arguments, env={**QUIET, **env})
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace text in a file; it must be there."""
@@ -121,6 +114,37 @@ class Project:
         text = path.read_text(encoding="utf-8")
         assert old in text, f"{file} holds no {old!r}:\n{text}"
         path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def runs_of(client: "MlflowClient") -> list[dict[str, Any]]:
+    """The runs of a store, the oldest first."""
+    runs = []
+    for experiment in client.search_experiments():
+        order = ["attributes.start_time"]
+        for run in client.search_runs([experiment.experiment_id], order_by=order):
+            inputs = [item.dataset for item in run.inputs.dataset_inputs] if run.inputs else []
+            outputs = run.outputs.model_outputs if run.outputs else []
+            history = {
+                name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics
+            }
+            runs.append(
+                {
+                    "id": run.info.run_id,
+                    "name": run.info.run_name,
+                    "status": run.info.status,
+                    "experiment": experiment.name,
+                    "params": run.data.params,
+                    "metrics": run.data.metrics,
+                    "tags": run.data.tags,
+                    "inputs": {dataset.name: dataset.digest for dataset in inputs},
+                    "history": {
+                        name: [[point.step, point.value] for point in points]
+                        for name, points in history.items()
+                    },
+                    "models": [item.model_id for item in outputs],
+                }
+            )
+    return runs
 
 
 def without_rights(project: Project, *command: str) -> list[str]:
