@@ -1,6 +1,6 @@
-"""Scaffold a project, run its pipeline three ways, and compare the runs: `make demo`.
+"""Create a project, run its pipeline three times, and compare the runs: `make demo`.
 
-The projects go to the folder `demo`, or to the one that is named.
+The projects are created in the folder `demo`, or in the one given as an argument.
 """
 
 import json
@@ -14,8 +14,8 @@ COMPARE = """
 import json
 from mlflow import MlflowClient
 client = MlflowClient()
-found = [experiment.experiment_id for experiment in client.search_experiments()]
-runs = client.search_runs(found, order_by=["attributes.start_time"])
+experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+runs = client.search_runs(experiments, order_by=["attributes.start_time"])
 print(json.dumps(
     [[r.info.run_name, r.data.params["model._target_"], r.data.metrics] for r in runs]
 ))
@@ -23,7 +23,7 @@ print(json.dumps(
 
 
 def main() -> None:
-    """Live in a new project for a few minutes."""
+    """Create a project, run it three times and print a table."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATE / "demo"
     folder.mkdir(exist_ok=True)
     names = ("penguins", *(f"penguins-{number}" for number in range(2, 1000)))
@@ -45,9 +45,9 @@ def main() -> None:
     shell(["uv", "run", "dvc", "repro"], cwd=project)
     shell(["uv", "run", "dvc", "exp", "run", "-S", "model=logistic"], cwd=project)
 
-    say("the three runs, as MLflow has them")
+    say("the three runs in MLflow")
     compare(project)
-    print(f"\nopen them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
+    print(f"\nto open them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
 
 
 def say(text: str) -> None:
@@ -56,7 +56,7 @@ def say(text: str) -> None:
 
 
 def shell(command: list[str], *, cwd: Path, required: bool = True) -> None:
-    """Show a command, run it, and stop when it fails."""
+    """Print a command, run it, and stop if it fails."""
     say(" ".join(["cookiecutter", *command[3:]] if command[0] == sys.executable else command))
     done = subprocess.run(command, cwd=cwd, env=environment(), check=False)
     if required and done.returncode:
@@ -64,16 +64,16 @@ def shell(command: list[str], *, cwd: Path, required: bool = True) -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's, with the tools installed beside its Python found first."""
+    """The environment of this process, with the tools beside its Python first on the PATH."""
     env = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    # A variable that some shells set; with it Python compiles every module again at each start.
+    # Some shells set this; Python would then compile every module at each start.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     return env
 
 
 def compare(project: Path) -> None:
-    """Print the runs that the project's MLflow store holds."""
+    """Print the runs in the MLflow store of a project."""
     command = ["uv", "run", "python", "-W", "ignore", "-c", COMPARE]
     env = {**environment(), "MLFLOW_LOGGING_LEVEL": "ERROR"}
     done = subprocess.run(
@@ -81,7 +81,7 @@ def compare(project: Path) -> None:
     )
     runs = json.loads(done.stdout)
     compared = [name for name in runs[0][2] if f"baseline.{name}" in runs[0][2]]
-    # Those in which the runs differ come first; the sample is an easy one.
+    # Metrics in which the runs differ come first; the sample is easy.
     names = sorted(compared, key=lambda name: len({run[2][name] for run in runs}) == 1)[:3]
     rows = [["run", "model", *names]]
     rows += [[run, model.rpartition(".")[2], *(f"{metrics[name]:.3f}" for name in names)]

@@ -1,7 +1,8 @@
-"""What the options make of the code: rendered, it is formatted, linted, typed and tested clean."""
+"""The rendered code with every option: format, lint, types, tests; the demo; the README."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,15 @@ from test_hooks import OPTIONS, option_id
 from conftest import Scaffold
 from project import Project
 
-# The options whose Python differs from that of the defaults; the others' is theirs to the letter.
+# The options that change Python code; the others leave it as it is with the defaults.
 OTHER_CODE: list[dict[str, str]] = [
     {},
     {"task": "regression"},
     {"package_name": "b"},
     {"package_name": "zz_a_name_so_long_that_the_lines_which_hold_it_have_to_be_broken"},
 ]
+# The same, in as few projects as have all of them.
+OTHER_PROJECTS = [OTHER_CODE[3], {**OTHER_CODE[1], **OTHER_CODE[2]}]
 
 
 def python_files(project: Path) -> dict[str, str]:
@@ -57,7 +60,7 @@ def test_the_other_options_change_no_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.project
-@pytest.mark.parametrize("answers", OTHER_CODE, ids=option_id)
+@pytest.mark.parametrize("answers", OTHER_PROJECTS, ids=option_id)
 def test_types_tests_and_hooks_pass_as_generated(
     scaffold: Scaffold, answers: dict[str, str]
 ) -> None:
@@ -65,10 +68,9 @@ def test_types_tests_and_hooks_pass_as_generated(
     folders = [project.path / "src", project.path / "packages" / "lockstep" / "src"]
     path = os.pathsep.join(map(str, folders))
     source = {"MYPYPATH": path, "PYTHONPATH": path}
-    project.run("mypy", env=source)
     assert " passed" in project.run("pytest", "-q", env=source)
     project.run("git", "add", "--all")
-    # The hooks of the stages that run here; those of push and checkout need a remote and a branch.
+    # ruff, mypy and the checks of files; the hooks of push and checkout need a remote and a branch.
     output = project.run(
         "pre-commit",
         "run",
@@ -91,8 +93,9 @@ def test_a_project_lives_on_this_python(
         pytest.skip(f"no Python {version} on this machine")
     project = make({**clean_env, "UV_PYTHON": str(python)}, tmp_path, {}, None)
     assert f"Python {version}" in project.run("python", "--version")
-    assert " passed" in project.run("pytest", "-q")
-    project.run("mypy")
+    if version == "3.13":  # 3.12 is between the versions that are tested in full
+        assert " passed" in project.run("pytest", "-q")
+        project.run("mypy")
     assert project.repro()[-1] == "publish"
     (run,) = project.runs()
     assert run["status"] == "FINISHED"
@@ -128,8 +131,8 @@ def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) ->
 
 
 @pytest.mark.project
-def test_what_the_readme_tells_works(project: Project, origin: Path) -> None:
-    """The commands of the generated README's code blocks, but for servers and the network."""
+def test_the_commands_of_the_readme_work(project: Project, origin: Path) -> None:
+    """The commands in the code blocks of the generated README, except for servers."""
     text = (project.path / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -137,10 +140,8 @@ def test_what_the_readme_tells_works(project: Project, origin: Path) -> None:
     assert len(commands) >= 4, lines
     project.git("remote", "add", "origin", str(origin))
     project.commit("environment")
-    import shlex
-
     for command in commands:
         if "lockstep push" in command:
             project.run("dvc", "queue", "stop", "--kill", ok=None)
-            project.commit("what the README says to commit first")
+            project.commit("a result to share")
         project.run(*shlex.split(command.removeprefix("uv run ")))

@@ -40,10 +40,11 @@ def write_houses(path: Path, rows: int = 300, delimiter: str = ",") -> Path:
     return path
 
 
-def test_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path: Path) -> None:
+def test_the_life_of_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path: Path) -> None:
     source = write_houses(tmp_path / "meine Häuser" / "anything.csv", delimiter=";")
     project = scaffold(data_source=str(source), target_column="price")
     project.repro()
+    project.commit("first result")
     (run,) = project.runs()
     assert run["params"]["data.task"] == "regression", "inferred under auto"
     assert run["metrics"]["r2"] > 0.6 > run["metrics"]["baseline.r2"]
@@ -57,6 +58,27 @@ def test_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path: Path) -> N
         assert rows[left_out]["note"], f"{left_out} is left out with a reason"
     for name in ("predicted_against_true", "residuals", "importance"):
         assert any(name in path.name for path in (project.path / "plots").glob("*.png")), name
+
+    # Any estimator is a file of a few lines.
+    (project.path / "conf/model/extra.yaml").write_text(
+        "_target_: sklearn.ensemble.ExtraTreesRegressor\nn_estimators: 20\n"
+        "random_state: ${split.seed}\n"
+    )
+    project.commit("extra trees")
+    project.experiment("-S", "model=extra")
+    _, run = project.runs()
+    assert run["params"]["model._target_"] == "sklearn.ensemble.ExtraTreesRegressor"
+    assert run["metrics"]["r2"] > 0.5
+
+    # Data that break the rules stop the pipeline, and the rows are shown.
+    raw = project.path / "data" / "raw.csv"
+    raw.write_text(raw.read_text(encoding="utf-8").replace(";flat;", ";tent;", 2), encoding="utf-8")
+    output = project.run("dvc", "repro", ok=False)
+    assert "tent" in output
+    assert "schema.yaml" in output
+    assert "Traceback" not in output
+    assert "Running stage 'split'" not in output
+    assert len(project.runs()) == 2
 
 
 def test_a_url_is_followed_when_its_data_change(scaffold: Scaffold, tmp_path: Path) -> None:
@@ -78,35 +100,6 @@ def test_a_url_is_followed_when_its_data_change(scaffold: Scaffold, tmp_path: Pa
         first, second = project.runs()
         assert first["inputs"]["data/raw.csv"] != second["inputs"]["data/raw.csv"]
         server.shutdown()
-
-
-def test_a_violation_stops_the_pipeline_and_shows_the_rows(
-    scaffold: Scaffold, tmp_path: Path
-) -> None:
-    source = write_houses(tmp_path / "houses.csv")
-    project = scaffold(data_source=str(source), target_column="price")
-    project.repro()
-    raw = project.path / "data" / "raw.csv"
-    raw.write_text(raw.read_text(encoding="utf-8").replace(",flat,", ",tent,", 2), encoding="utf-8")
-    output = project.run("dvc", "repro", ok=False)
-    assert "tent" in output
-    assert "schema.yaml" in output
-    assert "Traceback" not in output
-    assert "Running stage 'split'" not in output
-    assert len(project.runs()) == 1
-
-
-def test_any_estimator_is_a_six_line_file(scaffold: Scaffold, tmp_path: Path) -> None:
-    project = scaffold(task="regression")
-    (project.path / "conf/model/extra.yaml").write_text(
-        "_target_: sklearn.ensemble.ExtraTreesRegressor\nn_estimators: 20\n"
-        "random_state: ${split.seed}\n"
-    )
-    project.commit("extra trees")
-    project.experiment("-S", "model=extra")
-    (run,) = project.runs()
-    assert run["params"]["model._target_"] == "sklearn.ensemble.ExtraTreesRegressor"
-    assert run["metrics"]["r2"] > 0.5
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
