@@ -24,7 +24,7 @@ METRICS += ["average_precision", "neg_log_loss", "neg_brier_score", "matthews_co
 
 
 def rows(labels: list[Any] | None, count: int = 90) -> tuple[pd.DataFrame, "pd.Series[Any]"]:
-    """Features, and a target that follows from them roughly; numbers when there are no labels."""
+    """Features and a target that depends on them; without labels, the target is a number."""
     random = np.random.default_rng(1)
     features = pd.DataFrame(random.normal(size=(count, 2)), columns=["size", "weight"])
     noisy = features["size"] + random.normal(0, 0.7, count)

@@ -1,1 +1,1 @@
-"""The stages of the pipeline, a module each; dvc.yaml tells which reads and writes what."""
+"""The stages of the pipeline, one module each; dvc.yaml lists what each reads and writes."""
