@@ -1,7 +1,15 @@
-"""`lockstep pull`: the commits and data of others."""
+"""`lockstep pull`: get the commits and data of others."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from lockstep.files import tree_digest
+from lockstep.project import Project
+from lockstep.team.commits import pull_commits, require_commit
+from lockstep.team.route import find_route
+from lockstep.team.steps import take
+from lockstep.values import counted
+from lockstep.workspace import UV_LOCK
 
 EXAMPLE = "lockstep pull"
 
@@ -14,6 +22,34 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Run the verb."""
     del arguments
-    from lockstep.team.sync import pull
+    pull(Project(Path.cwd()))
 
-    pull(Path.cwd())
+
+def pull(project: Project) -> None:
+    """Pull the branch's commits, then their data.
+
+    Raises:
+        LockstepError: There is no remote, the branches have diverged, or a step failed.
+    """
+    root = project.root
+    route = find_route(root)
+    require_commit(root)
+    locked = tree_digest(root / UV_LOCK)
+
+    def compare_environment() -> str:
+        changed = tree_digest(root / UV_LOCK) != locked
+        return "uv.lock has changed: run `uv sync`" if changed else "uv.lock has not changed"
+
+    def pull_data() -> str:
+        from lockstep.dvc.remote import pull_data
+
+        counts = pull_data(root)
+        paths = ", ".join(f"{counts[kind]} {kind}" for kind in ("added", "modified", "deleted"))
+        return f"{paths}; {counted(counts['fetched'], 'file')} fetched"
+
+    steps = {
+        "git": lambda: pull_commits(root, route),
+        "environment": compare_environment,
+        "data": pull_data,
+    }
+    take(steps, "uv run lockstep pull")

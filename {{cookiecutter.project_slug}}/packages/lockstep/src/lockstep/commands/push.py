@@ -1,9 +1,24 @@
-"""`lockstep push`: share data, commits and runs."""
+"""`lockstep push`: share data, commits and runs, in the order that leaves nothing behind.
 
+Experiments stay on this machine unless asked for: they are drafts, and a run in MLflow shows by
+itself how to rebuild it.
+"""
+
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lockstep import LockstepError, git
+from lockstep.dvc.experiments import experiment_refs
+from lockstep.mlflow.uri import database_of
+from lockstep.project import Project
+from lockstep.team.commits import outgoing, push_commits, require_commit, uncommitted
+from lockstep.team.route import find_route
+from lockstep.team.steps import Steps, take
+from lockstep.values import counted, without_secrets
+
 EXAMPLE = "lockstep push --dry-run"
+PUSH = "uv run lockstep push"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,9 +36,83 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    from lockstep.team import sync
-
+    project = Project(Path.cwd())
     if arguments.outgoing_data:
-        sync.push_outgoing_data(Path.cwd())
+        push_outgoing_data(project)
     else:
-        sync.push(Path.cwd(), experiments=arguments.experiments, dry_run=arguments.dry_run)
+        push(project, experiments=arguments.experiments, dry_run=arguments.dry_run)
+
+
+def push(project: Project, *, experiments: bool = False, dry_run: bool = False) -> None:
+    """Push the data, then the commits that refer to them, then the runs that refer to both.
+
+    Args:
+        project: What to push.
+        experiments: Push DVC's experiments and their data, too.
+        dry_run: Only print what would be pushed.
+
+    Raises:
+        LockstepError: The pipeline's record is not committed, there is no remote, or a step failed.
+    """
+    root = project.root
+    route = find_route(root)
+    require_commit(root)
+    if files := uncommitted(project):
+        raise LockstepError(
+            f"not committed yet, so others would not get this state: {', '.join(files)}\n"
+            f"git add {' '.join(files)} && git commit"
+        )
+    refs = experiment_refs(root) if experiments else {}
+
+    def push_data() -> str:
+        from lockstep.dvc.remote import push_data
+
+        commits = [*outgoing(root, route.remote), *refs.values()]
+        count, place = push_data(root, commits, dry_run=dry_run)
+        return f"{counted(count, 'file')} to {place}"
+
+    def push_experiments() -> str:
+        if refs and not dry_run:
+            # `dvc exp push` uses neither git's settings for SSH nor its agent.
+            git.git_or_fail("push", route.remote, *refs, cwd=root)
+        return f"{counted(len(refs), 'experiment')} to {route.remote}"
+
+    steps: Steps = {"data": push_data, "git": lambda: push_commits(root, route, dry_run=dry_run)}
+    if experiments:
+        steps["experiments"] = push_experiments
+    steps["runs"] = lambda: _push_runs(project, dry_run=dry_run)
+    take(steps, f"{PUSH} --experiments" if experiments else PUSH)
+
+
+def push_outgoing_data(project: Project) -> None:
+    """Push the data of the commits that `git push` is about to send: the pre-push hook.
+
+    Raises:
+        LockstepError: The data cannot be pushed.
+    """
+    from lockstep.dvc.remote import push_data
+
+    # https://pre-commit.com/#pre-push: the first push of a repository sets only the branch.
+    names = ("PRE_COMMIT_TO_REF", "PRE_COMMIT_LOCAL_BRANCH")
+    tip = next((os.environ[name] for name in names if os.environ.get(name)), "HEAD")
+    remote = os.environ.get("PRE_COMMIT_REMOTE_NAME") or "origin"
+    count, place = push_data(project.root, outgoing(project.root, remote, tip))
+    print(f"data  {counted(count, 'file')} to {place}")
+
+
+def _push_runs(project: Project, *, dry_run: bool) -> str:
+    if not project.pipeline.locked:
+        return "none yet: the pipeline has not run"
+    if database_of(project.store.uri):
+        return "they stay on this machine; with a server in conf/tracking/ they would be shared"
+    place = without_secrets(project.store.uri)
+    from lockstep.publish.backfill import publish_all, unpublished
+
+    if dry_run:
+        project.store.require_reachable()
+        return f"{counted(len(unpublished(project.root, project.store)), 'run')} to {place}"
+    if failures := publish_all(project.root):
+        raise LockstepError(
+            f"{counted(failures, 'state')} could not be published to {place}, see above"
+        )
+    return f"every state has its run in {place}"

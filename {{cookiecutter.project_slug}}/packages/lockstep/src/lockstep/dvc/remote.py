@@ -1,58 +1,66 @@
-"""DVC's remote: tried, filled and fetched from.
+"""DVC's remote: check it, push to it, pull from it.
 
-`dvc push` knows the workspace or all of history, nothing between, and it passes over a file that is
-nowhere without a word. DVC's internals do better; they are touched here and in `dvc_cache`.
+`dvc push` pushes the workspace or all of history, nothing between, and it silently skips data that
+are neither here nor there. DVC's internals do better; only this folder uses them.
 """
 
 import contextlib
 import logging
+import re
+import ssl
+import urllib.error
+import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.values import without_secrets
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 ADD_REMOTE = "uv run dvc remote add --default storage URL"
-LOOK = "\nuv run lockstep doctor"
+DOCTOR = "\nuv run lockstep doctor"
+CONNECT_SECONDS = 3.0
 
 
 def probe_remote(root: Path) -> str:
     """Write a small object to the remote, read it back and remove it.
 
     Returns:
-        Where the remote is, and what was not tried.
+        Where the remote is, and what was tried.
 
     Raises:
         LockstepError: There is no remote, or it cannot be used.
     """
-    with _opened(root) as (_, remote, place):
+    with _opened(root) as (repo, remote, place):
+        require_server(repo.config["remote"][remote.name])
         fs = remote.fs
         path = fs.join(remote.path, f"lockstep-doctor-{uuid.uuid4().hex}")
         if fs.protocol in ("http", "https"):
             with contextlib.suppress(FileNotFoundError):
                 fs.cat_file(path)
-            return f"{place} answers; writing is not tried, as nothing can be removed over HTTP"
+            return f"{place} answers; writing was not tried, as nothing can be removed over HTTP"
         if fs.protocol == "local" and not fs.exists(remote.path):
             raise LockstepError(f"the folder {place} does not exist\nmkdir {place}")
         content = uuid.uuid4().bytes
         try:
             fs.pipe_file(path, content)
             if fs.cat_file(path) != content:
-                raise LockstepError(f"{place} gives back something else than was written")
+                raise LockstepError(f"{place} returned different data than was written")
         finally:
             with contextlib.suppress(Exception):
                 fs.remove(path)
         if fs.exists(path):
-            raise LockstepError(f"{place} cannot be removed from; it keeps {path}")
+            raise LockstepError(f"nothing can be removed from {place}; it keeps {path}")
         return f"{place}: written, read back, removed"
 
 
 def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) -> tuple[int, str]:
-    """Bring the data of commits, and of the workspace, to the remote.
+    """Push the data of commits, and of the workspace.
 
     Args:
         root: The project.
@@ -63,10 +71,10 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
         The number of files that the remote lacked, and where it is.
 
     Raises:
-        LockstepError: There is no remote, it cannot be written, or data are in neither place.
+        LockstepError: There is no remote, it cannot be written, or neither place has the data.
     """
     count = 0
-    with _opened(root, LOOK) as (repo, _, place), _errors() as errors:
+    with _opened(root, DOCTOR) as (repo, _, place), _errors() as errors:
         for odb, objects in repo.used_objs(revs=list(revisions), push=True).items():
             status = repo.cloud.status(objects, odb=odb)
             if status.missing:
@@ -78,7 +86,7 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
             if failed:
                 raise LockstepError(
                     f"{len(failed)} of {len(status.new)} files cannot be written to {place}: "
-                    f"{errors[0] if errors else 'DVC does not say why'}{LOOK}"
+                    f"{errors[0] if errors else 'DVC gives no reason'}{DOCTOR}"
                 )
         return count, place
 
@@ -94,24 +102,49 @@ def pull_data(root: Path) -> dict[str, int]:
     """
     from dvc.exceptions import CheckoutError
 
-    with _opened(root, LOOK) as (repo, _, place), _errors():
+    with _opened(root, DOCTOR) as (repo, _, place), _errors():
         try:
-            count: dict[str, int] = repo.pull()["stats"]
+            counts: dict[str, int] = repo.pull()["stats"]
         except CheckoutError as error:
             paths = ", ".join(sorted(map(str, error.target_infos)))
             raise LockstepError(
                 f"{place} does not have the data of {paths}: "
                 "whoever has them can run `uv run lockstep push`"
             ) from error
-        return count
+        return counts
+
+
+def require_server(settings: Mapping[str, str]) -> None:
+    """Show within seconds that a server which speaks HTTP is away: DVC's clients try for minutes.
+
+    Args:
+        settings: The remote's in DVC's configuration.
+
+    Raises:
+        LockstepError: It does not answer, or is out of order.
+    """
+    url = settings.get("endpointurl") or re.sub("^webdav", "http", settings["url"])
+    if not url.startswith(("http://", "https://")):
+        return
+    place = without_secrets(url)
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            raise LockstepError(f"{place} answers {error.code} {error.reason}") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # DVC may know the certificate
+            raise LockstepError(f"{place} does not answer: {reason}") from error
 
 
 @contextlib.contextmanager
 def _opened(root: Path, cure: str = "") -> "Iterator[tuple[Repo, Any, str]]":
     """The project as DVC sees it, its remote, and where that is.
 
-    Whatever fails within is told as one line, with what cures it behind. What a remote's own
-    library raises when it is away or says no is different for each kind.
+    Whatever fails within becomes one line, followed by the cure: what a library raises when its
+    remote is away or refuses is different for each kind.
     """
     from dvc.repo import Repo
 
@@ -124,22 +157,22 @@ def _opened(root: Path, cure: str = "") -> "Iterator[tuple[Repo, Any, str]]":
     except LockstepError:
         raise
     except Exception as error:
-        raise LockstepError(f"{place}: {_told(error)}{cure}") from error
+        raise LockstepError(f"{place}: {_one_line(error)}{cure}") from error
 
 
 @contextlib.contextmanager
 def _errors() -> Iterator[list[str]]:
-    """Collect the errors that DVC logs of single files, in place of all that would be printed.
+    """Collect the errors that DVC logs for single files, and keep all logs off the screen.
 
-    The libraries below it log, too: gcsfs, each request that it gives up, with a traceback.
+    The libraries below DVC log, too: gcsfs, a traceback for each request that it gives up.
     """
-    found: list[str] = []
+    messages: list[str] = []
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.ERROR:
                 cause = record.exc_info[1] if record.exc_info else None
-                found.append(_told(cause) if cause else record.getMessage())
+                messages.append(_one_line(cause) if cause else record.getMessage())
 
     root = logging.getLogger()
     loggers = [root, *map(logging.getLogger, ("dvc", "dvc_data", "dvc_objects"))]
@@ -148,7 +181,7 @@ def _errors() -> Iterator[list[str]]:
         logger.handlers, logger.propagate = [Collector()], False
     root.handlers = [logging.NullHandler()]
     try:
-        yield found
+        yield messages
     finally:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
@@ -170,9 +203,9 @@ def _place(remote: Any) -> str:
 def _missing(place: str, paths: set[str]) -> str:
     return (
         f"neither this machine nor {place} has the data of {', '.join(sorted(paths))}\n"
-        "`uv run dvc repro` makes them anew; `git push --no-verify` leaves them behind"
+        "`uv run dvc repro` makes them again; `git push --no-verify` pushes without them"
     )
 
 
-def _told(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,1 +1,1 @@
-"""What a team shares: git's remote, DVC's, MLflow's server."""
+"""Sharing a project: the branch's remote, the commits to share, and the steps of a push or pull."""

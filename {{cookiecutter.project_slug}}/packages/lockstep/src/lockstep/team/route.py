@@ -1,4 +1,4 @@
-"""Where a branch goes: its place in git's remote."""
+"""Where a branch is pushed to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ class Route:
     """Where a branch is pushed to and pulled from.
 
     Attributes:
-        ref: The branch's name over there.
+        ref: The branch's name at the remote.
         is_upstream: Whether git knows it as the branch's upstream.
     """
 
@@ -22,7 +22,7 @@ class Route:
 
     @property
     def tracking(self) -> str:
-        """The name under which this repository knows the branch over there."""
+        """The remote-tracking branch: `origin/main`."""
         return f"{self.remote}/{self.ref}"
 
 
@@ -30,16 +30,13 @@ def find_route(root: Path) -> Route:
     """The route of the branch that is checked out: to its upstream, else to `origin`.
 
     Raises:
-        LockstepError: There is no repository, no branch is checked out, it has no commit, or
-            there is no remote.
+        LockstepError: There is no repository, no branch is checked out, or there is no remote.
     """
     if git.git("rev-parse", "--git-dir", cwd=root) is None:
-        raise LockstepError("this is no git repository\ngit init")
+        raise LockstepError("this is not a git repository\ngit init")
     branch = git.branch(root)
     if branch is None:
         raise LockstepError("no branch is checked out\ngit switch BRANCH")
-    if git.head(root) is None:
-        raise LockstepError("there is no commit yet\ngit add --all && git commit")
     remote = git.git("config", f"branch.{branch}.remote", cwd=root)
     ref = git.git("config", f"branch.{branch}.merge", cwd=root)
     if remote and ref:

@@ -1,0 +1,89 @@
+"""Commits on their way to git's remote and from it, and the data that belong to them."""
+
+from pathlib import Path
+
+from lockstep import LockstepError, git
+from lockstep.project import Project
+from lockstep.team.route import Route
+from lockstep.values import counted
+from lockstep.workspace import DVC_LOCK, DVC_YAML
+
+
+def uncommitted(project: Project) -> list[str]:
+    """The files that record the state of the pipeline and its data, and are not committed."""
+    stages = project.pipeline.locked.values()
+    if not stages:
+        return []
+    paths = (DVC_LOCK, "*.dvc", *(out for stage in stages for out in stage.outs))
+    status = git.git("status", "--porcelain", "-z", "--", *paths, cwd=project.root)
+    entries = {entry[3:] for entry in (status or "").split("\0") if entry}
+    return sorted(entry.removeprefix(git.prefix(project.root)) for entry in entries)
+
+
+def outgoing(root: Path, remote: str, tip: str = "HEAD") -> list[str]:
+    """The commits up to `tip` that change what DVC tracks and that a remote does not have."""
+    commits = git.git_or_fail(
+        *("rev-list", "--full-history", tip, "--not", f"--remotes={remote}"),
+        *("--", DVC_LOCK, DVC_YAML, "*.dvc"),
+        cwd=root,
+    )
+    return commits.split()
+
+
+def push_commits(root: Path, route: Route, *, dry_run: bool) -> str:
+    """Push the branch; only count its new commits in a dry run.
+
+    Raises:
+        LockstepError: The remote has commits that are not here, refused, or cannot be reached.
+    """
+    known = ["--not", route.tracking] if _is_known(root, route) else []
+    count = int(git.git_or_fail("rev-list", "--count", "HEAD", *known, cwd=root))
+    if not dry_run:
+        upstream = [] if route.is_upstream else ["--set-upstream"]
+        command = ("push", *upstream, route.remote, f"HEAD:refs/heads/{route.ref}")
+        try:
+            git.git_or_fail(*command, cwd=root, env={"LC_ALL": "C"})
+        except LockstepError as error:
+            if "[rejected]" in str(error):
+                raise LockstepError(
+                    f"{route.tracking} has commits that are not here\nuv run lockstep pull"
+                ) from error
+            raise
+    return f"{counted(count, 'commit')} to {route.tracking}"
+
+
+def pull_commits(root: Path, route: Route) -> str:
+    """Fetch the branch and fast-forward to it.
+
+    Raises:
+        LockstepError: The branches have diverged, or the remote cannot be reached.
+    """
+    git.git_or_fail("fetch", route.remote, cwd=root)
+    if not _is_known(root, route):
+        return f"{route.remote} has no branch {route.ref} yet"
+    sides = f"HEAD...{route.tracking}"
+    counts = git.git_or_fail("rev-list", "--left-right", "--count", sides, cwd=root)
+    ours, theirs = (int(count) for count in counts.split())
+    if ours and theirs:
+        raise LockstepError(
+            f"{route.branch} and {route.tracking} have diverged: {counted(ours, 'commit')} here, "
+            f"{theirs} there\ngit rebase {route.tracking}"
+        )
+    git.git_or_fail("merge", "--ff-only", "--quiet", route.tracking, cwd=root)
+    return f"{counted(theirs, 'commit')} from {route.tracking}"
+
+
+def require_commit(root: Path) -> None:
+    """Refuse a repository without a commit.
+
+    Raises:
+        LockstepError: It has none.
+    """
+    if git.head(root) is None:
+        raise LockstepError("there is no commit yet\ngit add --all && git commit")
+
+
+def _is_known(root: Path, route: Route) -> bool:
+    """Whether the remote had the branch when it was last fetched from or pushed to."""
+    ref = f"refs/remotes/{route.tracking}"
+    return git.git("rev-parse", "--verify", "--quiet", ref, cwd=root) is not None
