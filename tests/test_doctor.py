@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -11,42 +14,54 @@ from threading import Event
 from typing import Any, cast
 
 import pytest
-from servers import Servers, mlflow
+from tiny import Tiny
 
+from lockstep import __version__
 from lockstep.doctor.checkup import Check, Finding, run_checks
-from lockstep.doctor.machine import judged_space
+from lockstep.doctor.machine import judge_space
 from lockstep.doctor.servers import compatible
-from project import Project
+from project import rows
 
 Lines = dict[str, list[str]]
+CHECKS = [
+    *("Lockstep", "git identity", "git remote", "git hooks", "Python", "environment"),
+    *("params.yaml", "dvc.lock", "DVC cache", "DVC remote", "MLflow", "artifacts", "registry"),
+    *("runs", "disk"),
+]
 
 
-def looked_at(project: Project, *options: str, **env: str) -> tuple[int, Lines]:
-    """What the doctor says: its exit code, and by check its state, text and cure."""
-    code, output = project.answer("lockstep", "doctor", *options, env=env)
-    assert "Traceback" not in output
+def parse(table: str) -> Lines:
+    """The table of the doctor: by check its state, text and cure."""
     lines: Lines = {}
     name = ""
-    for line in output.splitlines():
+    for line in table.splitlines():
         if cure := re.match(r" +\$ (.+)", line):
             lines[name].append(cure[1])
         else:
             name, state, text = re.split(r" {2,}", line, maxsplit=2)
             lines[name] = [state, text]
-    return code, lines
-
-
-def states(lines: Lines) -> dict[str, str]:
-    """The state of each check that is not ok."""
-    return {name: line[0] for name, line in lines.items() if line[0] != "ok"}
+    return lines
 
 
 @pytest.fixture
-def healthy(ada: Project) -> Project:
+def healthy(tiny_published: Tiny, origin: Path) -> Tiny:
     """A project that has nothing left to do."""
-    ada.run("pre-commit", "install")
-    ada.run("lockstep", "push")
-    return ada
+    tiny_published.git("remote", "add", "origin", str(origin))
+    hook = tiny_published.path / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\n# by pre-commit\n")
+    return tiny_published
+
+
+def examine(project: Tiny, *options: str, **env: str) -> tuple[int, Lines]:
+    """The exit code of `lockstep doctor`, and its table."""
+    code, output = project.answer("doctor", *options, **env)
+    assert "Traceback" not in output
+    return code, parse(output)
+
+
+def not_ok(lines: Lines) -> dict[str, str]:
+    """The state of each check that is not ok."""
+    return {name: line[0] for name, line in lines.items() if line[0] != "ok"}
 
 
 @contextmanager
@@ -74,76 +89,71 @@ def moved(path: Path, stand_in: str | None = None) -> Iterator[None]:
         aside.rename(path)
 
 
-def test_each_thing_that_breaks_is_one_red_line_with_its_cure(
-    healthy: Project, origin: Path, storage: Path
-) -> None:
-    path = healthy.path
+def test_each_thing_that_breaks_is_one_red_line_with_its_cure(healthy: Tiny, origin: Path) -> None:
+    path, storage = healthy.path, healthy.path.parent / "storage"
     before = sorted([*storage.rglob("*"), *path.glob("mlartifacts/**/*")])
-    code, lines = looked_at(healthy, "--strict")
-    assert (code, states(lines)) == (0, {})
+    code, lines = examine(healthy, "--strict")
+    assert (code, not_ok(lines)) == (0, {})
+    assert list(lines) == CHECKS
     after = sorted([*storage.rglob("*"), *path.glob("mlartifacts/**/*")])
     assert before == after, "it leaves nothing behind"
-    assert len(healthy.runs()) == 1
+    assert rows(path / "mlflow.db", "runs") == 1, "no run is made"
 
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_COUNT": "1"}
     nobody |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
-    breaks: list[tuple[str, AbstractContextManager[Any], dict[str, str], str, str]] = [
+    here = nullcontext()
+    breaks: list[tuple[AbstractContextManager[Any], dict[str, str], str, str, str]] = [
         (
-            "git identity",
-            nullcontext(),
+            here,
             nobody,
+            "git identity",
             "does not know who commits",
             'git config --global user.name "Your Name"',
         ),
+        (moved(origin), {}, "git remote", "not appear to be a git repo", "git ls-remote origin"),
+        (moved(storage), {}, "DVC remote", "does not exist", f"mkdir {storage}"),
+        (moved(storage, "a full disk"), {}, "DVC remote", "storage: ", "uv run dvc remote list"),
         (
-            "git remote",
-            moved(origin),
+            edited(path / "params.yaml", "rows: 3", "rows: 2"),
             {},
-            "does not appear to be a git repository",
-            "git ls-remote origin",
-        ),
-        ("DVC remote", moved(storage), {}, "does not exist", f"mkdir {storage}"),
-        (
-            "DVC remote",
-            moved(storage, "a full disk, say"),
-            {},
-            "storage: ",
-            "uv run dvc remote list",
-        ),
-        (
             "params.yaml",
-            edited(path / "params.yaml", "n_estimators: 100", "n_estimators: 7"),
-            {},
-            "edited by hand.* model.n_estimators: 7",
+            "edited by hand.* data.rows: 2",
             "uv run lockstep compose",
         ),
         (
-            "environment",
-            edited(path / "pyproject.toml", '"joblib>=1.5,<2"', '"joblib>=1.5,<3"'),
+            edited(path / "pyproject.toml", ">=3.11", ">=3.11,<4"),
             {},
-            "uv.lock is not what pyproject.toml asks for",
+            "environment",
+            "uv.lock does not match pyproject.toml",
             "uv lock",
         ),
-        ("environment", moved(path / "uv.lock"), {}, "there is no uv.lock", "uv sync"),
+        (moved(path / "uv.lock"), {}, "environment", "there is no uv.lock", "uv sync"),
+        (
+            edited(path / "pyproject.toml", ">=3.11", ">=3.99"),
+            {},
+            "Python",
+            "but pyproject.toml requires >=3.99",
+            "uv sync --reinstall",
+        ),
     ]
-    for name, broken, env, text, cure in breaks:
+    for broken, env, name, text, cure in breaks:
         with broken:
-            code, lines = looked_at(healthy, **env)
+            code, lines = examine(healthy, **env)
         assert code == 1, lines
-        assert [key for key, line in lines.items() if line[0] == "failed"] == [name], lines
+        failed = [key for key, line in lines.items() if line[0] == "failed"]
+        assert [key for key in failed if key != "environment" or name == key] == [name], lines
         assert re.search(text, lines[name][1]), lines[name]
         assert lines[name][2] == cure
 
 
-def test_what_is_merely_not_done_yet_is_a_warning(healthy: Project) -> None:
-    path = healthy.path
-    (path / ".git/hooks/pre-push").unlink()
-    healthy.edit("conf/model/random_forest.yaml", "n_estimators: 100", "n_estimators: 7")
+def test_what_is_merely_not_done_yet_is_a_warning(healthy: Tiny) -> None:
+    (healthy.path / ".git/hooks/pre-commit").unlink()
+    healthy.edit("conf/data/default.yaml", "rows: 3", "rows: 2")
     healthy.git("rm", "--quiet", "--cached", "dvc.lock")
     healthy.git("remote", "remove", "origin")
-    healthy.run("dvc", "remote", "remove", "storage")
-    (path / "mlflow.db").unlink()
-    code, lines = looked_at(healthy)
+    healthy.write(".dvc/config", "")
+    (healthy.path / "mlflow.db").unlink()
+    code, lines = examine(healthy)
     assert code == 0, lines
     assert {name: [line[0], *line[2:]] for name, line in lines.items() if line[0] != "ok"} == {
         "git remote": ["warning", "git remote add origin URL"],
@@ -155,74 +165,96 @@ def test_what_is_merely_not_done_yet_is_a_warning(healthy: Project) -> None:
         "registry": ["skipped"],
         "runs": ["warning", "uv run lockstep publish --all"],
     }
-    assert not (path / "mlflow.db").exists(), "only looked at"
-    code, output = healthy.answer("lockstep", "doctor", "--json", "--strict")
+    assert not (healthy.path / "mlflow.db").exists(), "only looked at"
+    code, output = healthy.answer("doctor", "--json", "--strict")
     answer = json.loads(output)
     assert (code, answer["healthy"]) == (1, False)
-    found = {check["name"]: check for check in answer["checks"]}
-    assert found["git remote"]["state"] == "warning"
-    assert found["git remote"]["cure"] == ["git remote add origin URL"]
-    code, output = replace(healthy, path=path.parent).answer("lockstep", "doctor")
+    findings = {check["name"]: check for check in answer["checks"]}
+    assert findings["git remote"]["state"] == "warning"
+    assert findings["git remote"]["cure"] == ["git remote add origin URL"]
+
+
+def test_only_some_checks_can_be_asked_for(healthy: Tiny, origin: Path) -> None:
+    only = ("--only", "git remote, Lockstep")
+    assert examine(healthy, *only)[0] == 0
+    with moved(origin):
+        code, lines = examine(healthy, *only)
+    assert code == 1
+    assert not_ok(lines) == {"git remote": "failed"}
+    healthy.edit("pyproject.toml", "scoring =", 'template = "1.2"\nscoring =')
+    assert examine(healthy, *only)[1]["Lockstep"] == ["ok", f"glue {__version__}, template 1.2"]
+    code, output = healthy.answer("doctor", "--only", "git remotes")
+    assert code == 2
+    assert "there is no check 'git remotes'; did you mean git remote?" in output
+    code, output = replace(healthy, path=healthy.path.parent).answer("doctor")
     assert code == 2
     assert "go to the project's root" in output
 
 
-def test_servers_are_asked_and_told_apart(
-    healthy: Project, first_project: Project, servers: Servers, tmp_path: Path
-) -> None:
-    server = mlflow(servers, first_project)
-    shared = {"MLFLOW_TRACKING_URI": server.url}
-    code, lines = looked_at(healthy, **shared)
-    assert code == 1
-    assert lines["MLflow"][0] == "failed"
-    assert f"{server.url} does not answer" in lines["MLflow"][1]
-    assert lines["MLflow"][2] == f"uv run mlflow server --port {server.port}"
-    assert states(lines) == {
-        "MLflow": "failed",
-        **dict.fromkeys(["artifacts", "registry", "runs"], "skipped"),
-    }
-
-    servers.add(server)
-    code, lines = looked_at(healthy, **shared)
-    assert code == 0, lines
-    assert states(lines) == {"runs": "warning"}
-    assert "1 not in MLflow yet: main-" in lines["runs"][1]
-    assert "written, read back, deleted" in lines["artifacts"][1]
-    assert not [path for path in server.folder.rglob("*") if "doctor" in path.name]
-    assert healthy.runs(**shared) == [], "no run is made"
-
-    # Another version of the client, as far as Python reports it.
-    for name in ("mlflow", "mlflow-skinny", "mlflow-tracing"):
-        fake = tmp_path / "fake" / f"{name.replace('-', '_')}-99.0.dist-info"
-        fake.mkdir(parents=True)
-        (fake / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n")
-    code, lines = looked_at(healthy, PYTHONPATH=str(tmp_path / "fake"), **shared)
-    assert code == 1
-    assert re.search(r"server 3\.\d+\.\d+, client 99\.0", lines["MLflow"][1])
-    assert re.fullmatch(r'uv add "mlflow==3\.\d+\.\*"', lines["MLflow"][2])
+def test_a_thread_that_hangs_does_not_keep_the_doctor_from_ending(healthy: Tiny) -> None:
+    """It ends as a process, where Python would wait for the thread."""
+    code = """
+from threading import Event
+from lockstep.doctor import checks
+from lockstep.doctor.checkup import Check
+from lockstep.cli import main
+checks.CHECKS[:] = [Check("hangs", lambda _: Event().wait(), seconds=0.2)]
+main(["doctor"])
+"""
+    env = {**healthy.env, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=healthy.path, env=env, stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == 1
+    assert b"failed   no answer within 0.2 s" in done.stdout
 
 
 def test_a_check_that_hangs_or_breaks_holds_up_no_other() -> None:
+    end = Event()
+
     def breaks(_: Any) -> Finding:
         raise RuntimeError("out of luck")
 
+    def breaks_without_a_word(_: Any) -> Finding:
+        raise RuntimeError
+
     def hangs(_: Any) -> Finding:
-        Event().wait()
-        raise AssertionError
+        end.wait()
+        return Finding("ok", "at last")
 
     checks = [
         Check("hangs", hangs, seconds=0.2),
         Check("waits", hangs, needs="hangs"),
+        Check("waits, too", hangs, needs="waits"),
         Check("breaks", breaks),
+        Check("says nothing", breaks_without_a_word),
         Check("works", lambda _: Finding("ok", "fine")),
+        Check("is alone", lambda _: Finding("ok", "fine"), needs="what nobody asked for"),
     ]
-    found = {check.name: finding for check, finding in run_checks(checks, cast(Any, None))}
-    assert {name: (finding.state, finding.text) for name, finding in found.items()} == {
+    findings = {check.name: finding for check, finding in run_checks(checks, cast(Any, None))}
+    end.set()  # a thread that still hangs would keep pytest from ending
+    assert {name: (finding.state, finding.text) for name, finding in findings.items()} == {
         "hangs": ("failed", "no answer within 0.2 s"),
         "waits": ("skipped", "waits for: hangs"),
+        "waits, too": ("skipped", "waits for: waits"),
         "breaks": ("failed", "RuntimeError: out of luck"),
+        "says nothing": ("failed", "RuntimeError"),
         "works": ("ok", "fine"),
+        "is alone": ("ok", "fine"),
     }
+
+
+def test_a_check_that_answers_too_late_has_failed_for_all() -> None:
+    """It must not be both ok and what another one waits for."""
+
+    def slow(_: Any) -> Finding:
+        time.sleep(0.1)
+        return Finding("ok", "late")
+
+    needed = Check("slow", slow, seconds=0.1)
+    other = Check("other", lambda _: Finding("ok", "fine"), needs="slow")
+    for _ in range(20):
+        (_, first), (_, second) = run_checks([needed, other], cast(Any, None))
+        assert (first.state, second.state) in [("ok", "ok"), ("failed", "skipped")]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +262,7 @@ def test_a_check_that_hangs_or_breaks_holds_up_no_other() -> None:
     [(5e9, 1e6, "ok"), (0.9e9, 1e6, "warning"), (5e9, 3e9, "failed")],
 )
 def test_the_disk_must_hold_another_run(free: float, written: float, state: str) -> None:
-    assert judged_space({"project": int(free), "cache": int(1e12)}, int(written)).state == state
+    assert judge_space({"project": int(free), "cache": int(1e12)}, int(written)).state == state
 
 
 @pytest.mark.parametrize(
@@ -238,7 +270,10 @@ def test_the_disk_must_hold_another_run(free: float, written: float, state: str)
     [("3.17.0", "ok"), ("3.19.1", "ok"), ("3.9.0", "warning"), ("2.22.0", "failed")],
 )
 def test_a_server_may_be_newer_than_its_client_within_a_major_version(
-    server: str, state: str, monkeypatch: pytest.MonkeyPatch
+    server: str, state: str
 ) -> None:
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "3.17.2")
-    assert compatible("http://127.0.0.1:5000", server).state == state
+    finding = compatible("http://127.0.0.1:5000", server, "3.17.2")
+    assert finding.state == state
+    assert finding.text == f"http://127.0.0.1:5000: server {server}, client 3.17.2"
+    major, minor, _ = server.split(".")
+    assert finding.cure == ([] if state == "ok" else [f'uv add "mlflow=={major}.{minor}.*"'])

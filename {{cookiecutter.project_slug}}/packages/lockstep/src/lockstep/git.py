@@ -108,3 +108,34 @@ def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -
         for name in names
         if name not in ignored and not name.startswith(tuple(f"{path}/" for path in ignored))
     )
+
+
+def ask_remote(root: Path, remote: str, seconds: float) -> None:
+    """Ask a remote for its branches. Nobody is asked for a password, on whatever screen.
+
+    Raises:
+        TimeoutError: It did not answer in time.
+        LockstepError: It refused, or cannot be reached; with git's reason.
+    """
+    env = {**os.environ, "LC_ALL": "C", "GIT_ASKPASS": "", "SSH_ASKPASS": ""}
+    env |= {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never"}
+    if "GIT_SSH" not in env:
+        ssh = env.get("GIT_SSH_COMMAND") or git("config", "core.sshCommand", cwd=root) or "ssh"
+        env["GIT_SSH_COMMAND"] = f"{ssh} -o BatchMode=yes -o ConnectTimeout={seconds:.0f}"
+    try:
+        done = subprocess.run(
+            ["git", "-c", "credential.interactive=false", "ls-remote", "--quiet", remote, "HEAD"],
+            cwd=root,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(f"no answer within {seconds:g} s") from error
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reasons = [line for line in lines if not line.lower().startswith("warning")]
+        raise LockstepError((reasons or lines or ["no answer"])[0])

@@ -1,18 +1,15 @@
 """Checks and their findings: the machinery of `lockstep doctor`."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from lockstep import LockstepError
-from lockstep.mlflow.store import Store
+from lockstep.project import Project
+from lockstep.values import first_line
 
-# The cure where nothing better is known: to try once more.
-AGAIN = ["uv run lockstep doctor"]
+CHECK_AGAIN = "uv run lockstep doctor"
 State = Literal["ok", "warning", "failed", "skipped"]
 
 
@@ -21,8 +18,8 @@ class Finding:
     """What a check found.
 
     Attributes:
-        text: In one line.
-        cure: The commands that mend it.
+        text: One line.
+        cure: The commands that fix it.
     """
 
     state: State
@@ -31,80 +28,66 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Project:
-    """What checks look at: the project's folder, and where its runs are kept."""
-
-    root: Path
-    store: Store
-
-
-@dataclass(frozen=True)
 class Check:
     """One thing to look at.
 
     Attributes:
         name: As the table shows it.
-        look: Returns what it found. What it raises is a failure: a LockstepError's first line says
-            why, the others are the cure.
+        look: Returns what it found. What it raises is a failure; the lines after the first of a
+            LockstepError are the commands that fix it.
         needs: The check without whose success there is no point in looking.
+        imports: The libraries that it takes. They are imported before the clock starts.
         seconds: How long it may take.
     """
 
     name: str
     look: Callable[[Project], Finding]
     needs: str = ""
+    imports: tuple[str, ...] = ()
     seconds: float = 60
 
 
+def problem(error: LockstepError, state: State = "failed") -> Finding:
+    """The finding that an error stands for: its first line, and below it what fixes it."""
+    text, *cure = str(error).splitlines()
+    return Finding(state, text, cure or [CHECK_AGAIN])
+
+
 def run_checks(checks: Sequence[Check], project: Project) -> Iterator[tuple[Check, Finding]]:
-    """Look at everything at once, as most of the time is spent waiting.
+    """Run all checks at once, as most of the time is spent waiting.
+
+    The thread of a check that timed out is left behind and would keep Python from ending: leave
+    with `os._exit`.
 
     Args:
-        checks: Each behind the one that it needs.
+        checks: Each after the one that it needs. One that is not among them is not waited for.
         project: What to look at.
 
     Yields:
         Each check with its finding, in order.
     """
-    running: dict[str, _Running] = {}
+    # A thread looks, and another one decides how long to wait for it.
+    executor = ThreadPoolExecutor(2 * len(checks))
+    findings: dict[str, Future[Finding]] = {}
     for check in checks:
-        running[check.name] = _Running(check, project, running.get(check.needs))
+        needed = findings.get(check.needs)
+        findings[check.name] = executor.submit(_finding, executor, check, project, needed)
     for check in checks:
-        yield check, running[check.name].finding()
+        yield check, findings[check.name].result()
 
 
-class _Running:
-    """A check at work in a thread that dies with the process, so that none can hold it up."""
-
-    def __init__(self, check: Check, project: Project, needed: "_Running | None") -> None:
-        self._check = check
-        self._needed = needed
-        self._future: Future[Finding] = Future()
-        self._started = time.monotonic()
-        threading.Thread(target=self._look, args=(project,), daemon=True).start()
-
-    def finding(self) -> Finding:
-        """The finding, once it is there or the time is over."""
-        if self._needed:
-            self._needed.finding()
-        left = self._started + self._check.seconds - time.monotonic()
-        try:
-            return self._future.result(max(0, left))
-        except TimeoutError:
-            return Finding("failed", f"no answer within {self._check.seconds:g} s", AGAIN)
-
-    def _look(self, project: Project) -> None:
-        if self._needed:
-            if self._needed.finding().state in ("failed", "skipped"):
-                self._future.set_result(Finding("skipped", f"waits for: {self._check.needs}"))
-                return
-            self._started = time.monotonic()
-        try:
-            finding = self._check.look(project)
-        except LockstepError as error:
-            text, *cure = str(error).splitlines()
-            finding = Finding("failed", text, cure or AGAIN)
-        except Exception as error:  # a check that breaks must not hide what the others found
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            finding = Finding("failed", text, AGAIN)
-        self._future.set_result(finding)
+def _finding(
+    executor: ThreadPoolExecutor, check: Check, project: Project, needed: Future[Finding] | None
+) -> Finding:
+    if needed and needed.result().state in ("failed", "skipped"):
+        return Finding("skipped", f"waits for: {check.needs}")
+    try:
+        return executor.submit(check.look, project).result(check.seconds)
+    except TimeoutError:
+        return Finding("failed", f"no answer within {check.seconds:g} s", [CHECK_AGAIN])
+    except LockstepError as error:
+        return problem(error)
+    except Exception as error:  # a check that breaks must not hide what the others found
+        name = type(error).__name__
+        text = first_line(error)
+        return Finding("failed", text if text == name else f"{name}: {text}", [CHECK_AGAIN])

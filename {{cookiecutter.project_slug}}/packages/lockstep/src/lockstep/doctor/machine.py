@@ -1,6 +1,5 @@
-"""What `lockstep doctor` looks at on this machine: git, environment, files, hooks, disk."""
+"""What `lockstep doctor` checks on this machine: git, environment, files, hooks, disk."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -8,20 +7,27 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
-from lockstep import LockstepError, git
-from lockstep.doctor.checkup import Finding, Project
+from lockstep import LockstepError, __version__, git
+from lockstep.doctor.checkup import Finding
 from lockstep.files import read_yaml
-from lockstep.workspace import PARAMS
+from lockstep.project import Project
+from lockstep.team.commits import uncommitted
+from lockstep.workspace import DVC_LOCK, PARAMS, UV_LOCK
 
 GIGABYTE = 1e9
 
 
+def versions(project: Project) -> Finding:
+    """The version of Lockstep, and of the template that the project was made from."""
+    template = project.settings.get("template")
+    return Finding("ok", f"glue {__version__}" + (f", template {template}" if template else ""))
+
+
 def identity(project: Project) -> Finding:
     """Who commits."""
-    told = git.git("var", "GIT_COMMITTER_IDENT", cwd=project.root)
-    if told is None:
+    committer = git.git("var", "GIT_COMMITTER_IDENT", cwd=project.root)
+    if committer is None:
         return Finding(
             "failed",
             "git does not know who commits",
@@ -30,42 +36,41 @@ def identity(project: Project) -> Finding:
                 "git config --global user.email you@example.org",
             ],
         )
-    return Finding("ok", told.rpartition(" <")[0])
+    return Finding("ok", committer.rpartition(" <")[0])
 
 
 def python(project: Project) -> Finding:
     """Python against `requires-python`."""
     from packaging.specifiers import SpecifierSet
 
-    wanted = _pyproject(project).get("requires-python", "")
+    pyproject = tomllib.loads((project.root / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = pyproject.get("project", {}).get("requires-python", "")
     version = platform.python_version()
     if not SpecifierSet(wanted).contains(version, prereleases=True):
         return Finding(
-            "failed", f"{version}, but pyproject.toml asks for {wanted}", ["uv sync --reinstall"]
+            "failed", f"{version}, but pyproject.toml requires {wanted}", ["uv sync --reinstall"]
         )
-    return Finding("ok", f"{version}, as pyproject.toml asks for")
+    return Finding("ok", f"{version}, as pyproject.toml requires")
 
 
 def lock(project: Project) -> Finding:
     """pyproject.toml, uv.lock and what is installed."""
-    if not (project.root / "uv.lock").exists():
-        return Finding("failed", "there is no uv.lock, on which the pipeline depends", ["uv sync"])
+    if not (project.root / UV_LOCK).exists():
+        return Finding("failed", "there is no uv.lock; the pipeline depends on it", ["uv sync"])
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
-        return _compared_with_lock(project.root)
+        return Finding("skipped", "uv is not installed, so uv.lock was not checked")
     if not _agrees(project, uv, "lock"):
-        return Finding(
-            "failed", "uv.lock is not what pyproject.toml asks for", ["uv lock", "uv sync"]
-        )
+        return Finding("failed", "uv.lock does not match pyproject.toml", ["uv lock", "uv sync"])
     # The environment that this runs in, which need not be .venv.
-    environment = ("--active", "--no-install-project", "--inexact", "--frozen")
+    environment = ("--active", "--no-install-workspace", "--inexact", "--frozen")
     if not _agrees(project, uv, "sync", *environment):
-        return Finding("failed", "the environment is not what uv.lock says", ["uv sync"])
+        return Finding("failed", "the environment does not match uv.lock", ["uv sync"])
     return Finding("ok", "pyproject.toml, uv.lock and the environment agree")
 
 
 def hooks(project: Project) -> Finding:
-    """Git's hooks, which check what is committed and keep a push from leaving data behind."""
+    """Git's hooks, which check each commit and push the data along with the commits."""
     config = read_yaml(project.root / ".pre-commit-config.yaml") or {}
     wanted = config.get("default_install_hook_types", ["pre-commit"])
     folder = git.git_or_fail("rev-parse", "--git-path", "hooks", cwd=project.root)
@@ -85,35 +90,33 @@ def params(project: Project) -> Finding:
         changes = pending_changes(project.root)
     except LockstepError as error:
         title, *rows = str(error).splitlines()
-        found = "; ".join(row.strip() for row in rows if row.startswith("  "))
-        # Without --force, it tells how to keep the values; what is not valid it only names.
-        return Finding("failed", f"{title} {found}", ["uv run lockstep compose"])
+        values = "; ".join(row.strip() for row in rows if row.startswith("  "))
+        # Without --force, it shows how to keep the values, or what is not valid.
+        return Finding("failed", f"{title} {values}".rstrip(), ["uv run lockstep compose"])
     if not (project.root / PARAMS).exists():
-        return Finding("warning", "conf/ was not composed yet", ["uv run dvc repro"])
+        return Finding("warning", "conf/ has not been composed yet", ["uv run dvc repro"])
     if changes:
         keys = ", ".join(item.key for item in changes[:5])
         more = ", ..." if len(changes) > 5 else ""
         return Finding("warning", f"conf/ has changed since: {keys}{more}", ["uv run dvc repro"])
-    return Finding("ok", f"{PARAMS} is what conf/ composes to")
+    return Finding("ok", f"{PARAMS} matches conf/")
 
 
 def record(project: Project) -> Finding:
-    """dvc.lock, and whether it is committed with what it stands for."""
-    from lockstep.team.sync import uncommitted
-
-    if not (project.root / "dvc.lock").exists():
+    """dvc.lock, and whether it is committed with the files that it records."""
+    if not project.pipeline.locked:
         return Finding("warning", "the pipeline has not run yet", ["uv run dvc repro"])
-    if left := uncommitted(project.root):
+    if left := uncommitted(project):
         return Finding(
             "warning",
             f"not committed: {', '.join(left)}",
             [f"git add {' '.join(left)}", "git commit"],
         )
-    return Finding("ok", "dvc.lock is committed, with the files that it stands for")
+    return Finding("ok", "dvc.lock and the files that it records are committed")
 
 
 def disk(project: Project) -> Finding:
-    """The space that is left for the project and for DVC's cache."""
+    """The free space for the project and for DVC's cache."""
     from lockstep.dvc.cache import cache_folder
 
     cache = cache_folder(project.root)
@@ -122,32 +125,27 @@ def disk(project: Project) -> Finding:
         "cache": next(p for p in [cache, *cache.parents] if p.exists()),
     }
     free = {name: shutil.disk_usage(path).free for name, path in folders.items()}
-    return judged_space(free, _written(project.root))
+    return judge_space(free, _written(project.root))
 
 
-def judged_space(free: dict[str, int], written: int) -> Finding:
-    """Whether the space suffices.
+def judge_space(free: dict[str, int], written: int) -> Finding:
+    """Whether there is enough space.
 
     Args:
-        free: The bytes left, by what they are for.
-        written: The bytes that one run of the whole pipeline writes, there and in the cache.
+        free: The free bytes of each place.
+        written: The bytes that a run of the whole pipeline writes, in the project and again in the
+            cache.
     """
     text = ", ".join(f"{name}: {size / GIGABYTE:.1f} GB free" for name, size in free.items())
     left = min(free.values())
     cure = ["uv run dvc gc --workspace --all-branches --all-tags --all-experiments"]
     if left < 2 * written:
-        return Finding("failed", f"{text}; a run writes {written / GIGABYTE:.1f} GB, twice", cure)
+        return Finding("failed", f"{text}; a run writes {written / GIGABYTE:.1f} GB twice", cure)
     return Finding("warning" if left < GIGABYTE else "ok", text, cure if left < GIGABYTE else [])
 
 
-def _pyproject(project: Project) -> dict[str, Any]:
-    text = (project.root / "pyproject.toml").read_text(encoding="utf-8")
-    settings: dict[str, Any] = tomllib.loads(text).get("project", {})
-    return settings
-
-
 def _agrees(project: Project, uv: str, *arguments: str) -> bool:
-    """Whether uv would change nothing; without the network, as what is locked needs none."""
+    """Whether uv would change nothing. What is locked can be checked without the network."""
     done = subprocess.run(
         [uv, *arguments, "--check", "--offline"],
         cwd=project.root,
@@ -157,28 +155,6 @@ def _agrees(project: Project, uv: str, *arguments: str) -> bool:
     return done.returncode == 0
 
 
-def _compared_with_lock(root: Path) -> Finding:
-    """The check without uv: the packages that are installed against their locked versions."""
-    locked: dict[str, set[str]] = {}
-    for package in tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))["package"]:
-        locked.setdefault(package["name"], set()).add(package.get("version", ""))
-    other = [
-        f"{name} {version}"
-        for name, versions in locked.items()
-        if (version := _installed(name)) and version not in versions
-    ]
-    if other:
-        return Finding("failed", f"not as uv.lock says: {', '.join(other)}", ["uv sync"])
-    return Finding("ok", "what is installed is as uv.lock says")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _is_ours(hook: Path) -> bool:
     """Whether pre-commit, or DVC itself, wrote a hook."""
     text = hook.read_text(encoding="utf-8", errors="replace") if hook.exists() else ""
@@ -186,6 +162,6 @@ def _is_ours(hook: Path) -> bool:
 
 
 def _written(root: Path) -> int:
-    """The size of what the stages write, in bytes, as dvc.lock has it."""
-    stages = (read_yaml(root / "dvc.lock") or {}).get("stages", {}).values()
+    """The size of what the stages write, in bytes, as dvc.lock records it."""
+    stages = (read_yaml(root / DVC_LOCK) or {}).get("stages", {}).values()
     return sum(out.get("size", 0) for stage in stages for out in stage.get("outs", []))

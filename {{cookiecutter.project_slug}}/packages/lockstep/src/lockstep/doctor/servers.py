@@ -1,52 +1,30 @@
-"""What `lockstep doctor` looks at elsewhere: git's remote, DVC's, MLflow and its registry."""
-
-import contextlib
-import importlib.metadata
-import os
-import subprocess
-import tempfile
-import urllib.error
-import uuid
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+"""What `lockstep doctor` checks elsewhere: git's remote, DVC's, MLflow and its registry."""
 
 from lockstep import LockstepError, git
-from lockstep.doctor.checkup import AGAIN, Finding, Project
+from lockstep.doctor.checkup import CHECK_AGAIN, Finding, problem
+from lockstep.mlflow import health
 from lockstep.mlflow.store import DATABASE
+from lockstep.project import Project
 from lockstep.team.route import find_route
 from lockstep.values import without_secrets
 
 GIT_SECONDS = 5.0
-SILENT = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "LC_ALL": "C"}
-NOT_MADE = Finding("skipped", "comes with the first run")
+NO_STORE = Finding("skipped", "created by the first run")
 
 
 def git_remote(project: Project) -> Finding:
-    """Whether the remote that the branch is pushed to answers; nobody is asked for a password."""
+    """Whether the remote that the branch is pushed to answers."""
     try:
         remote = find_route(project.root).remote
     except LockstepError as error:
-        text, *cure = str(error).splitlines()
-        return Finding("warning", text, cure)
+        return problem(error, "warning")
     url = without_secrets(git.git_or_fail("remote", "get-url", remote, cwd=project.root))
     try:
-        done = subprocess.run(
-            ["git", "ls-remote", "--heads", remote],
-            cwd=project.root,
-            env={"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **os.environ, **SILENT},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            timeout=GIT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return Finding("failed", f"{url}: no answer within {GIT_SECONDS:g} s", AGAIN)
-    if done.returncode:
-        told = next((line for line in done.stderr.splitlines() if line.strip()), "no answer")
-        return Finding("failed", f"{url}: {told}", [f"git ls-remote {remote}"])
+        git.ask_remote(project.root, remote, GIT_SECONDS)
+    except TimeoutError as error:
+        return Finding("failed", f"{url}: {error}", [CHECK_AGAIN])
+    except LockstepError as error:
+        return Finding("failed", f"{url}: {error}", [f"git ls-remote {remote}"])
     return Finding("ok", f"{url} answers")
 
 
@@ -55,12 +33,12 @@ def cache(project: Project) -> Finding:
     from lockstep.dvc.cache import link_type
 
     kind = link_type(project.root)
-    notes = {"": "there is none yet", "copy": "copy: a file takes its space twice"}
+    notes = {"": "empty so far", "copy": "copy: each file takes its space twice"}
     return Finding("ok", notes.get(kind, kind))
 
 
 def dvc_remote(project: Project) -> Finding:
-    """A small object: written, read back, removed."""
+    """Whether a small object can be written, read back and removed."""
     from lockstep.dvc.remote import ADD_REMOTE, probe_remote
 
     try:
@@ -73,67 +51,32 @@ def dvc_remote(project: Project) -> Finding:
 
 
 def mlflow(project: Project) -> Finding:
-    """Whether the store answers, and to this version of MLflow."""
+    """Whether the store answers, and works with this version of MLflow."""
     store = project.store
-    if not project.store.exists():
-        return Finding("ok", f"{DATABASE} is made with the first run")
-    version = _server_version(project) if store.is_server else ""
+    if not store.exists():
+        return Finding("ok", f"the first run creates {DATABASE}")
+    server = health.server_version(store) if store.is_server else ""
+    health.require_working(store)
     place = without_secrets(store.uri)
-    from mlflow.exceptions import MlflowException
-
-    try:
-        store.client().search_experiments(max_results=1)
-    except MlflowException as error:
-        if "mlflow db upgrade" in str(error):
-            return Finding(
-                "failed",
-                f"{place} was made by another version of MLflow",
-                [f"uv run mlflow db upgrade {place}"],
-            )
-        raise LockstepError(f"{place}: {str(error).splitlines()[0]}") from error
-    return compatible(place, version) if version else Finding("ok", place)
+    return compatible(place, server, health.client_version()) if server else Finding("ok", place)
 
 
 def artifacts(project: Project) -> Finding:
-    """A small artifact: written where the runs' are, read back, deleted. It belongs to no run."""
+    """Whether a small artifact can be written, read back and deleted; it belongs to no run."""
     if not project.store.exists():
-        return NOT_MADE
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    store = project.store
-    client = store.client()
-    experiment = client.get_experiment_by_name(store.experiment) or client.get_experiment("0")
-    place = without_secrets(experiment.artifact_location)
-    repository: Any = get_artifact_repository(
-        f"{experiment.artifact_location}/lockstep-doctor-{uuid.uuid4().hex}", store.uri
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "probe.txt")
-        file.write_text(uuid.uuid4().hex, encoding="utf-8")
-        try:
-            repository.log_artifact(str(file))
-            back = Path(repository.download_artifacts(file.name, tempfile.mkdtemp(dir=folder)))
-            same = back.read_bytes() == file.read_bytes()
-        except Exception:
-            with contextlib.suppress(Exception):
-                repository.delete_artifacts()
-            raise
-    repository.delete_artifacts()
-    if not same:
-        raise LockstepError(f"{place} gives back something else than was written")
-    return Finding("ok", f"{place}: written, read back, deleted")
+        return NO_STORE
+    return Finding("ok", f"{health.probe_artifacts(project.store)}: written, read back, deleted")
 
 
 def registry(project: Project) -> Finding:
     """Whether the model registry answers."""
     if not project.store.exists():
-        return NOT_MADE
-    models = project.store.client().search_registered_models(max_results=100)
-    return Finding("ok", ", ".join(model.name for model in models) or "no model yet")
+        return NO_STORE
+    return Finding("ok", ", ".join(health.model_names(project.store)) or "no model yet")
 
 
 def runs(project: Project) -> Finding:
-    """The states whose run is not in MLflow."""
+    """The states that have no run in MLflow."""
     from lockstep.publish.backfill import unpublished
 
     missing = unpublished(project.root, project.store)
@@ -148,42 +91,11 @@ def runs(project: Project) -> Finding:
     )
 
 
-def _server_version(project: Project) -> str:
-    """The version of the MLflow server.
+def compatible(place: str, server: str, client: str) -> Finding:
+    """Compare the versions of a server and its client, which may call what an older server lacks.
 
-    Raises:
-        LockstepError: It does not answer, or refuses.
+    They must share the major version; a server that is older by a minor one is a warning.
     """
-    place = without_secrets(project.store.uri)
-    try:
-        return project.store.ask("version").strip()
-    except urllib.error.HTTPError as error:
-        raise LockstepError(
-            f"{place} says {error.code} {error.reason}: it wants MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-            if error.code in (401, 403)
-            else f"{place} is no MLflow server: it says {error.code} {error.reason}"
-        ) from error
-    except OSError as error:
-        parts = urlsplit(project.store.uri)
-        start = [f"uv run mlflow server --port {parts.port or 5000}"]
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        raise LockstepError(
-            "\n".join(
-                [
-                    f"{place} does not answer: {getattr(error, 'reason', error)}",
-                    *(start if local else AGAIN),
-                ]
-            )
-        ) from error
-
-
-def compatible(place: str, server: str) -> Finding:
-    """The server's version beside this environment's: the same major one, and no older minor one.
-
-    An older server lacks the calls of a newer client.
-    """
-    client = importlib.metadata.version("mlflow")
     there, here = ([int(part) for part in version.split(".")[:2]] for version in (server, client))
     text = f"{place}: server {server}, client {client}"
     if there[0] == here[0] and there >= here:

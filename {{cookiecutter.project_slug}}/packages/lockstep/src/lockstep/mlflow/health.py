@@ -4,23 +4,52 @@ Each problem is a LockstepError; its first line says what is wrong, the others a
 """
 
 import contextlib
+import importlib.metadata
+import socket
 import tempfile
+import urllib.error
 import uuid
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lockstep import LockstepError
-from lockstep.mlflow.store import Store
+from lockstep.mlflow.store import CONNECT_SECONDS, Store
 from lockstep.values import first_line, without_secrets
+
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 
 def server_version(store: Store) -> str:
-    """The version of an MLflow server.
+    """The version of the MLflow server.
 
     Raises:
-        OSError: It does not answer, or refuses.
+        LockstepError: It does not answer, refuses, or is not an MLflow server.
     """
-    return store.ask("version").strip()
+    place = without_secrets(store.uri)
+    try:
+        version = store.ask("version").strip()
+    except urllib.error.HTTPError as error:
+        answer = f"{place} answers {error.code} {error.reason}"
+        if error.code in (401, 403, 407):
+            raise LockstepError(f"{answer}: set {CREDENTIALS}") from error
+        raise LockstepError(f"{answer}; it may not be an MLflow server") from error
+    except (OSError, HTTPException) as error:
+        parts = urlsplit(store.uri)
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        start = f"\nuv run mlflow server --port {parts.port or 5000}" if local else ""
+        reason = getattr(error, "reason", None) or first_line(error)
+        raise LockstepError(f"{place} does not answer: {reason}{start}") from error
+    if not version[:1].isdigit() or len(version) > 40:
+        raise LockstepError(f"{place} is not an MLflow server: its /version is not a version")
+    return version
+
+
+def client_version() -> str:
+    """The version of MLflow in this environment."""
+    return importlib.metadata.version("mlflow")
 
 
 def require_working(store: Store) -> None:
@@ -29,6 +58,7 @@ def require_working(store: Store) -> None:
     Raises:
         LockstepError: It does not answer, or its database is that of another version of MLflow.
     """
+    _require_database_server(store)
     from mlflow.exceptions import MlflowException
 
     place = without_secrets(store.uri)
@@ -80,3 +110,16 @@ def probe_artifacts(store: Store) -> str:
 def model_names(store: Store) -> list[str]:
     """The names of the registered models, up to 100."""
     return [model.name for model in store.client().search_registered_models(max_results=100)]
+
+
+def _require_database_server(store: Store) -> None:
+    """Show within seconds that a database server is away: MLflow itself tries for minutes."""
+    parts = urlsplit(store.uri)
+    port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
+    if store.is_server or not parts.hostname or not port:
+        return
+    try:
+        socket.create_connection((parts.hostname, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        place = without_secrets(store.uri)
+        raise LockstepError(f"{place} does not answer: {first_line(error)}") from error

@@ -1,0 +1,53 @@
+"""The checks of `lockstep doctor`, in the order of its table."""
+
+import importlib
+from collections.abc import Iterable
+
+from lockstep import LockstepError
+from lockstep.doctor import machine, servers
+from lockstep.doctor.checkup import Check
+from lockstep.mlflow.store import configure_mlflow
+from lockstep.values import nearest
+
+NETWORK_SECONDS = 10.0
+DVC = ("dvc.repo",)
+MLFLOW = ("mlflow",)
+CHECKS = [
+    Check("Lockstep", machine.versions),
+    Check("git identity", machine.identity),
+    Check("git remote", servers.git_remote, seconds=NETWORK_SECONDS),
+    Check("git hooks", machine.hooks),
+    Check("Python", machine.python),
+    Check("environment", machine.lock),
+    Check("params.yaml", machine.params),
+    Check("dvc.lock", machine.record),
+    Check("DVC cache", servers.cache, imports=DVC),
+    Check("DVC remote", servers.dvc_remote, "DVC cache", DVC, NETWORK_SECONDS),
+    Check("MLflow", servers.mlflow, "", MLFLOW, NETWORK_SECONDS),
+    Check("artifacts", servers.artifacts, "MLflow", MLFLOW, NETWORK_SECONDS),
+    Check("registry", servers.registry, "MLflow", MLFLOW, NETWORK_SECONDS),
+    Check("runs", servers.runs, "MLflow", MLFLOW, NETWORK_SECONDS),
+    Check("disk", machine.disk, "DVC cache", DVC),
+]
+
+
+def named(names: Iterable[str]) -> list[Check]:
+    """The checks of these names, in the order of the table.
+
+    Raises:
+        LockstepError: There is no check of such a name.
+    """
+    known = {check.name: check for check in CHECKS}
+    wanted = set(names)
+    for name in wanted - known.keys():
+        raise LockstepError(
+            f"there is no check {name!r}{nearest(name, known)}\nthe checks: {', '.join(known)}"
+        )
+    return [check for check in CHECKS if check.name in wanted]
+
+
+def import_libraries(checks: Iterable[Check]) -> None:
+    """Import what the checks take, so that none is charged with the time."""
+    configure_mlflow()
+    for library in {name: None for check in checks for name in check.imports}:
+        importlib.import_module(library)
