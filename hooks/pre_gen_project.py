@@ -1,4 +1,4 @@
-"""Refuses, before a file is written, what no project can be built from and what would lose work."""
+"""Refuses bad answers and lost work before a file is written."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ PROBLEMS: list[str] = json.loads(r"""{{ cookiecutter | problems | tojson }}""")
 
 
 def uncommitted() -> list[str]:
-    """The files of a project that is there already and whose last version git does not have."""
+    """The files of an existing project whose current content is not in git."""
     if not Path(".git").exists():
         return []
     with suppress(OSError):
@@ -21,15 +21,15 @@ def uncommitted() -> list[str]:
     return []
 
 
-def refuse(why: str, lines: list[str]) -> None:
-    """Say why nothing is generated."""
+def refuse(reason: str, lines: list[str]) -> None:
+    """Print why nothing is generated, and stop."""
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    print("\n  ".join((f"\n{why}", *lines)), file=sys.stderr)
+    print("\n  ".join((f"\n{reason}", *lines)), file=sys.stderr)
     sys.exit(1)
 
 
 if PROBLEMS:
     refuse("These answers cannot be used:", PROBLEMS)
-if changed := uncommitted():
-    cure = "commit them first: `git diff` then shows what the template would change"
-    refuse("Files of the project would be overwritten that are not committed:", [*changed, cure])
+if files := uncommitted():
+    cure = "commit them first; afterwards, `git diff` shows what the template would change"
+    refuse("These files of the project are not committed and would be overwritten:", [*files, cure])

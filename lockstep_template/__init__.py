@@ -1,8 +1,8 @@
-"""The template's Jinja extension: what is derived from the answers, and which are refused.
+"""The template's Jinja extension: what is derived from the answers, and which ones are refused.
 
 Cookiecutter imports it from the template's root for cookiecutter.json, the files and the hooks. A
-hook runs as a process of its own, without the answers: the results are rendered into the hooks.
-Every filter but `accepted` is total: a bad answer is told by `problems`, never by a traceback.
+hook runs as a separate process, without the answers: the results are rendered into it. Every filter
+but `accepted` is total: a bad answer is reported by `problems`, never by a traceback.
 """
 
 import sys
@@ -21,8 +21,8 @@ from lockstep_template.answers import DERIVED, TEMPLATE, Answers, problems
 class Lockstep(Extension):
     """Adds the filters, and keeps answers from being rendered as templates."""
 
-    # Relative paths among the answers start here. Hooks are rendered with the template as the
-    # working folder; what comes before them, in the user's.
+    # Relative paths among the answers start here. Hooks are rendered in the template's folder;
+    # everything before them, in the user's.
     folder: ClassVar[Path] = Path.cwd()
 
     def __init__(self, environment: Environment) -> None:
@@ -35,16 +35,16 @@ class Lockstep(Extension):
         for of_answers in (*DERIVED, problems, accepted):
             environment.filters[of_answers.__name__] = _on_answers(of_answers)
         if cruft.updated_project():
-            # It renders two versions of the template in one process, from one path: have the next
-            # environment import the code anew.
+            # It renders two versions of the template in one process, from one path: the next
+            # environment has to import the code again.
             for module in [name for name in sys.modules if name.partition(".")[0] == __name__]:
                 del sys.modules[module]
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """Take an answer that holds `{{` literally.
+        """Take an answer that contains `{{` literally.
 
         Cookiecutter renders the answers of its command line, and those that cruft replays, as
-        templates. The template's own strings all speak of `cookiecutter`.
+        templates. The template's own strings all contain `cookiecutter`.
         """
         del filename
         is_answer = name is None and "cookiecutter" not in source
@@ -56,12 +56,11 @@ class Lockstep(Extension):
 def accepted(answers: Answers) -> bool:
     """Refuse bad answers as soon as all are given.
 
-    Cookiecutter lets a traceback follow what a failing hook prints; here, the refusal is all that
-    is printed. What comes from a replay goes past this, to the hook.
+    When a hook fails, cookiecutter prints a traceback; here, only the refusal is printed. Replayed
+    answers are checked by the hook alone.
     """
-    found = problems(answers)
-    if found:
-        raise FailedHookException("\n  ".join(("These answers cannot be used:", *found)))
+    if refused := problems(answers):
+        raise FailedHookException("\n  ".join(("These answers cannot be used:", *refused)))
     return True
 
 

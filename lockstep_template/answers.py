@@ -1,4 +1,4 @@
-"""The answers as a whole: what follows from several of them, and which cannot be built from."""
+"""The answers as a whole: what is derived from them, and which ones are refused."""
 
 import difflib
 import unicodedata
@@ -21,7 +21,7 @@ COLUMNS_SHOWN = 30
 
 @dataclass(frozen=True)
 class Answers:
-    """The public answers; those not given yet are empty."""
+    """The public answers; one that is not given yet is empty."""
 
     project_name: str = ""
     project_slug: str = ""
@@ -61,7 +61,7 @@ class Answers:
 
     @property
     def table(self) -> table.Table:
-        """What is known of the raw data."""
+        """What is known about the raw data."""
         return table.look(self.source, self.target_column)
 
 
@@ -76,7 +76,7 @@ def author_email(_: Answers) -> str:
 
 
 def default_target(answers: Answers) -> str:
-    """The target column of the bundled sample; there is no guessing that of other data."""
+    """The target column of the bundled sample; that of other data cannot be guessed."""
     if answers.data_source:
         return ""
     return SAMPLE_TARGETS.get(answers.task, SAMPLE_TARGET)
@@ -88,31 +88,31 @@ def default_remote_url(answers: Answers) -> str:
 
 
 def default_tracking_uri(answers: Answers) -> str:
-    """DagsHub's MLflow server for a remote there; else none, which means the embedded store."""
+    """DagsHub's MLflow server for a remote there; otherwise none, for the embedded store."""
     if answers.dvc_remote != "dagshub":
         return ""
     return remotes.dagshub_url(answers.dvc_remote_url, "mlflow")
 
 
 def default_git_url(answers: Answers) -> str:
-    """DagsHub's repository for a remote there; else none."""
+    """DagsHub's repository for a remote there; otherwise none."""
     if answers.dvc_remote != "dagshub":
         return ""
     return remotes.dagshub_url(answers.dvc_remote_url, "git")
 
 
 def inferred_task(answers: Answers) -> str:
-    """`classification` or `regression`: as answered, else as the target's values suggest."""
+    """`classification` or `regression`: as answered, or as the target's values suggest."""
     if answers.task != "auto":
         return answers.task
-    if before := cruft.recorded("__task"):
-        return before
+    if recorded := cruft.recorded("__task"):
+        return recorded
     values = answers.table.values
     return "regression" if _is_number(values) and _is_continuous(values) else "classification"
 
 
 def raw_suffix(answers: Answers) -> str:
-    """`csv` or `parquet`: the raw data is data/raw with this suffix."""
+    """`csv` or `parquet`: the suffix of data/raw."""
     return cruft.recorded("__raw_suffix") or answers.table.suffix
 
 
@@ -120,27 +120,27 @@ def dvc_extras(answers: Answers) -> str:
     """The extras of the distribution `dvc` that the remote and the data's URL need, as `[s3]`."""
     remote = remotes.REMOTES.get(answers.dvc_remote)
     extras = {remote.extra if remote else "", urls.IMPORTABLE.get(urls.scheme(answers.source), "")}
-    wanted = ",".join(sorted(extras - {""}))
-    return f"[{wanted}]" if wanted else ""
+    listed = ",".join(sorted(extras - {""}))
+    return f"[{listed}]" if listed else ""
 
 
 def dvc_remote_location(answers: Answers) -> str:
-    """The remote's URL as .dvc/config has it."""
+    """The remote's URL, as in .dvc/config."""
     return remotes.dvc_url(answers.dvc_remote, answers.dvc_remote_url)
 
 
 def dvc_remote_options(answers: Answers) -> dict[str, str]:
-    """What else .dvc/config says of the remote."""
+    """The remote's other settings in .dvc/config."""
     return remotes.dvc_options(answers.dvc_remote, answers.dvc_remote_url)
 
 
 def tracking_driver(answers: Answers) -> str:
-    """What the project needs to open its tracking store; empty where MLflow brings it."""
+    """The package that opens the tracking store; empty where MLflow needs no other."""
     return urls.DRIVERS.get(urls.scheme(answers.mlflow_tracking_uri), "")
 
 
 def data_is_url(answers: Answers) -> bool:
-    """Whether DVC imports the raw data from a URL, where new data may appear."""
+    """Whether DVC imports the raw data from a URL, where they may change."""
     return bool(urls.scheme(answers.source))
 
 
@@ -158,28 +158,30 @@ def setup(answers: Answers) -> dict[str, Any]:
         "raw": f"data/raw.{raw_suffix(answers)}",
         "dvc_remote": answers.dvc_remote,
         "dvc_remote_url": answers.dvc_remote_url,
-        "dvc_remote_address": remotes.web_address(answers.dvc_remote, answers.dvc_remote_url),
-        "dvc_credentials": remote.credentials if remote else "",
         "mlflow_tracking_uri": answers.mlflow_tracking_uri,
-        "mlflow_credentials": urls.tracking_credentials(answers.mlflow_tracking_uri),
         "git_remote_url": answers.git_remote_url,
-        "git_credentials": urls.git_credentials(answers.git_remote_url),
+        "credentials": {
+            "git remote": urls.git_credentials(answers.git_remote_url),
+            "DVC remote": remote.credentials if remote else "",
+            "MLflow": urls.tracking_credentials(answers.mlflow_tracking_uri),
+        },
         "template": str(TEMPLATE),
     }
 
 
 def problems(answers: Answers) -> list[str]:
-    """What keeps a project from being built: one line each, with what would be right."""
+    """The reasons to refuse the answers: one line each, with what to write instead."""
     unprintable = list(_text_problems(answers))
     if unprintable:
         return unprintable
-    found = [*_name_problems(answers), *_author_problems(answers)]
-    if not cruft.updated_project():
-        found += _data_problems(answers)
-    found += remotes.problems(answers.dvc_remote, answers.dvc_remote_url)
-    found += urls.tracking_problems(answers.mlflow_tracking_uri)
-    found += urls.git_problems(answers.git_remote_url)
-    return found
+    return [
+        *_name_problems(answers),
+        *_author_problems(answers),
+        *(() if cruft.updated_project() else _data_problems(answers)),
+        *remotes.problems(answers.dvc_remote, answers.dvc_remote_url),
+        *urls.tracking_problems(answers.mlflow_tracking_uri),
+        *urls.git_problems(answers.git_remote_url),
+    ]
 
 
 DERIVED: tuple[Callable[[Answers], object], ...] = (
@@ -206,33 +208,35 @@ def _text_problems(answers: Answers) -> Iterator[str]:
             continue
         bad = [c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
         if bad or "\ufffe" in value or "\uffff" in value:
-            yield f"{key}: {value!r} holds a line break or control character; write it on one line"
+            yield (
+                f"{key}: {value!r} contains a line break or control character; write it on one line"
+            )
         elif "${" in value:
-            yield f"{key}: {value!r} holds ${{, where Hydra and DVC look up a value; leave it out"
+            yield (f"{key}: {value!r} contains ${{, which Hydra and DVC interpolate; leave it out")
 
 
 def _name_problems(answers: Answers) -> Iterator[str]:
     if not answers.project_name.strip():
-        yield "project_name: it is empty; write the project's name, such as Penguins"
+        yield "project_name: it is empty; enter a name, such as Penguins"
     slug, package = answers.project_slug, answers.package_name
     if not names.is_slug(slug):
         yield (
-            f"project_slug: {slug!r} is no folder and distribution name; use letters, digits and "
-            f"hyphens, such as {names.slug(slug)}"
+            f"project_slug: {slug!r} is not a valid folder and distribution name; use letters, "
+            f"digits and hyphens, such as {names.slug(slug)}"
         )
     elif slug.lower() in names.RESERVED_SLUGS:
         yield (
-            f"project_slug: {slug} is a package that the project depends on; choose another, "
-            f"such as {names.slug(slug)}"
+            f"project_slug: {slug} is a package that the project depends on; choose another "
+            f"name, such as {names.slug(slug)}"
         )
     if not names.is_package(package):
         yield (
-            f"package_name: {package!r} is no package name; use letters, digits and underscores, "
-            f"such as {names.package(package)}"
+            f"package_name: {package!r} is not a valid package name; use letters, digits and "
+            f"underscores, such as {names.package(package)}"
         )
     elif taken := names.taken(package):
         free = names.package(package)
-        yield f"package_name: {package} is {taken}; choose another, such as {free}"
+        yield f"package_name: {package} is {taken}; choose another name, such as {free}"
 
 
 def _author_problems(answers: Answers) -> Iterator[str]:
@@ -244,8 +248,8 @@ def _author_problems(answers: Answers) -> Iterator[str]:
         address = Address()
     if not (address.username and address.domain):
         yield (
-            f"author_email: {answers.author_email!r} is no e-mail address; write name@example.org, "
-            "or leave it empty"
+            f"author_email: {answers.author_email!r} is not an e-mail address; write it as "
+            "name@example.org, or leave it empty"
         )
 
 
@@ -253,8 +257,8 @@ def _data_problems(answers: Answers) -> Iterator[str]:
     source, target = answers.source, answers.target_column
     if urls.holds_secret(source):
         yield (
-            "data_source: the URL holds a credential, and DVC would commit it; download the file "
-            "and give its path"
+            "data_source: the URL contains a credential, which would be committed with the data; "
+            "download the file and enter its path"
         )
         return
     data = answers.table
@@ -264,11 +268,11 @@ def _data_problems(answers: Answers) -> Iterator[str]:
     if data.columns is None:
         if answers.task == "auto":
             yield (
-                f"task: the columns of {answers.data_source} cannot be looked at from here, so "
-                "auto cannot decide; choose classification or regression"
+                f"task: the columns of {answers.data_source} cannot be read here, so auto cannot "
+                "decide; choose classification or regression"
             )
         if not target:
-            yield "target_column: it is empty; name the column to predict"
+            yield "target_column: it is empty; enter the column to predict"
     elif target not in data.columns:
         yield _no_such_column(target, data.columns)
     else:
@@ -276,11 +280,11 @@ def _data_problems(answers: Answers) -> Iterator[str]:
 
 
 def _no_such_column(target: str, columns: tuple[str, ...]) -> str:
-    shown = ", ".join(columns[:COLUMNS_SHOWN])
+    first = ", ".join(columns[:COLUMNS_SHOWN])
     more = len(columns) - COLUMNS_SHOWN
-    listed = f"the columns are {shown}" + (f" and {more} more" if more > 0 else "")
+    listed = f"the columns are {first}" + (f" and {more} more" if more > 0 else "")
     if not target:
-        return f"target_column: it is empty; name the column to predict: {listed}"
+        return f"target_column: it is empty; enter the column to predict: {listed}"
     lowered = {name.lower().strip(): name for name in columns}
     near = difflib.get_close_matches(target.lower().strip(), lowered, n=1)
     hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
@@ -292,27 +296,27 @@ def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]
     numeric = _is_number(values)
     if not values:
         if data.whole:
-            yield f"target_column: {target!r} holds no values; choose another column"
+            yield f"target_column: {target!r} has no values; choose another column"
     elif len(distinct) == 1 and data.whole:
         yield (
-            f"target_column: {target!r} holds the single value {values[0]!r}, so there is nothing "
-            "to predict; choose another column"
+            f"target_column: {target!r} has only the value {values[0]!r}, so there is nothing to "
+            "predict; choose another column"
         )
     elif task == "regression" and not numeric:
         text = next(value for value in values if table.number(value) is None)
         yield (
-            f"task: regression needs numbers, and {target!r} holds {text!r}; choose "
+            f"task: regression needs numbers, but {target!r} contains {text!r}; choose "
             "classification, or another target_column"
         )
     elif len(distinct) > max(CLASSES, len(values) / 2):
         if not numeric:
             yield (
-                f"target_column: {target!r} holds {len(distinct)} distinct texts in {len(values)} "
-                "rows, which looks like an identifier; choose another column"
+                f"target_column: {target!r} has {len(distinct)} distinct texts in {len(values)} "
+                "rows, so it looks like an identifier; choose another column"
             )
         elif task == "classification":
             yield (
-                f"task: {target!r} holds {len(distinct)} distinct numbers in {len(values)} rows, "
+                f"task: {target!r} has {len(distinct)} distinct numbers in {len(values)} rows, "
                 "too many for classes; choose regression"
             )
 

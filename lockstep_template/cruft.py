@@ -1,8 +1,8 @@
-"""Whether cruft is patching a project that exists: then files are rendered and nothing is set up.
+"""Whether cruft is updating an existing project: then only files are rendered.
 
 `cruft update` and `cruft diff` generate the project in temporary folders, hooks included, only to
-compare the files (cruft/cruft#199). What they need of the answers is in `.cruft.json`; the data may
-be gone by then, or on a colleague's machine.
+compare the files (cruft/cruft#199). `.cruft.json` holds the answers; the data may be gone by then,
+or be on a colleague's machine.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def updated_project() -> Path | None:
 
 
 def recorded(key: str) -> str:
-    """What the project under update was generated with; empty where there is no such record."""
+    """The value that the project under update was generated with; empty where there is none."""
     project = updated_project()
     if project is None:
         return ""

@@ -1,4 +1,4 @@
-"""Names: of the project, its distribution and its package, and those that are taken."""
+"""The names of the project, its distribution and its package, and which names are taken."""
 
 import json
 import keyword
@@ -40,9 +40,9 @@ DEPENDENCIES = {
     "types-pyyaml": "types_pyyaml",
     "uv": "uv",
 }
-# Well-known packages that those bring along: src/ comes first on the path, so a package of the
-# same name would be imported in their place.
-_BROUGHT_ALONG = {
+# Well-known packages that those depend on: src/ comes first on the path, so a package of the same
+# name would be imported instead.
+_INDIRECT = {
     "alembic", "celery", "click", "cloudpickle", "docker", "fastapi", "flask", "fsspec", "git",
     "graphene", "jinja2", "kombu", "networkx", "pil", "pip", "psutil", "requests",
     "scipy", "setuptools", "shtab", "six", "starlette", "tqdm", "uvicorn", "wheel",
@@ -51,7 +51,7 @@ _OWN = {"lockstep", "src", "test", "tests"}
 RESERVED_PACKAGES = frozenset(
     {name.lower() for name in (*sys.stdlib_module_names, *keyword.kwlist)}
     | set(DEPENDENCIES.values())
-    | _BROUGHT_ALONG
+    | _INDIRECT
     | _OWN
 )
 RESERVED_SLUGS = frozenset(DEPENDENCIES)
@@ -75,24 +75,24 @@ def package(text: str) -> str:
 
 
 def is_slug(text: str) -> bool:
-    """Whether a text serves as a folder and distribution name."""
+    """Whether a text is a valid folder and distribution name."""
     return bool(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", text)) and (
         len(text) <= LONGEST
     )
 
 
 def is_package(text: str) -> bool:
-    """Whether a text serves as an import name."""
+    """Whether a text is a valid import name."""
     return bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text)) and len(text) <= LONGEST
 
 
 def taken(text: str) -> str:
-    """What an import name stands for already; empty when it is free."""
+    """What already has an import name; empty when it is free."""
     name = text.lower()  # file systems may not tell upper from lower case
     if name in {word.lower() for word in keyword.kwlist}:
         return "a Python keyword"
     if name in sys.stdlib_module_names:
-        return "a module of Python's own"
+        return "a module of the standard library"
     if name in _OWN:
         return "a folder of the project itself"
     return "a package that the project depends on" if name in RESERVED_PACKAGES else ""
@@ -109,9 +109,9 @@ def quote(text: str) -> str:
 def git_config(key: str) -> str:
     """One of git's settings; empty where git or the setting is missing."""
     try:
-        asked = subprocess.run(
+        done = subprocess.run(
             ["git", "config", "--get", key], capture_output=True, timeout=10, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return asked.stdout.decode("utf-8", "replace").strip()
+    return done.stdout.decode("utf-8", "replace").strip()

@@ -11,11 +11,11 @@ from lockstep_template.urls import holds_secret, is_absolute, scheme
 
 @dataclass(frozen=True)
 class Option:
-    """A setting of DVC's that follows the URL as its query, under DVC's own name.
+    """A setting of DVC's, given under DVC's name in the query of the URL.
 
     Attributes:
-        pattern: What its value looks like.
-        example: A value that is right.
+        pattern: The regular expression of its value.
+        example: A valid value.
     """
 
     pattern: str
@@ -27,12 +27,12 @@ class Remote:
     """One kind of DVC remote.
 
     Attributes:
-        pattern: What its URL looks like, without options.
-        example: A URL that is right.
-        extra: The extra of the distribution `dvc` that speaks it; empty where none is needed.
+        pattern: The regular expression of its URL, without options.
+        example: A valid URL.
+        extra: The extra of the distribution `dvc` that it needs; empty where it needs none.
         credentials: Where its credentials belong, for people to read.
         options: By DVC's name, https://dvc.org/doc/user-guide/data-management/remote-storage
-        fixed: What DVC has to be told besides.
+        fixed: Settings that are the same for every remote of this kind.
     """
 
     pattern: str
@@ -44,7 +44,7 @@ class Remote:
 
     @property
     def shown(self) -> str:
-        """The example with all that may follow it."""
+        """The example with all its options."""
         query = "&".join(f"{name}={option.example}" for name, option in self.options.items())
         return f"{self.example}?{query}" if query else self.example
 
@@ -107,7 +107,7 @@ REMOTES = {
 
 
 def dvc_url(kind: str, url: str) -> str:
-    """The remote's URL as .dvc/config has it: there, a relative path starts in .dvc/."""
+    """The remote's URL, as in .dvc/config: there, a relative path starts in .dvc/."""
     if kind == "dagshub":
         return dagshub_url(url, "dvc")
     if kind != "local":
@@ -116,38 +116,28 @@ def dvc_url(kind: str, url: str) -> str:
 
 
 def dvc_options(kind: str, url: str) -> dict[str, str]:
-    """What .dvc/config says of the remote besides its URL."""
+    """The remote's other settings in .dvc/config."""
     if kind not in REMOTES:
         return {}
     return {**REMOTES[kind].fixed, **dict(_query(url))}
 
 
-def web_address(kind: str, url: str) -> str:
-    """An http(s) URL at which the remote's server answers; empty where none can be told."""
-    location = dvc_url(kind, url)
-    if scheme(location) in ("webdav", "webdavs"):
-        return f"http{location.removeprefix('webdav')}"
-    if scheme(location) in ("http", "https"):
-        return location
-    return dvc_options(kind, url).get("endpointurl", "")
-
-
 def dagshub_url(repository: str, service: str) -> str:
-    """Where DagsHub serves `dvc`, `mlflow` or `git` of an `owner/repository`; else empty."""
-    is_one = re.fullmatch(REMOTES["dagshub"].pattern, repository)
-    return f"https://dagshub.com/{repository}.{service}" if is_one else ""
+    """Where DagsHub serves `dvc`, `mlflow` or `git` of `owner/repository`; otherwise empty."""
+    is_valid = re.fullmatch(REMOTES["dagshub"].pattern, repository)
+    return f"https://dagshub.com/{repository}.{service}" if is_valid else ""
 
 
 def problems(kind: str, url: str) -> Iterator[str]:
-    """What is wrong with the URL of a DVC remote of a kind."""
+    """What is wrong with the URL of a DVC remote."""
     if kind == "none":
         if url:
             yield (
-                "dvc_remote_url: a URL is given, but dvc_remote is none; choose the remote's kind, "
+                "dvc_remote_url: there is a URL, but dvc_remote is none; choose the remote's kind, "
                 "or leave the URL empty"
             )
     elif '"' in url or "%(" in url:
-        yield 'dvc_remote_url: DVC cannot keep a " or a %( in a URL; choose another location'
+        yield 'dvc_remote_url: DVC cannot store a " or %( in a URL; choose another location'
     elif kind == "local":
         yield from _folder_problems(url)
     elif kind in REMOTES:
@@ -159,27 +149,27 @@ def _folder_problems(path: str) -> Iterator[str]:
         yield "dvc_remote_url: a local remote needs a folder, such as ../dvc-storage"
     elif scheme(path):
         yield (
-            f"dvc_remote_url: {scheme(path)}:// is no folder; choose the remote's kind that fits "
-            "it, or give a path such as ../dvc-storage"
+            f"dvc_remote_url: {scheme(path)}:// is not a folder; choose the matching kind of "
+            "remote, or enter a path such as ../dvc-storage"
         )
     elif not is_absolute(path) and not normpath(path).startswith(".."):
         yield (
-            f"dvc_remote_url: {path!r} lies inside the project, where git would commit the data "
-            "too; choose a folder outside, such as ../dvc-storage"
+            f"dvc_remote_url: {path!r} is inside the project, where git would commit the data; "
+            "choose a folder outside, such as ../dvc-storage"
         )
 
 
 def _url_problems(kind: str, remote: Remote, url: str) -> Iterator[str]:
     location = url.partition("?")[0]
     if not url:
-        yield f"dvc_remote_url: a remote of the kind {kind} needs a URL such as {remote.example}"
+        yield f"dvc_remote_url: a remote of kind {kind} needs a URL such as {remote.example}"
     elif holds_secret(url) or any(holds_secret(value) for _, value in _query(url)):
         yield (
-            "dvc_remote_url: it holds a credential, and .dvc/config is committed; leave it out of "
-            f"the URL, DVC finds it in: {remote.credentials}"
+            "dvc_remote_url: it contains a credential, and .dvc/config is committed; leave it out "
+            f"of the URL, DVC finds it in: {remote.credentials}"
         )
     elif not re.fullmatch(remote.pattern, location) or re.search(r"\s", location):
-        yield f"dvc_remote_url: {location!r} is no URL of the kind {kind}; write {remote.example}"
+        yield f"dvc_remote_url: {location!r} is not a URL of kind {kind}; write {remote.example}"
     else:
         yield from _option_problems(kind, remote, url)
 
@@ -188,10 +178,10 @@ def _option_problems(kind: str, remote: Remote, url: str) -> Iterator[str]:
     given = _query(url)
     names = [name for name, _ in given]
     if unknown := [name for name in names if name not in remote.options]:
-        takes = f"write {remote.shown}" if remote.options else "it takes none"
-        yield f"dvc_remote_url: {unknown[0]!r} is no option of the kind {kind}; {takes}"
+        known = f"write it as {remote.shown}" if remote.options else "it has none"
+        yield f"dvc_remote_url: {unknown[0]!r} is not an option of kind {kind}; {known}"
     elif len(set(names)) < len(names) or (not given and "?" in url):
-        yield f"dvc_remote_url: after the ?, write each option once, as in {remote.shown}"
+        yield f"dvc_remote_url: write each option once after the ?, as in {remote.shown}"
     else:
         for name, value in given:
             option = remote.options[name]

@@ -39,17 +39,17 @@ _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"BZh": "bzip2", 
 
 
 class _UnreadableError(Exception):
-    """Says why data cannot be used, and what to do."""
+    """Data cannot be used; the text is the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of the data.
+    """What is known about the data.
 
     Attributes:
         suffix: `csv` or `parquet`.
-        columns: Their names; None where they could not be looked at.
-        values: Those of the target column in the first rows, the missing ones left out.
+        columns: Their names; None where they cannot be read.
+        values: Those of the target column in the first rows, without the missing ones.
         whole: Whether the first rows are all of them.
         problem: Why the data cannot be used; empty when they can.
     """
@@ -62,7 +62,7 @@ class Table:
 
 
 def number(cell: str) -> float | None:
-    """The number that a cell holds, also one with a unit or thousands separators."""
+    """The number in a cell, which may have a unit or thousands separators."""
     plain = _UNITS.sub("", cell.strip())
     if _POINT.fullmatch(plain):
         plain = plain.replace(",", "")
@@ -76,14 +76,14 @@ def number(cell: str) -> float | None:
 
 @lru_cache(maxsize=16)
 def look(source: str, target: str) -> Table:
-    """Look at the beginning of a file or URL.
+    """Read the beginning of a file or URL.
 
     Args:
         source: An absolute path, or a URL.
-        target: The column whose values are wanted.
+        target: The column to predict.
 
     Returns:
-        What was seen, or why nothing could be.
+        The table, or the problem with it.
     """
     suffix = "parquet" if re.search(r"\.(parquet|pq)([?#].*)?$", source.lower()) else "csv"
     try:
@@ -93,7 +93,7 @@ def look(source: str, target: str) -> Table:
             return Table(suffix)
         if urls.scheme(source):
             raise _UnreadableError(
-                f"DVC cannot import {urls.scheme(source)}:// URLs; give a path, an http(s):// URL "
+                f"DVC cannot import {urls.scheme(source)}:// URLs; enter a path, an http(s):// URL "
                 f"or one of {', '.join(f'{name}://' for name in urls.IMPORTABLE)}"
             )
         return _look_at_file(Path(source), target)
@@ -103,7 +103,7 @@ def look(source: str, target: str) -> Table:
 
 def _look_at_file(path: Path, target: str) -> Table:
     if path.is_dir():
-        raise _UnreadableError(f"{str(path)!r} is a folder; give one CSV or Parquet file")
+        raise _UnreadableError(f"{str(path)!r} is a folder; enter one CSV or Parquet file")
     try:
         with path.open("rb") as file:
             head = file.read(FILE_BYTES + 1)
@@ -120,7 +120,7 @@ def _look_at_file(path: Path, target: str) -> Table:
 
 
 def _look_at_url(url: str, target: str, suffix: str) -> Table:
-    # `look` lets only http and https through.
+    # `look` passes only http and https.
     request = urllib.request.Request(url, headers={"Range": f"bytes=0-{URL_BYTES - 1}"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=URL_SECONDS) as response:  # noqa: S310
@@ -129,19 +129,19 @@ def _look_at_url(url: str, target: str, suffix: str) -> Table:
     except (OSError, ValueError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", None) or error
         raise _UnreadableError(
-            f"{url} cannot be fetched ({reason}); check the URL, or download the file and give "
-            "its path"
+            f"{url} cannot be fetched ({reason}); check the URL, or download the file and "
+            "enter its path"
         ) from None
     if head.startswith(_PARQUET):
         return Table("parquet")
     if suffix == "parquet":
-        raise _UnreadableError(f"{url} is not Parquet, although its name says so")
+        raise _UnreadableError(f"{url} is not a Parquet file, despite its name")
     return _look_at_csv(head, target, whole=whole)
 
 
 def _look_at_csv(head: bytes, target: str, *, whole: bool) -> Table:
     if not head.strip():
-        raise _UnreadableError("the file is empty; give a CSV or Parquet file with a header")
+        raise _UnreadableError("the file is empty; enter a CSV or Parquet file with a header")
     for magic, kind in _PACKED.items():
         if head.startswith(magic):
             raise _UnreadableError(f"this is a {kind} file; unpack it, or save it as CSV first")
@@ -149,16 +149,16 @@ def _look_at_csv(head: bytes, target: str, *, whole: bool) -> Table:
         head = head[: head.rfind(b"\n") + 1]  # the last character may be cut off
     text = _decoded(head)
     if "\0" in text or not text:
-        raise _UnreadableError("this is no text; give a CSV or Parquet file")
+        raise _UnreadableError("this is not a text file; enter a CSV or Parquet file")
     rows = _rows(text, whole=whole)
     if len(rows) < 2:
-        raise _UnreadableError("there are no rows below a header")
+        raise _UnreadableError("there are no rows below the header")
     columns, body = _named(rows[0]), rows[1:]
     for line, row in enumerate(body, start=2):
         if len(row) != len(columns):
             raise _UnreadableError(
-                f"row {line} has {len(row)} fields where the header has {len(columns)}; mend "
-                "the file, or quote the cells that hold the delimiter"
+                f"row {line} has {len(row)} fields where the header has {len(columns)}; fix "
+                "the file, or quote the cells that contain the delimiter"
             )
     values: list[str] = []
     if target in columns:
@@ -182,7 +182,7 @@ def _rows(text: str, *, whole: bool) -> list[list[str]]:
     try:
         rows = split(max(DELIMITERS, key=agreement), ROWS + 1)
     except csv.Error as error:
-        raise _UnreadableError(f"this is no CSV: {error}") from None
+        raise _UnreadableError(f"this is not a CSV file: {error}") from None
     cut = not whole and len(rows) <= ROWS  # then a quoted cell of the last row may be incomplete
     return rows[:-1] if cut else rows
 
@@ -197,11 +197,13 @@ def _decoded(head: bytes) -> str:
 
 
 def _named(header: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns; pandas writes an index without one."""
+    """The names of the columns; pandas writes an index without a name."""
     names = tuple(name if name.strip() else f"column_{n}" for n, name in enumerate(header, start=1))
     for name in names:
         if names.count(name) > 1:
-            raise _UnreadableError(f"two columns are called {name!r}; give each its own name")
+            raise _UnreadableError(
+                f"two columns are called {name!r}; give each column its own name"
+            )
     return names
 
 
@@ -227,18 +229,18 @@ def _look_at_parquet(path: Path, target: str) -> Table:
     else:
         return Table("parquet")
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [*python, "-c", _READ_PARQUET, str(path), target],
             capture_output=True,
             timeout=PYARROW_SECONDS,
             check=True,
         ).stdout
-        columns, values, count = json.loads(told)
+        columns, values, count = json.loads(output)
     except subprocess.CalledProcessError as error:
-        if b"pyarrow.lib." not in error.stderr:  # PyArrow could not be had
+        if b"pyarrow.lib." not in error.stderr:  # PyArrow is not available
             return Table("parquet")
         reason = error.stderr.decode("utf-8", "replace").strip().splitlines()[-1]
-        raise _UnreadableError(f"{str(path)!r} is no readable Parquet: {reason}") from None
+        raise _UnreadableError(f"{str(path)!r} is not a readable Parquet file: {reason}") from None
     except (OSError, ValueError, subprocess.SubprocessError):
         return Table("parquet")
     names = _named(columns)

@@ -1,4 +1,4 @@
-"""URLs: what they carry, and those of MLflow's server and of git's remote."""
+"""URLs: secrets in them, and the ones of MLflow's server and of git's remote."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 IMPORTABLE = {"s3": "s3", "gs": "gs", "azure": "azure", "ssh": "ssh"} | dict.fromkeys(
     ("webdav", "webdavs"), "webdav"
 )
-# What SQLAlchemy opens a database with: dialect and driver -> the distribution. Without a driver
-# its default counts, for PostgreSQL that of 2.1: https://docs.sqlalchemy.org/en/21/changelog/migration_21.html
+# SQLAlchemy's dialect and driver -> the distribution that it needs. Without a driver in the URL, it
+# takes its default; PostgreSQL's has changed in 2.1: https://docs.sqlalchemy.org/en/21/changelog/migration_21.html
 DRIVERS = {
     "postgresql": "psycopg[binary]>=3.2",
     "postgresql+psycopg2": "psycopg2-binary>=2.9",
@@ -32,13 +32,13 @@ _DATABASE = re.compile(r"(postgresql|mysql|mssql)(\+\w+)?://\S+|sqlite(\+\w+)?:/
 
 
 def scheme(url: str) -> str:
-    """The scheme of a URL, in lower case; empty for a path, also for one with a drive letter."""
-    found = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*)://", url)
-    return found[1].lower() if found else ""
+    """The scheme of a URL, in lower case; empty for a path, even one with a drive letter."""
+    match = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*)://", url)
+    return match[1].lower() if match else ""
 
 
 def holds_secret(url: str) -> bool:
-    """Whether a URL carries a password, a token or a signature."""
+    """Whether a URL contains a password, a token or a signature."""
     if not scheme(url):
         return False
     parts = _split(url)
@@ -50,7 +50,7 @@ def holds_secret(url: str) -> bool:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path is absolute on any system, or starts at a home folder."""
+    """Whether a path is absolute on any system, or starts in a home folder."""
     return (
         path.startswith("~")
         or PurePosixPath(path).is_absolute()
@@ -70,32 +70,32 @@ def tracking_problems(uri: str) -> Iterator[str]:
             else "MLFLOW_TRACKING_URI (leave this answer empty then)"
         )
         yield (
-            "mlflow_tracking_uri: it holds a credential, and conf/ is committed; put it into the "
+            "mlflow_tracking_uri: it contains a credential, and conf/ is committed; set it in the "
             f"environment: {place}"
         )
     elif scheme(uri) in ("http", "https") and parts and parts.hostname and " " not in uri:
         return
     elif not (re.fullmatch(r"databricks(://\S+)?", uri) or _DATABASE.fullmatch(uri)):
         yield (
-            f"mlflow_tracking_uri: {uri!r} is none that MLflow tracks to; write https://host, a "
-            "database such as postgresql://host/mlflow, databricks, or nothing for the embedded one"
+            f"mlflow_tracking_uri: {uri!r} is not a tracking URI; enter https://host, a database "
+            "such as postgresql://host/mlflow, databricks, or nothing for the embedded store"
         )
 
 
 def tracking_credentials(uri: str) -> str:
-    """Where MLflow's client looks for credentials; empty for a file, which takes none."""
+    """Where MLflow's client looks for credentials; empty for a file, which needs none."""
     if uri.startswith("databricks"):
         return "DATABRICKS_HOST and DATABRICKS_TOKEN, or ~/.databrickscfg"
     if scheme(uri) in ("http", "https"):
         return f"{_MLFLOW_LOGIN}, or MLFLOW_TRACKING_TOKEN"
     if not uri or uri.startswith("sqlite"):
         return ""
-    own = "; PostgreSQL's own ~/.pgpass does, too" if uri.startswith("postgresql") else ""
-    return f"MLFLOW_TRACKING_URI, with user and password{own}"
+    file = "; or ~/.pgpass" if uri.startswith("postgresql") else ""
+    return f"MLFLOW_TRACKING_URI, with user and password{file}"
 
 
 def git_credentials(url: str) -> str:
-    """Where git looks for credentials; empty for a folder, which takes none."""
+    """Where git looks for credentials; empty for a folder, which needs none."""
     if _is_git_path(url) or not url:
         return ""
     return "git's credential helper" if url.startswith("http") else "the SSH agent, or ~/.ssh"
@@ -107,12 +107,12 @@ def git_problems(url: str) -> Iterator[str]:
         return
     if holds_secret(url):
         yield (
-            "git_remote_url: it holds a credential; leave it out of the URL and let git's "
-            "credential helper or an SSH key answer"
+            "git_remote_url: it contains a credential; leave it out, and use git's credential "
+            "helper or an SSH key"
         )
     elif not (_is_git_server(url) or _is_git_path(url)):
         yield (
-            f"git_remote_url: {url!r} is no git URL; write https://host/owner/repository.git, "
+            f"git_remote_url: {url!r} is not a git URL; enter https://host/owner/repository.git, "
             "git@host:owner/repository.git, or the path of a repository"
         )
 
@@ -133,7 +133,7 @@ def _is_git_path(url: str) -> bool:
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  (a port that is no number raises only when asked for)
+        parts.port  # noqa: B018  (a port that is not a number raises only when it is read)
     except ValueError:
         return None
     return parts

@@ -1,4 +1,4 @@
-"""Real servers for the tests: each on loopback and a free port, ended with the test that uses it.
+"""Real servers for the tests: each on loopback and a free port, stopped with its test.
 
 Most come as Python packages (the dependency group `servers`); scripts/servers.sh installs the rest.
 """
@@ -27,7 +27,7 @@ PASSWORD = "correct-horse-battery"  # noqa: S105
 
 
 class Server:
-    """A process that listens on a port of its own; it can be killed and started again."""
+    """A process that listens on its own port; it can be killed and started again."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Server:
         """Choose the port; nothing runs yet.
 
         Args:
-            folder: Made for it; the log is there.
-            command: Makes the command line of the port.
-            env: The variables that it adds to the tests'.
-            user: Whom it runs as, where that must not be root.
+            folder: Its working folder, which holds its log; created.
+            command: Returns the command line for a port.
+            env: Variables beyond those of the tests.
+            user: The user that it runs as, where that must not be root.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as free:
@@ -65,7 +65,7 @@ class Server:
         return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
 
     def start(self, *more: str) -> "Server":
-        """Start it, with more arguments than usual, and wait until it listens."""
+        """Start it, with additional arguments, and wait until it listens."""
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, *more], cwd=self.folder, env=self._env, user=self._user,
@@ -82,19 +82,19 @@ class Server:
         raise AssertionError(f"{self._command} does not listen\n{self.log}")
 
     def restart(self, *more: str) -> None:
-        """End it and start it again, with more arguments than usual."""
+        """Stop it and start it again, with additional arguments."""
         self.stop()
         self.start(*more)
 
     def fill(self, size: int | None) -> None:
-        """Have it fail to write files beyond a size in bytes, as on a full disk; or no longer."""
+        """Make writes beyond a file size in bytes fail, as on a full disk; None lifts the limit."""
         assert self._process
         limit = psutil.RLIM_INFINITY if size is None else size
         process = psutil.Process(self._process.pid)
         process.rlimit(psutil.RLIMIT_FSIZE, (limit, psutil.RLIM_INFINITY))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it, with its children; OpenSSH has one for each connection."""
+        """Stop it, with its children; OpenSSH has one for each connection."""
         if self._process and self._process.poll() is None:
             children = psutil.Process(self._process.pid).children(recursive=True)
             # First, or it replaces the children that it lost, as nginx does.
@@ -106,13 +106,13 @@ class Server:
 
 
 class Door:
-    """Stands before a server; once enough has arrived, nothing more gets in until it is opened.
+    """A proxy in front of a server that holds back requests from some point on.
 
-    So a fault comes in the middle of what a client does, however fast that is.
+    So a fault happens in the middle of what a client does, however fast that is.
     """
 
     def __init__(self, server: Server, enough: Callable[[], object]) -> None:
-        """Listen on a port of its own; `enough` is asked before each piece goes in."""
+        """Listen on a free port; `enough` is asked before each piece passes."""
         self.held = threading.Event()
         self.knocked_in_vain = threading.Event()  # set when the server behind it is away
         self._server = server
@@ -127,8 +127,12 @@ class Door:
         """Its address, where the server speaks HTTP."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    def close_when(self, enough: Callable[[], object]) -> None:
+        """Let nothing pass once enough has arrived; asked before each piece."""
+        self._enough = enough
+
     def open(self) -> None:
-        """Let all in from now on."""
+        """Let everything pass from now on."""
         self._enough = lambda: False
 
     def _listen(self) -> None:
@@ -161,7 +165,7 @@ class Door:
 
 
 class Servers:
-    """The servers of a test; all are ended with it."""
+    """The servers of a test, which are stopped with it."""
 
     def __init__(self, folder: Path) -> None:
         """Keep their files in a folder."""
@@ -174,11 +178,11 @@ class Servers:
         return server.start()
 
     def at_the_end(self, do: Callable[[], object]) -> None:
-        """Have something done when the test is over, the last thing first."""
+        """Call a function when the test is over, the last one first."""
         self._ends.callback(do)
 
     def stop(self) -> None:
-        """End all."""
+        """Stop all."""
         self._ends.close()
 
 
@@ -200,11 +204,11 @@ def package(name: str, shown: str) -> Path:
 
 
 def missing(name: str) -> str:
-    """Say that a server is not installed."""
-    told = f"{name} is not installed: the group `servers` or, as root, scripts/servers.sh has it"
+    """Fail or skip a test whose server is not installed."""
+    message = f"{name} is not installed: the group `servers` or, as root, scripts/servers.sh has it"
     if os.environ.get("CI"):
-        pytest.fail(told)
-    pytest.skip(told)
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def postgres(servers: Servers) -> tuple[str, dict[str, str], Server]:

@@ -1,4 +1,4 @@
-"""One DVC remote of each kind, kept by a real server, and what its user answers and sets."""
+"""A DVC remote of each kind on a real server, with its answers, variables and settings."""
 
 import base64
 import getpass
@@ -23,18 +23,18 @@ AZURE_KEY = base64.b64encode(PASSWORD.encode()).decode()
 
 @dataclass
 class Storage:
-    """A remote that is there.
+    """A remote.
 
     Attributes:
         answers: For cookiecutter.
         env: Variables with credentials.
         local: Settings for `dvc remote modify --local`, with credentials.
-        server: What keeps it; None for a folder.
-        files: The folder that its objects are in; None where they are no files.
-        prepare: Python that the server's owner has run once, in the project's environment.
-        locked: Arguments with which the server takes nobody's key.
-        read_only: Arguments with which the server takes no data.
-        reader: Python that prints AZURE_STORAGE_CONNECTION_STRING of one who may only read.
+        server: The server; None for a folder.
+        files: The folder of its objects; None where they are not files.
+        prepare: Python code that creates it, run once in the project's environment.
+        locked: Arguments with which the server accepts no key.
+        read_only: Arguments with which the server accepts no data.
+        reader: Python code that prints an AZURE_STORAGE_CONNECTION_STRING with read access.
     """
 
     answers: dict[str, str]
@@ -72,7 +72,7 @@ def s3(servers: Servers) -> Storage:
 
 
 def webdav(servers: Servers) -> Storage:
-    """WebDAV by rclone, with a password; its folder must be there."""
+    """WebDAV by rclone, with a password; its folder has to exist."""
     served = servers.folder / "webdav"
     (served / "dvc").mkdir(parents=True)
     login = ("--user", USER, "--pass", PASSWORD)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -165,10 +165,9 @@ def test_dvc_knows_its_remote(option: Any) -> None:
 
 
 def test_dagshub_is_git_dvc_and_mlflow_at_once(tmp_path: Path, identity: dict[str, str]) -> None:
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     made = generate(
         tmp_path,
-        env=identity | nowhere,
+        env=identity,
         create_environment="no",
         dvc_remote="dagshub",
         dvc_remote_url="ada/engine",
@@ -186,6 +185,10 @@ def test_dagshub_is_git_dvc_and_mlflow_at_once(tmp_path: Path, identity: dict[st
     assert "credentials: your DagsHub token: `dvc remote modify --local" in made.stdout
     assert "credentials: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in made.stdout
     assert "credentials: git's credential helper" in made.stdout
+    for name in ("DVC remote", "MLflow", "git remote"):
+        row = rf"^  {name} +skipped +not asked: Lockstep comes with the environment\n"
+        row += r" +credentials: .*\n +\$ .*uv run lockstep doctor$"
+        assert re.search(row, made.stdout, re.MULTILINE), made.stdout
 
 
 def test_prompts_cover_all_questions() -> None:
@@ -248,6 +251,78 @@ def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
     assert "cd penguins\n" in made.stdout
 
 
+@pytest.fixture
+def doctor(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Puts a `lockstep` on the path that prints a text and notes how it was called."""
+
+    def on_path(printed: str, code: int) -> dict[str, str]:
+        folder = tmp_path / "on-path"
+        folder.mkdir()
+        script = folder / "lockstep"
+        script.write_text(f"#!/bin/sh\necho \"$@\" >> '{folder}/calls'\n{printed}\nexit {code}\n")
+        script.chmod(0o755)
+        return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+    return on_path
+
+
+REMOTES = {
+    "create_environment": "no",
+    "dvc_remote": "ssh",
+    "dvc_remote_url": "ssh://ada@host.invalid/dvc",
+    "mlflow_tracking_uri": "https://mlflow.invalid",
+    "git_remote_url": "https://host.invalid/p.git",
+}
+
+
+def test_what_the_doctor_finds_at_the_remotes_is_in_the_table(
+    tmp_path: Path, identity: dict[str, str], doctor: Callable[..., dict[str, str]]
+) -> None:
+    checks = [
+        {"name": "git remote", "state": "ok", "text": "https://host.invalid/p.git answers"},
+        {"name": "DVC remote", "state": "failed", "text": "no such host"},
+        {"name": "MLflow", "state": "failed", "text": "https://mlflow.invalid answers 401"},
+    ]
+    path = doctor(f"cat << END\n{json.dumps({'checks': checks})}\nEND", 1)
+    made = generate(tmp_path, env=identity | path, **REMOTES)
+    assert made.returncode == 0, made.stderr
+    calls = (tmp_path / "on-path" / "calls").read_text().splitlines()
+    assert calls == ["doctor --json --only git remote,DVC remote,MLflow"], "all at once"
+    for row in (
+        r"git remote  +done  +https://host\.invalid/p\.git answers; nothing is pushed yet",
+        r"DVC remote  +unreachable  +no such host\n +credentials: the SSH agent",
+        r"MLflow  +unreachable  +https://mlflow\.invalid answers 401\n +credentials: MLFLOW_TRACK",
+    ):
+        assert re.search(f"^  {row}", made.stdout, re.MULTILINE), made.stdout
+    assert made.stdout.count("uv run lockstep doctor\n") == 2
+    assert states(made.stdout)["first commit"] == "done"
+
+
+def test_a_doctor_that_fails_is_in_the_table_and_asked_once(
+    tmp_path: Path, identity: dict[str, str], doctor: Callable[..., dict[str, str]]
+) -> None:
+    path = doctor("echo 'error: out of luck' >&2", 2)
+    made = generate(tmp_path, env=identity | path, **REMOTES)
+    assert made.returncode == 0, made.stderr
+    assert len((tmp_path / "on-path" / "calls").read_text().splitlines()) == 1
+    for name in ("DVC remote", "MLflow", "git remote"):
+        row = f"^  {name} +unreachable  lockstep doctor: error: out of luck$"
+        assert re.search(row, made.stdout, re.MULTILINE), made.stdout
+
+
+def test_a_local_project_asks_nothing(
+    tmp_path: Path, identity: dict[str, str], doctor: Callable[..., dict[str, str]]
+) -> None:
+    made = generate(tmp_path, env=identity | doctor("", 0), create_environment="no")
+    table = states(made.stdout)
+    assert (table["DVC remote"], table["MLflow"], table["git remote"]) == (
+        "done",
+        "done",
+        "skipped",
+    )
+    assert not (tmp_path / "on-path" / "calls").exists()
+
+
 def test_refused_answers_leave_nothing(tmp_path: Path) -> None:
     made = generate(tmp_path, package_name="class", target_column="spcies")
     assert made.returncode == 1
@@ -276,15 +351,15 @@ def test_the_hook_refuses_what_a_replay_brings(tmp_path: Path) -> None:
     assert not (tmp_path / "penguins").exists()
 
 
-def test_a_missing_identity_is_told_with_its_cure(tmp_path: Path, home: dict[str, str]) -> None:
+def test_a_missing_identity_is_reported_with_its_cure(tmp_path: Path, home: dict[str, str]) -> None:
     home |= {"GIT_CONFIG_COUNT": "1"}
     home |= {"GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
     made = generate(tmp_path, env=home, create_environment="no", author_name="Ada O'Neil")
     assert made.returncode == 0
     assert states(made.stdout)["first commit"] == "failed"
     assert "$ git config --global user.email you@example.org" in made.stdout
-    told = re.findall(r"\$ (git .*)", made.stdout.split("\n  git repository")[1])
-    for command in told:
+    commands = re.findall(r"\$ (git .*)", made.stdout.split("\n  git repository")[1])
+    for command in commands:
         if not command.startswith("git remote"):
             subprocess.run(
                 ["sh", "-c", command],
@@ -319,7 +394,7 @@ def test_inside_a_repository_the_project_has_its_own(
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     made = generate(tmp_path, env=identity, create_environment="no")
     assert states(made.stdout)["first commit"] == "done"
-    assert f"inside the repository {tmp_path.resolve()}" in made.stdout
+    assert f"branch main, a separate repository inside {tmp_path.resolve()}" in made.stdout
     assert git(tmp_path / "penguins", "rev-parse", "--show-prefix") == ""
 
 

@@ -1,4 +1,4 @@
-"""Data that go to a remote and come back, for every kind, and what happens when it fails.
+"""The life of a project with a remote of each kind: what goes there comes back, and faults heal.
 
 The servers are real. The pipeline runs once; its results are put into a project of each kind.
 """
@@ -23,7 +23,6 @@ from storages import (
     RESULTS,
     Storage,
     connected,
-    local,
     sign_in,
     ssh,
     ssh_address,
@@ -34,10 +33,9 @@ from lockstep_template import remotes
 from project import Project, without_rights
 
 PUSH = ("lockstep", "push")
-DYING = [kind for kind in KINDS if kind != "local"]
 # Their libraries ask a dead server for minutes; the user gives up earlier.
 PATIENT = ("gcs", "azure")
-# What is told of credentials that are wrong; a folder and the fake server of GCS ask for none.
+# How wrong credentials are reported; a folder and the fake server of GCS ask for none.
 REFUSED = {
     "s3": "Forbidden",
     "ssh": "authentication failures|Permission denied",
@@ -45,7 +43,7 @@ REFUSED = {
     "http": "401",
     "azure": "failed to authenticate",
 }
-# What is told of a remote that nothing, or no more, can be written to.
+# How a remote is reported to which nothing, or no more, can be written.
 UNWRITABLE = {
     "local": "Permission denied",
     "s3": "Internal Error",
@@ -81,92 +79,66 @@ def assert_comes_back(project: Project) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_data_go_to_the_remote_and_come_back(
-    kind: str, servers: Servers, finished: Project, tmp_path: Path
+def test_data_go_to_the_remote_and_come_back_whatever_happens_to_it(
+    kind: str, servers: Servers, finished: Project, tmp_path: Path, origin: Path
 ) -> None:
     storage = KINDS[kind](servers)
+    door = Door(storage.server, lambda: False) if storage.server else None
+    if door:
+        through(door, storage)
     project = connected(storage, finished, tmp_path)
-    # DVC looks into a web server only with the password, which is not there when it is generated.
-    seen = "unreachable" if kind == "http" else "done"
-    assert re.search(rf"^  DVC remote +{seen} ", project.output, re.MULTILINE), project.output
+    # A web server needs the password, which is not there when it is generated.
+    state = "unreachable" if kind in ("http", "webdav") else "done"
+    assert re.search(rf"^  DVC remote +{state} ", project.output, re.MULTILINE), project.output
     if kind != "local":
         assert f"credentials: {remotes.REMOTES[kind].credentials}" in project.output
-    project.run("dvc", "push")
+    project.git("remote", "add", "origin", str(origin))
+    project.commit("first result")
+    assert project.git("status", "--porcelain") == ""
+
+    if kind in REFUSED:
+        refuse_wrong_credentials(kind, storage, project)
+    with unwritable(storage, project) as push:
+        stops(project, UNWRITABLE[kind], push)
+    if door:
+        die_in_mid_push(kind, storage, door, project)
+
+    project.run("lockstep", "push")
+    assert project.git("rev-parse", "origin/main") == project.git("rev-parse", "HEAD")
+    code, output = project.answer("lockstep", "doctor", "--only", "DVC remote,git remote")
+    assert code == 0, output
     assert_comes_back(project)
-    assert project.git("status", "--porcelain", ".dvc", "conf", "pyproject.toml") == ""
     assert PASSWORD not in project.output
     assert project.run("git", "grep", "--count", PASSWORD, "HEAD", ok=None) == ""
 
 
-def test_remotes_that_are_away_are_told_with_what_asks_again(
-    equipped: Project, tmp_path: Path
-) -> None:
-    away = "http://127.0.0.1:9"
-    project = make(
-        equipped.env,
-        tmp_path,
-        {
-            "dvc_remote": "s3",
-            "dvc_remote_url": f"s3://bucket/dvc?endpointurl={away}",
-            "mlflow_tracking_uri": away,
-            "git_remote_url": f"{away}/penguins.git",
-        },
-        equipped.bin,
-    )
-    for name, retry in {
-        "DVC remote": "uv run dvc status --cloud data/raw.csv",
-        "MLflow": f"curl --fail {away}/health",
-        "git remote": "git ls-remote origin",
-    }.items():
-        row = rf"^  {name} +unreachable  .*(refused|connect).*\n +credentials: .*\n +\$ {retry}$"
-        assert re.search(row, project.output, re.MULTILINE | re.IGNORECASE), project.output
-    assert project.git("log", "--format=%s") == "Start from the Lockstep template"
-
-
-def committed(storage: Storage, finished: Project, folder: Path, origin: Path) -> Project:
-    """A project that has a result to push."""
-    project = connected(storage, finished, folder)
-    project.git("remote", "add", "origin", str(origin))
-    project.commit("first result")
-    return project
-
-
-def stops(project: Project, said: str, command: Sequence[str] = PUSH) -> None:
-    """See `lockstep push` say what happened, what is left, and how it goes on."""
-    code, output = project.answer(*command)
-    assert code == 2, output
-    assert re.search(rf"^error: data: .*/(dvc|storage)\b.*({said})", output, re.MULTILINE), output
-    assert output.endswith(
-        "\nuv run lockstep doctor\n"
-        "done: nothing; left: data, git, runs\nthen go on with: uv run lockstep push\n"
-    )
-    assert "Traceback" not in output
-    assert PASSWORD not in output
-    assert project.git("ls-remote", "origin") == "", "no commit without its data"
-
-
-def assert_goes_on(project: Project) -> None:
-    """See the push completed by one more."""
-    project.run("lockstep", "push")
-    assert project.git("rev-parse", "origin/main") == project.git("rev-parse", "HEAD")
-    assert_comes_back(project)
-
-
-@pytest.mark.parametrize("kind", DYING)
-def test_a_server_that_dies_in_mid_push_gets_the_rest_later(
-    kind: str, servers: Servers, finished: Project, tmp_path: Path, origin: Path
-) -> None:
-    storage = KINDS[kind](servers)
+def refuse_wrong_credentials(kind: str, storage: Storage, project: Project) -> None:
+    """See wrong credentials reported by every command, while nothing is lost."""
     assert storage.server
-    door = Door(storage.server, lambda: stored(storage) >= 10)
-    through(door, storage)
-    project = committed(storage, finished, tmp_path, origin)
+    if storage.locked:
+        storage.server.restart(*storage.locked)
+    sign_in(replace(storage, env=mistyped(storage.env), local=mistyped(storage.local)), project)
+    code, output = project.answer("lockstep", "doctor", "--only", "DVC remote")
+    assert code == 1
+    assert re.search(f"^DVC remote +failed .*({REFUSED[kind]})", output, re.MULTILINE), output
+    assert re.search(REFUSED[kind], project.run("dvc", "push", ok=False))
+    stops(project, REFUSED[kind])
+    if storage.locked:
+        storage.server.restart()
+    sign_in(storage, project)
+
+
+def die_in_mid_push(kind: str, storage: Storage, door: Door, project: Project) -> None:
+    """Kill the server in the middle of a push, and start it again."""
+    assert storage.server
     many = project.path / "data" / "many"
     many.mkdir()
     for number in range(100):
         (many / f"{number}.bin").write_bytes(os.urandom(2000))
     project.run("dvc", "add", "--quiet", "data/many")
     project.commit("many")
+    before = stored(storage)
+    door.close_when(lambda: stored(storage) >= before + 10)
     push = subprocess.Popen(
         PUSH,
         cwd=project.path,
@@ -182,17 +154,29 @@ def test_a_server_that_dies_in_mid_push_gets_the_rest_later(
         push.send_signal(signal.SIGINT)
     output, _ = push.communicate(timeout=120)
     if kind in PATIENT:
-        said, code = "^interrupted; ", 130
+        stopped, code = "^interrupted; ", 130
     else:
-        said, code = "^error: data: .*/dvc.*: .+\nuv run lockstep doctor\ndone: nothing; ", 2
-    said += "left: data, git, runs\n(then )?go on with: uv run lockstep push\n$"
-    assert re.search(said, output, re.MULTILINE), output
+        stopped, code = "^error: data: .*/dvc.*: .+\nuv run lockstep doctor\ndone: nothing; ", 2
+    stopped += "left: data, git, runs\n(then )?continue with: uv run lockstep push\n$"
+    assert re.search(stopped, output, re.MULTILINE), output
     assert push.returncode == code, output
-    assert 10 <= stored(storage) < 100, output
-
+    assert before + 10 <= stored(storage) < before + 100, output
     storage.server.start()
     door.open()
-    assert_goes_on(project)
+
+
+def stops(project: Project, reason: str, command: Sequence[str] = PUSH) -> None:
+    """See `lockstep push` report what happened, what is left, and how to continue."""
+    code, output = project.answer(*command)
+    assert code == 2, output
+    assert re.search(rf"^error: data: .*/(dvc|storage)\b.*({reason})", output, re.MULTILINE), output
+    assert output.endswith(
+        "\nuv run lockstep doctor\n"
+        "done: nothing; left: data, git, runs\nthen continue with: uv run lockstep push\n"
+    )
+    assert "Traceback" not in output
+    assert PASSWORD not in output
+    assert project.git("ls-remote", "origin") == "", "no commit without its data"
 
 
 def through(door: Door, storage: Storage) -> None:
@@ -206,44 +190,12 @@ def through(door: Door, storage: Storage) -> None:
         hosts.write_text(hosts.read_text().replace(direct, new))
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_wrong_credentials_are_told_and_nothing_is_lost(
-    kind: str, servers: Servers, finished: Project, tmp_path: Path, origin: Path
-) -> None:
-    storage = KINDS[kind](servers)
-    assert storage.server
-    if storage.locked:
-        storage.server.restart(*storage.locked)
-    wrong = replace(storage, env=mistyped(storage.env), local=mistyped(storage.local))
-    project = committed(wrong, finished, tmp_path, origin)
-    if storage.env:  # other credentials cannot be there when it is generated
-        unreachable = f"^  DVC remote +unreachable  .*({REFUSED[kind]})"
-        assert re.search(unreachable, project.output, re.MULTILINE), project.output
-    assert re.search(REFUSED[kind], project.run("dvc", "push", ok=False))
-    stops(project, REFUSED[kind])
-    if storage.locked:
-        storage.server.restart()
-    sign_in(storage, project)
-    assert_goes_on(project)
-
-
 def mistyped(texts: dict[str, str]) -> dict[str, str]:
     """The same with other passwords."""
     return {
         name: text.replace(PASSWORD, PASSWORD[::-1]).replace(AZURE_KEY, AZURE_KEY[::-1])
         for name, text in texts.items()
     }
-
-
-@pytest.mark.parametrize("kind", UNWRITABLE)
-def test_a_full_or_read_only_remote_is_told_and_gets_the_rest_later(
-    kind: str, servers: Servers, finished: Project, tmp_path: Path, origin: Path
-) -> None:
-    storage = KINDS[kind](servers)
-    project = committed(storage, finished, tmp_path, origin)
-    with unwritable(storage, project) as push:
-        stops(project, UNWRITABLE[kind], push)
-    assert_goes_on(project)
 
 
 @contextlib.contextmanager
@@ -269,21 +221,39 @@ def unwritable(storage: Storage, project: Project) -> Iterator[Sequence[str]]:
         storage.server.fill(None)
 
 
+def test_remotes_that_are_away_are_reported_with_what_asks_again(
+    equipped: Project, tmp_path: Path
+) -> None:
+    away = "http://127.0.0.1:9"
+    answers = {
+        "dvc_remote": "s3",
+        "dvc_remote_url": f"s3://bucket/dvc?endpointurl={away}",
+        "mlflow_tracking_uri": away,
+        "git_remote_url": f"{away}/penguins.git",
+    }
+    project = make(equipped.env, tmp_path, answers, equipped.bin)
+    for name in ("DVC remote", "MLflow", "git remote"):
+        row = rf"^  {name} +unreachable  .*(refused|connect).*\n +credentials: .*\n"
+        row += r" +\$ uv run lockstep doctor$"
+        assert re.search(row, project.output, re.MULTILINE | re.IGNORECASE), project.output
+    assert project.git("log", "--format=%s") == "Start from the Lockstep template"
+
+
 def test_git_over_ssh_that_dies_or_is_read_only_gets_the_commits_later(
-    servers: Servers, finished: Project, tmp_path: Path, origin: Path
+    servers: Servers, ada: Project, origin: Path
 ) -> None:
     shell = ssh(servers)
     server = shell.server
     assert server
-    storage = replace(local(servers), env=shell.env)
-    project = committed(storage, finished, tmp_path, origin)
+    project = replace(ada, env={**ada.env, **shell.env})
     project.git("remote", "set-url", "origin", f"{ssh_address(server)}{origin}")
 
-    def fails(said: str) -> None:
+    def fails(reason: str) -> None:
         code, output = project.answer(*PUSH)
         assert code == 2, output
-        assert re.search(f"(?ms)^error: git: git push failed: .*({said})", output), output
-        assert "\ndone: data; left: git, runs\nthen go on with: uv run lockstep push\n" in output
+        assert re.search(f"(?ms)^error: git: git push failed: .*({reason})", output), output
+        left = "\ndone: data; left: git, runs\nthen continue with: uv run lockstep push\n"
+        assert left in output
 
     server.stop()
     fails("Connection refused")
