@@ -126,16 +126,16 @@ def test_good_answers_have_no_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "refusal"),
     [
         ({"project_name": " "}, "project_name: it is empty"),
-        ({"project_slug": "a b"}, "project_slug: 'a b' is no folder .* such as a-b"),
-        ({"project_slug": ".."}, "project_slug: '..' is no folder"),
+        ({"project_slug": "a b"}, "project_slug: 'a b' is not a valid folder .* such as a-b"),
+        ({"project_slug": ".."}, "project_slug: '..' is not a valid folder"),
         ({"project_slug": "mlflow"}, "project_slug: mlflow is a package that the project depends"),
-        ({"package_name": "my-pkg"}, "package_name: 'my-pkg' is no package name.* my_pkg"),
-        ({"package_name": "größe"}, "package_name: 'größe' is no package name.* grosse"),
+        ({"package_name": "my-pkg"}, "package_name: 'my-pkg' is not a valid package name.* my_pkg"),
+        ({"package_name": "größe"}, "package_name: 'größe' is not a valid package name.* grosse"),
         ({"package_name": "class"}, "package_name: class is a Python keyword.* class_project"),
-        ({"package_name": "json"}, "package_name: json is a module of Python's own"),
+        ({"package_name": "json"}, "package_name: json is a module of the standard library"),
         (
             {"package_name": "sklearn"},
             "package_name: sklearn is a package that the project depends",
@@ -143,24 +143,24 @@ def test_good_answers_have_no_problems() -> None:
         ({"package_name": "MLflow"}, "package_name: MLflow is a package that the project depends"),
         ({"package_name": "lockstep"}, "package_name: lockstep is a folder of the project itself"),
         ({"package_name": "tests"}, "package_name: tests is a folder of the project itself"),
-        ({"description": "a\nb"}, r"description: 'a\\nb' holds a line break"),
-        ({"author_name": "a\x1b[2J"}, "author_name: .* holds a line break or control character"),
-        ({"target_column": "${x}"}, "target_column: .* where Hydra and DVC look up a value"),
-        ({"author_email": "ada"}, "author_email: 'ada' is no e-mail address"),
-        ({"author_email": "a b@c"}, "author_email: 'a b@c' is no e-mail address"),
+        ({"description": "a\nb"}, r"description: 'a\\nb' contains a line break"),
+        ({"author_name": "a\x1b[2J"}, "author_name: .* contains a line break or control character"),
+        ({"target_column": "${x}"}, "target_column: .* which Hydra and DVC interpolate"),
+        ({"author_email": "ada"}, "author_email: 'ada' is not an e-mail address"),
+        ({"author_email": "a b@c"}, "author_email: 'a b@c' is not an e-mail address"),
         (
             {"target_column": "specie"},
             "target_column: .*did you mean 'species'\\? the columns are sp",
         ),
         ({"target_column": ""}, "target_column: it is empty; .* the columns are species, island"),
-        ({"task": "regression"}, "task: regression needs numbers, and 'species' holds 'Adelie'"),
+        ({"task": "regression"}, "task: regression needs numbers, but 'species' contains 'Adelie'"),
         ({"dvc_remote_url": ""}, "dvc_remote_url: a local remote needs a folder"),
-        ({"dvc_remote_url": "store"}, "dvc_remote_url: 'store' lies inside the project"),
+        ({"dvc_remote_url": "store"}, "dvc_remote_url: 'store' is inside the project"),
         ({"dvc_remote_url": "../a/../p/../x/.."}, ""),
-        ({"dvc_remote_url": "s3://b/p"}, "dvc_remote_url: s3:// is no folder"),
-        ({"dvc_remote_url": '../a"b'}, 'dvc_remote_url: DVC cannot keep a "'),
+        ({"dvc_remote_url": "s3://b/p"}, "dvc_remote_url: s3:// is not a folder"),
+        ({"dvc_remote_url": '../a"b'}, 'dvc_remote_url: DVC cannot store a "'),
         ({"dvc_remote": "s3", "dvc_remote_url": ""}, "s3 needs a URL such as s3://bucket/path"),
-        ({"dvc_remote": "s3"}, "'../penguins-dvc' is no URL of the kind s3; write s3://bucket/p"),
+        ({"dvc_remote": "s3"}, "'../penguins-dvc' is not a URL of kind s3; write s3://bucket/p"),
         ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p"}, ""),
         ({"dvc_remote": "gcs", "dvc_remote_url": "gcs://b/p"}, "kind gcs; write gs://bucket/path"),
         ({"dvc_remote": "gcs", "dvc_remote_url": "gs://b"}, ""),
@@ -168,7 +168,7 @@ def test_good_answers_have_no_problems() -> None:
         ({"dvc_remote": "azure", "dvc_remote_url": "azure:///p"}, "write azure://container/path"),
         ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u@h:2222/p"}, ""),
         ({"dvc_remote": "ssh", "dvc_remote_url": "u@h:p"}, "write ssh://user@host:22/path"),
-        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"}, "holds a credential"),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"}, "contains a credential"),
         ({"dvc_remote": "webdav", "dvc_remote_url": "webdavs://h/p"}, ""),
         ({"dvc_remote": "webdav", "dvc_remote_url": "https://h/p"}, "write webdavs://host/path"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p"}, ""),
@@ -181,26 +181,32 @@ def test_good_answers_have_no_problems() -> None:
         ),
         (
             {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpoint_url=http://h"},
-            "'endpoint_url' is no option of the kind s3; write s3://bucket/path\\?endpointurl=ht",
+            "'endpoint_url' is not an option of kind s3; write it as s3://bucket/path\\?endpointurl=ht",
         ),
         (
             {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?region=a&region=b"},
-            "write each option once, as in s3://bucket/path\\?endpointurl=",
+            "write each option once after the \\?, as in s3://bucket/path\\?endpointurl=",
         ),
         ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?"}, "write each option once"),
         (
             {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=http://u:pw@h"},
-            "holds a credential.* AWS_PROFILE",
+            "contains a credential.* AWS_PROFILE",
         ),
-        ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?access_key_id=A"}, "holds a credential"),
+        (
+            {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?access_key_id=A"},
+            "contains a credential",
+        ),
         ({"dvc_remote": "gcs", "dvc_remote_url": "gs://b?endpointurl=http://h&projectname=p"}, ""),
         ({"dvc_remote": "azure", "dvc_remote_url": "azure://c/p?account_name=ada1"}, ""),
         ({"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_name=A_"}, "write account_n"),
-        ({"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_key=A"}, "holds a credent"),
-        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://h/p?port=22"}, "ssh; it takes none"),
+        (
+            {"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_key=A"},
+            "contains a credent",
+        ),
+        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://h/p?port=22"}, "ssh; it has none"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p?method=PUT&auth=basic"}, ""),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p?method=GET"}, "write method=PUT"),
-        ({"dvc_remote": "none"}, "dvc_remote_url: a URL is given, but dvc_remote is none"),
+        ({"dvc_remote": "none"}, "dvc_remote_url: there is a URL, but dvc_remote is none"),
         ({"mlflow_tracking_uri": "https://mlflow.example.org"}, ""),
         ({"mlflow_tracking_uri": "postgresql+psycopg://db/mlflow"}, ""),
         ({"mlflow_tracking_uri": "sqlite:////srv/mlflow.db"}, ""),
@@ -208,49 +214,55 @@ def test_good_answers_have_no_problems() -> None:
         ({"mlflow_tracking_uri": "databricks://profile"}, ""),
         (
             {"mlflow_tracking_uri": "./mlruns"},
-            "mlflow_tracking_uri: './mlruns' is none that MLflow",
+            "mlflow_tracking_uri: './mlruns' is not a tracking URI",
         ),
-        ({"mlflow_tracking_uri": "https://"}, "mlflow_tracking_uri: 'https://' is none"),
-        ({"mlflow_tracking_uri": "http://h:port"}, "mlflow_tracking_uri: 'http://h:port' is none"),
+        ({"mlflow_tracking_uri": "https://"}, "mlflow_tracking_uri: 'https://' is not"),
+        ({"mlflow_tracking_uri": "http://h:port"}, "mlflow_tracking_uri: 'http://h:port' is not"),
         (
             {"mlflow_tracking_uri": "https://u:pw@h"},
-            "holds a credential.* MLFLOW_TRACKING_PASSWORD",
+            "contains a credential.* MLFLOW_TRACKING_PASSWORD",
         ),
-        ({"mlflow_tracking_uri": "mysql://u:pw@h/d"}, "holds a credential.* MLFLOW_TRACKING_URI"),
+        (
+            {"mlflow_tracking_uri": "mysql://u:pw@h/d"},
+            "contains a credential.* MLFLOW_TRACKING_URI",
+        ),
         ({"git_remote_url": "git@github.com:ada/penguins.git"}, ""),
         ({"git_remote_url": "https://dev@example.org/ada/penguins"}, ""),
         ({"git_remote_url": "ssh://git@h:22/p.git"}, ""),
         ({"git_remote_url": "/srv/git/a b.git"}, ""),
-        ({"git_remote_url": "ada/penguins"}, "git_remote_url: 'ada/penguins' is no git URL"),
-        ({"git_remote_url": "--upload-pack=x:y"}, "git_remote_url: '--upload-pack=x:y' is no git"),
-        ({"git_remote_url": "ftp://h/p"}, "git_remote_url: 'ftp://h/p' is no git URL"),
-        ({"git_remote_url": "https://ghp_abc@h/p"}, "git_remote_url: it holds a credential"),
-        ({"data_source": "https://h/d.csv?sig=abc"}, "data_source: the URL holds a credential"),
+        ({"git_remote_url": "ada/penguins"}, "git_remote_url: 'ada/penguins' is not a git URL"),
+        (
+            {"git_remote_url": "--upload-pack=x:y"},
+            "git_remote_url: '--upload-pack=x:y' is not a git",
+        ),
+        ({"git_remote_url": "ftp://h/p"}, "git_remote_url: 'ftp://h/p' is not a git URL"),
+        ({"git_remote_url": "https://ghp_abc@h/p"}, "git_remote_url: it contains a credential"),
+        ({"data_source": "https://h/d.csv?sig=abc"}, "data_source: the URL contains a credential"),
         ({"data_source": "ftp://h/d.csv"}, "data_source: DVC cannot import ftp:// URLs"),
-        ({"data_source": "s3://b/d.csv"}, "task: the columns of s3://b/d.csv cannot be looked at"),
+        ({"data_source": "s3://b/d.csv"}, "task: the columns of s3://b/d.csv cannot be read here"),
         ({"data_source": "s3://b/d.csv", "task": "regression"}, ""),
     ],
 )
-def test_a_bad_answer_is_refused_in_one_line(changed: dict[str, str], told: str) -> None:
-    found = problems(Path(), **changed)
-    if not told:
-        assert found == []
+def test_a_bad_answer_is_refused_in_one_line(changed: dict[str, str], refusal: str) -> None:
+    refused = problems(Path(), **changed)
+    if not refusal:
+        assert refused == []
         return
-    assert len(found) == 1
-    assert re.search(told, found[0])
-    assert "\n" not in found[0]
+    assert len(refused) == 1
+    assert re.search(refusal, refused[0])
+    assert "\n" not in refused[0]
 
 
 def test_a_refusal_does_not_repeat_a_secret() -> None:
-    found = problems(
+    refusals = problems(
         dvc_remote="ssh",
         dvc_remote_url="ssh://u:hunter2@h/p",
         git_remote_url="https://u:hunter2@h/p",
         mlflow_tracking_uri="https://u:hunter2@h",
         data_source="https://h/d.csv?token=hunter2",
     )
-    assert len(found) == 4
-    assert "hunter2" not in "".join(found)
+    assert len(refusals) == 4
+    assert "hunter2" not in "".join(refusals)
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -259,25 +271,25 @@ def test_odd_texts_are_welcome_where_they_do_no_harm(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
-        (b"a,b\n", "there are no rows below a header"),
+        (b"a,b\n", "there are no rows below the header"),
         (b"a,a\n1,2\n", "two columns are called 'a'"),
         (b"a,y\n1,2\n1,2,3\n", "row 3 has 3 fields where the header has 2"),
         (b"\x1f\x8b\x08", "this is a gzip file; unpack it"),
         (b"PK\x03\x04", "this is a zip or Excel file"),
-        (b"a\0b\n1\0\n", "this is no text"),
-        (b"PAR1 and no more", "is no readable Parquet"),
+        (b"a\0b\n1\0\n", "this is not a text file"),
+        (b"PAR1 and no more", "is not a readable Parquet file"),
     ],
 )
-def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "my data.csv").write_bytes(content)
-    (found,) = problems(tmp_path, data_source="my data.csv", target_column="y")
-    assert found.startswith("data_source: ")
-    assert told in found
-    assert "\n" not in found
+    (refusal,) = problems(tmp_path, data_source="my data.csv", target_column="y")
+    assert refusal.startswith("data_source: ")
+    assert expected in refusal
+    assert "\n" not in refusal
 
 
 def test_missing_data_are_refused(tmp_path: Path) -> None:
@@ -335,21 +347,21 @@ def test_the_task_is_inferred(tmp_path: Path, values: str, expected: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("values", "answered", "told"),
+    ("values", "answered", "expected"),
     [
-        (["a"] * 9, "auto", "holds the single value 'a'"),
-        (["NA", "?", "null"], "auto", "holds no values"),
+        (["a"] * 9, "auto", "has only the value 'a'"),
+        (["NA", "?", "null"], "auto", "has no values"),
         ([f"id-{n}" for n in range(50)], "auto", "looks like an identifier"),
         ([f"{n}.5" for n in range(50)], "classification", "too many for classes"),
-        (["1", "2", "x"], "regression", "regression needs numbers, and 'y' holds 'x'"),
+        (["1", "2", "x"], "regression", "regression needs numbers, but 'y' contains 'x'"),
     ],
 )
 def test_a_task_that_does_not_fit_is_refused(
-    tmp_path: Path, values: list[str], answered: str, told: str
+    tmp_path: Path, values: list[str], answered: str, expected: str
 ) -> None:
     (tmp_path / "d.csv").write_text("x,y\n" + "".join(f"0,{value}\n" for value in values))
-    (found,) = problems(tmp_path, data_source="d.csv", task=answered, target_column="y")
-    assert told in found
+    (refusal,) = problems(tmp_path, data_source="d.csv", task=answered, target_column="y")
+    assert expected in refusal
 
 
 def test_defaults_of_the_sample_fit_the_task() -> None:
@@ -378,8 +390,8 @@ def test_parquet_without_pyarrow_needs_a_task(
     monkeypatch.setenv("PATH", "")
     (tmp_path / "d.parquet").write_bytes(b"PAR1...")
     given = {"data_source": "d.parquet", "target_column": "y"}
-    (found,) = problems(tmp_path, **given)
-    assert found.startswith("task: the columns of d.parquet cannot be looked at")
+    (refusal,) = problems(tmp_path, **given)
+    assert refusal.startswith("task: the columns of d.parquet cannot be read here")
     assert problems(tmp_path, **given, task="regression") == []
 
 
@@ -389,13 +401,13 @@ def test_a_url_is_looked_at(tmp_path: Path, server: str) -> None:
     assert seen.columns == ("x", "y")
     assert not seen.whole
     assert len(seen.values) < 12_000, "more than the first 64 KiB were read"
-    (found,) = problems(data_source=f"{server}/no.csv")
-    assert "cannot be fetched" in found
+    (refusal,) = problems(data_source=f"{server}/no.csv")
+    assert "cannot be fetched" in refusal
 
 
 def test_a_server_that_is_away_is_told() -> None:
-    (found,) = problems(data_source="http://127.0.0.1:9/d.csv")
-    assert found.startswith("data_source: http://127.0.0.1:9/d.csv cannot be fetched")
+    (refusal,) = problems(data_source="http://127.0.0.1:9/d.csv")
+    assert refusal.startswith("data_source: http://127.0.0.1:9/d.csv cannot be fetched")
 
 
 @pytest.mark.parametrize(
