@@ -315,7 +315,11 @@ def ada(first_result: Project, origin: Path, storage: Path, tmp_path: Path) -> P
 
 
 def make(
-    env: dict[str, str], folder: Path, answers: dict[str, str], shared: Path | None
+    env: dict[str, str],
+    folder: Path,
+    answers: dict[str, str],
+    shared: Path | None,
+    template: Path = TEMPLATE,
 ) -> Project:
     """Scaffold a project in a folder; without a shared environment, with one of its own."""
     if shared:
@@ -323,7 +327,7 @@ def make(
         env = {**env, "PATH": f"{shared}{os.pathsep}{env['PATH']}"}
     before = set(folder.iterdir())
     done = subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input", "-o", str(folder)]
+        [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", str(folder)]
         + [f"{key}={value}" for key, value in answers.items()],
         env=env,
         cwd=folder,

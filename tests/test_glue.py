@@ -1,9 +1,13 @@
 """The glue's logic, without a project around it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import lockstep
 from lockstep import LockstepError
 from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
@@ -140,3 +144,30 @@ def test_a_server_that_is_away_is_told_at_once(
     for ask in (store.require_reachable, store.finished):
         with pytest.raises(LockstepError, match="cannot be reached"):
             ask()
+
+
+OWN_CLI = """
+import subprocess, sys
+
+def main(argv):
+    print("the copy runs", *argv, flush=True)
+    where = "import lockstep.cli; print(lockstep.cli.__file__)"
+    subprocess.run([sys.executable, "-c", where], check=True)
+    return 0
+"""
+
+
+@pytest.mark.parametrize("folder", ["packages/lockstep/src", "src"])
+def test_a_workspace_s_own_copy_of_the_glue_takes_over(folder: str, tmp_path: Path) -> None:
+    """Of an older layout, too: `lockstep reproduce` runs what the run was made with."""
+    copy = tmp_path / folder / "lockstep"
+    copy.mkdir(parents=True)
+    (copy / "__init__.py").touch()
+    (copy / "cli.py").write_text(OWN_CLI)
+    env = {**os.environ, "PYTHONPATH": str(Path(lockstep.__file__).parent.parent)}
+    code = "import sys; from lockstep.cli import main; sys.exit(main(['compose', '--force']))"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["the copy runs compose --force", str(copy / "cli.py")]

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from conftest import Once, make
+from conftest import TEMPLATE, Once, make
 from project import Project
 
 FOREST = "conf/model/random_forest.yaml"
@@ -136,6 +138,41 @@ def test_a_commit_and_an_experiment_are_rebuilt_without_a_store(project: Project
     assert not (project.path / "mlflow.db").exists()
 
 
+# The last commit of this template whose projects kept the glue in src/lockstep/.
+OLD_LAYOUT = "66b600899d982f88e243a52b3c253097832b8e65"
+
+
+def test_a_run_of_the_layout_before_this_one_is_rebuilt_by_its_own_glue(
+    clean_env: dict[str, str], first_project: Project, tmp_path: Path
+) -> None:
+    archive = [
+        "git",
+        "-C",
+        str(TEMPLATE),
+        "archive",
+        f"--output={tmp_path / 'old.tar'}",
+        OLD_LAYOUT,
+    ]
+    if subprocess.run(archive, capture_output=True).returncode:
+        pytest.skip(f"this clone lacks the commit {OLD_LAYOUT}")
+    with tarfile.open(tmp_path / "old.tar") as content:
+        content.extractall(tmp_path / "old", filter="data")
+    (tmp_path / "work").mkdir()
+    project = make(clean_env, tmp_path / "work", {}, first_project.bin, tmp_path / "old")
+    glue = project.path / "src/lockstep"
+    project.edit(
+        "src/lockstep/cli.py", "import argparse\n", "import argparse\nprint('the old one')\n"
+    )
+    project.repro()
+    (run,) = project.runs()
+    shutil.rmtree(glue)
+    shutil.copytree(first_project.path / "packages", project.path / "packages")
+    project.commit("a newer template")
+    output = project.run("lockstep", "reproduce", run["name"], HERE)
+    assert "the old one" in output
+    assert f"{run['name']}: identical" in output
+
+
 def test_a_difference_is_told_with_where_it_begins(project: Project) -> None:
     """A seed that the clock chooses: the one thing that no snapshot can bring back."""
     project.edit("src/penguins/train.py", "import itertools", "import itertools\nimport os")
@@ -148,7 +185,7 @@ def test_a_difference_is_told_with_where_it_begins(project: Project) -> None:
     project.repro()
     name = project.runs()[-1]["name"]
     output = project.run("lockstep", "reproduce", name, HERE, "--from", "train", ok=False)
-    assert "the stage train made models/model.joblib otherwise; it read the same" in output
+    assert "the stage train made a different models/model.joblib; it read the same" in output
     assert f"{name}: different" in output
     assert "kept: " in output
     assert len(worktrees(project)) == 1
@@ -156,7 +193,7 @@ def test_a_difference_is_told_with_where_it_begins(project: Project) -> None:
 
 def test_a_word_that_means_nothing_is_told(project: Project) -> None:
     for word, said in {
-        "no-such-thing": "no run, model, DVC experiment or git revision",
+        "no-such-thing": "is not a run, model, DVC experiment or git revision",
         "models:/penguins@nobody": "nobody",
         "models:/penguins": "models:/name@alias",
     }.items():
@@ -255,4 +292,4 @@ def test_trace_tells_both_ways(lived: Project) -> None:
     tree = lived.run("lockstep", "trace", "models:/penguins@challenger")
     assert "└── came of it" in tree
     assert "challenger" in tree
-    assert "no run, no model and no file" in lived.run("lockstep", "trace", "what", ok=False)
+    assert "is not a run, model or file" in lived.run("lockstep", "trace", "what", ok=False)
