@@ -75,6 +75,6 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
         if verb == wanted:
             module = importlib.import_module(f"lockstep.commands.{verb}")
             module.add_arguments(added)
-            added.epilog = f"example:\n  {module.EXAMPLE}"
+            added.epilog = f"example:\n  uv run {module.EXAMPLE}"
             added.set_defaults(run=module.run)
     return parser
