@@ -49,23 +49,22 @@ def timed(name, work):
     return wrapper
 
 began = time.perf_counter()
-from lockstep import tracking
-from lockstep.publish import gate_step as judgement
-from lockstep.mlflow import package, publish
+from lockstep.mlflow import package, store
+from lockstep.publish import gate_step, publish, report
 for owner, attribute, name in (
     (builtins, "__import__", "import mlflow"),
     (publish, "snapshot_of_workspace", "snapshot"),
     (publish, "write_bundle", "bundle"),
     (publish.Origin, "of_workspace", "git and machine"),
-    (package.Package, "wait", "model package"),
-    (tracking.Store, "find_finished", "look up"),
-    (tracking.Store, "client", "open the store"),
+    (package, "_wait", "model package"),
+    (store.Store, "find_finished", "look up"),
+    (store.Store, "client", "open the store"),
     (publish, "_run_to_fill", "MLflow: create"),
     (publish, "_fill", "MLflow: fill"),
     (publish, "log_model", "MLflow: model"),
     (publish, "_log_metrics", "MLflow: metrics"),
-    (judgement, "register", "MLflow: register"),
-    (publish, "print_comparison", "comparison"),
+    (gate_step, "create_version", "MLflow: register"),
+    (report, "print_report", "report"),
 ):
     setattr(owner, attribute, timed(name, getattr(owner, attribute)))
 from lockstep.cli import main

@@ -10,6 +10,12 @@ import pytest
 from lockstep.processes import ProcessError, process_beside
 
 
+@pytest.fixture(autouse=True)
+def _no_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process, too, leaves nothing in the template's folder."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 def where(name: str) -> tuple[int, str, str]:
     """The process, its folder, and the text of the workspace's own module."""
     module = __import__(name)

@@ -11,6 +11,7 @@ import pytest
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import tree_digest
+from lockstep.project import Project
 from lockstep.record.provenance import Origin
 from lockstep.record.snapshot import REFS, snapshot_of_workspace, unbundle, write_bundle
 
@@ -87,13 +88,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def take(workspace: Path, root: Path | None = None) -> tuple[str, list[str]]:
-    root = root or workspace
     listed = subprocess.run(
         ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
         cwd=workspace, capture_output=True, text=True,
     )  # fmt: skip
     origin = Origin(time=1_700_000_000_000, commit=listed.stdout.strip() or None, branch="main")
-    revision, edited = snapshot_of_workspace(Pipeline(workspace), root, origin, LIMIT)
+    project = Project(workspace)
+    project.root = root or workspace
+    revision, edited = snapshot_of_workspace(project, origin, LIMIT)
     assert revision
     return revision, edited
 
@@ -200,7 +202,7 @@ def test_the_temporary_copy_of_an_experiment_leaves_it_in_the_project(
 def test_a_folder_without_git_has_none(tmp_path: Path) -> None:
     project = fill(tmp_path / "p")
     origin = Origin(time=0)
-    assert snapshot_of_workspace(Pipeline(project), project, origin, LIMIT) == (None, [])
+    assert snapshot_of_workspace(Project(project), origin, LIMIT) == (None, [])
 
 
 def test_a_large_file_is_refused_and_named(project: Path) -> None:
@@ -208,8 +210,8 @@ def test_a_large_file_is_refused_and_named(project: Path) -> None:
     with pytest.raises(LockstepError) as caught:
         take(project)
     message = str(caught.value)
-    assert "weights.bin (2 MB)" in message
-    assert "`dvc add weights.bin`" in message
+    assert "weights.bin (2 MB) is too large" in message
+    assert "`uv run dvc add weights.bin`" in message
     assert ".gitignore" in message
     assert "tracking.snapshot_limit" in message
     assert git(project, "for-each-ref", REFS) == ""

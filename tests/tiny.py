@@ -433,7 +433,7 @@ def install(folder: Path) -> None:
 
 def migrated(database: Path) -> Path:
     """Make an empty MLflow store in a file."""
-    from lockstep.mlflow.store import configure_mlflow
+    from lockstep.mlflow.environment import configure_mlflow
 
     configure_mlflow()
     from mlflow import MlflowClient

@@ -3,6 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lockstep.project import Project
+
 EXAMPLE = "lockstep publish --all"
 
 
@@ -18,11 +20,34 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> bool:
     """Run the verb."""
+    project = Project(Path.cwd())
     if arguments.everything:
         from lockstep.publish.backfill import publish_all
 
-        return publish_all(Path.cwd()) > 0
-    from lockstep.publish.publish import publish
-
-    publish(Path.cwd())
+        return publish_all(project) > 0
+    publish(project)
     return False
+
+
+def publish(project: Project) -> None:
+    """Publish the state that dvc.lock records, unless its run exists.
+
+    Raises:
+        LockstepError: The pipeline has not run, the workspace differs from what dvc.lock records,
+            or the store cannot be reached.
+    """
+    if run_id := project.store.find_finished(project.pipeline.state):
+        print(f"already published: run {run_id}")
+        return
+    from lockstep.history import live_record
+    from lockstep.mlflow.package import model_packager
+    from lockstep.publish.publish import publish_record, record_of_workspace
+    from lockstep.publish.report import print_report
+
+    record = record_of_workspace(project)
+    # The model is packaged in another process, while this one imports MLflow.
+    with model_packager() as package:
+        published = publish_record(project, record, package(project.pipeline, project.packages))
+    if published:
+        live_record(project.workspace).unlink(missing_ok=True)
+        print_report(project.store, record, *published)

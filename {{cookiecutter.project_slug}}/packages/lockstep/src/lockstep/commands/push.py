@@ -110,8 +110,8 @@ def _push_runs(project: Project, *, dry_run: bool) -> str:
 
     if dry_run:
         project.store.require_reachable()
-        return f"{counted(len(unpublished(project.root, project.store)), 'run')} to {place}"
-    if failures := publish_all(project.root):
+        return f"{counted(len(unpublished(project)), 'run')} to {place}"
+    if failures := publish_all(project):
         raise LockstepError(
             f"{counted(failures, 'state')} could not be published to {place}, see above"
         )

@@ -79,7 +79,7 @@ def runs(project: Project) -> Finding:
     """The states that have no run in MLflow."""
     from lockstep.publish.backfill import unpublished
 
-    missing = unpublished(project.root, project.store)
+    missing = unpublished(project)
     if not missing:
         return Finding("ok", "every state has its run")
     names = ", ".join(state.name for state in missing[:5])

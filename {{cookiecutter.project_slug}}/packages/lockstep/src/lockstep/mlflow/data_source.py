@@ -1,4 +1,4 @@
-"""The data of a run, found again by DVC's md5: `mlflow.data.get_source(dataset).load()`."""
+"""Load the data of a run by DVC's md5: `mlflow.data.get_source(dataset).load()`."""
 
 import tempfile
 from pathlib import Path
@@ -10,37 +10,36 @@ from lockstep.dvc.cache import fetch
 
 
 class DVCDatasetSource(DatasetSource):
-    """A file or folder that DVC keeps, in its cache or its remote.
+    """A file or folder in DVC's cache or remote.
 
-    The md5 finds it whatever the workspace holds by now; path, repository and commit say where it
-    was.
+    It is found by its md5, whatever the workspace holds now; path, repository and commit are where
+    it was.
     """
 
     def __init__(self, path: str, md5: str, repository: str = "", commit: str = "") -> None:
-        """Name the data; nothing is fetched yet."""
         self.path = path
         self.md5 = md5
         self.repository = repository
         self.commit = commit
 
     def load(self, dst_path: str | None = None) -> str:
-        """Fetch the data; call it within the project.
+        """Fetch the data; the current folder must be in the project.
 
         Args:
-            dst_path: The folder to put them in; a temporary one by default.
+            dst_path: The folder to put the data in; a temporary one by default.
 
         Returns:
             The path of the file or folder.
 
         Raises:
-            LockstepError: Neither DVC's cache nor its remote has them.
+            LockstepError: Neither DVC's cache nor its remote has the data.
         """
         target = Path(dst_path or tempfile.mkdtemp()) / Path(self.path).name
         fetch(Path(), self.md5, target)
         return str(target)
 
     def to_dict(self) -> dict[str, Any]:
-        """What MLflow keeps of the source."""
+        """The source as MLflow stores it."""
         return {
             "path": self.path,
             "md5": self.md5,
@@ -50,7 +49,7 @@ class DVCDatasetSource(DatasetSource):
 
     @classmethod
     def from_dict(cls, source_dict: dict[Any, Any]) -> "DVCDatasetSource":
-        """The source that `to_dict` described."""
+        """The source that `to_dict` describes."""
         return cls(**source_dict)
 
     @staticmethod

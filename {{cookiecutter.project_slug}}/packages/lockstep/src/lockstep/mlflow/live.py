@@ -1,8 +1,8 @@
 """Stream the metrics of a running training to MLflow: the process that `history` starts.
 
-It reads JSON lines: `{"step": 1, "loss": 0.5}` for metrics and, when the training ended well,
-`{"end": true}`. An end of input without the latter means that the training died, however it died,
-and the run is marked FAILED.
+It reads JSON lines: `{"step": 1, "loss": 0.5}` for metrics, and `{"end": true}` when the training
+has succeeded. If the input ends without the latter, the training died in some way, and the run is
+marked FAILED.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.dvc.environment import experiment_name, project_root
 from lockstep.files import file_digest, read_yaml
 from lockstep.history import live_record, read_live_record
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.store import Store
 from lockstep.values import first_line, without_secrets
 from lockstep.workspace import PARAMS
@@ -26,12 +26,11 @@ from lockstep.workspace import PARAMS
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Metrics that come within this many seconds travel together.
-BATCH_SECONDS = 1.0
+BATCH_SECONDS = 1.0  # metrics that arrive within this time are sent together
 
 
 def main(arguments: list[str]) -> None:
-    """Stream, or with `--fail` mark the run of the workspace as FAILED."""
+    """Stream; or, with `--fail`, mark the live run of the workspace as FAILED."""
     workspace = Path.cwd()
     params = read_yaml(workspace / PARAMS) or {}
     store = Store(project_root(workspace), params["tracking"])
@@ -39,23 +38,24 @@ def main(arguments: list[str]) -> None:
         with contextlib.suppress(Exception):
             close_unfinished(store.client(), workspace)
         return
-    # Ctrl-C reaches the whole group; the training ends the stream, and this process its run.
+    # Ctrl-C also reaches this process, which has to end the run after the training's end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     try:
         _stream(lines, store, workspace)
-    except Exception as error:  # whatever fails here must not stop a training
+    except Exception as error:  # no failure here may stop a training
         print(
-            f"note: no live metrics from here on: {first_line(error)}\n"
-            f"      the training goes on; `publish` brings them to {without_secrets(store.uri)}",
+            f"note: no more live metrics: {first_line(error)}\n"
+            f"      the training continues; `lockstep publish` adds them to "
+            f"{without_secrets(store.uri)}",
             file=sys.stderr,
             flush=True,
         )
 
 
 def close_unfinished(client: "MlflowClient", workspace: Path) -> None:
-    """Mark the run of the last live training FAILED unless it was published, and forget it."""
+    """Mark the run of the last live training FAILED, unless it was published; drop its record."""
     record = read_live_record(workspace)
     live_record(workspace).unlink(missing_ok=True)
     if record:
@@ -65,13 +65,13 @@ def close_unfinished(client: "MlflowClient", workspace: Path) -> None:
 
 
 def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str | None:
-    """The run that a live training left for `publish` to complete.
+    """The id of the run that a live training left for `publish` to complete; None without one.
 
     Args:
         store: The store that is published to.
         workspace: The folder in which the training ran.
-        histories: The files of metrics with steps; the training's own must be among them as it
-            wrote it.
+        histories: The files of metrics with steps. The one that the training wrote must be among
+            them, unchanged.
     """
     record = read_live_record(workspace)
     if record.get("uri") != store.uri:
@@ -82,8 +82,6 @@ def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str |
 
 def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace: Path) -> None:
     client = store.client()
-    from mlflow.entities import Metric
-
     with contextlib.suppress(Exception):
         close_unfinished(client, workspace)
     name = experiment_name() or "training"
@@ -95,14 +93,15 @@ def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace
     print(f"live metrics: run {run_id} in {without_secrets(store.uri)}", flush=True)
     while True:
         messages = _next_messages(lines)
+        now = int(time.time() * 1000)
         metrics = [
-            Metric(key, value, int(time.time() * 1000), int(message["step"]))
+            runs.Point(name, value, now, int(message["step"]))
             for message in messages
             if message and "step" in message
-            for key, value in message.items()
-            if key != "step"
+            for name, value in message.items()
+            if name != "step"
         ]
-        client.log_batch(run_id, metrics)
+        runs.log(client, run_id, metrics=metrics)
         for message in messages:
             if message is None:
                 client.set_terminated(run_id, "FAILED")
@@ -113,7 +112,7 @@ def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace
 
 
 def _next_messages(lines: "queue.Queue[dict[str, Any] | None]") -> list[dict[str, Any] | None]:
-    """The next message and those that follow it closely; None stands for the end of input."""
+    """The next message, and those that follow it within a second; None is the end of the input."""
     messages = [lines.get()]
     deadline = time.monotonic() + BATCH_SECONDS
     while messages[-1] is not None and (left := deadline - time.monotonic()) > 0:
@@ -125,7 +124,7 @@ def _next_messages(lines: "queue.Queue[dict[str, Any] | None]") -> list[dict[str
 
 
 def _read(lines: "queue.Queue[dict[str, Any] | None]") -> None:
-    """Empty the pipe at once, so that a slow server never makes the training wait."""
+    """Read the pipe without delay, so that the training never waits for a slow server."""
     for line in sys.stdin:
         lines.put(json.loads(line))
     lines.put(None)

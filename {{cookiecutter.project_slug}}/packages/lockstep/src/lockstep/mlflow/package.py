@@ -1,157 +1,153 @@
-"""Package a model for MLflow: its file, signature, input example and pinned requirements.
+"""Package a model for MLflow: its file, signature, input example and pinned requirements."""
 
-`mlflow.sklearn.save_model` would import scikit-learn and skops on top of MLflow and its store, one
-after the other. Here a process of its own imports the former and serializes the model, while this
-one imports the latter; what is left is to write the folder in the format of MLflow's own flavor.
-"""
-
-import json
+import contextlib
+import functools
+import importlib.metadata
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.mlflow.serialize import DONE
+from lockstep.mlflow.environment import configure_mlflow
+from lockstep.processes import ProcessError, process_beside
+
+# Waits for the folder of an MLflow model; None where the pipeline has no model.
+Package = Callable[[], Path | None]
 
 
-class Packager:
-    """Packages models; the process that serializes them lives as long as the `with` block."""
+@contextlib.contextmanager
+def model_packager() -> Iterator[Callable[[Pipeline, Mapping[str, str]], Package]]:
+    """Package models in another process, while this one imports MLflow and opens the store.
 
-    def __init__(self) -> None:
-        """Start nothing yet."""
-        self._temporary = tempfile.TemporaryDirectory()
-        self._worker: subprocess.Popen[str] | None = None
+    Yields:
+        `start(pipeline, versions)`. Its first artifact of type `model` is packaged: a joblib file,
+        or a folder that is an MLflow model already. The versions are those of the packages that
+        it was trained with. The call that it returns waits for the package, which is deleted after
+        the `with` block; it raises a LockstepError if the model cannot be packaged.
+    """
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
+        process_beside() as submit,
+    ):
 
-    def __enter__(self) -> Self:
-        """Nothing more; packages are gone after the block."""
-        return self
+        def start(pipeline: Pipeline, versions: Mapping[str, str]) -> Package:
+            model = next(iter(pipeline.models()), None)
+            if model is None:
+                return lambda: None
+            folder = Path(tempfile.mkdtemp(dir=temporary), "model")
+            name = str(model["path"])
+            if (pipeline.workspace / name).is_dir():
+                return lambda: Path(shutil.copytree(pipeline.workspace / name, folder))
+            example = (model.get("meta") or {}).get("example")
+            notes = submit(pipeline.workspace, save, name, example, folder, dict(versions))
+            return functools.partial(_wait, notes, name, folder)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process."""
-        if self._worker:
-            self._worker.kill()
-            self._worker.communicate()
-        self._temporary.cleanup()
-
-    def start(self, pipeline: Pipeline) -> "Package":
-        """Start to package a pipeline's model.
-
-        Args:
-            pipeline: Its first artifact of type `model` is packaged: a joblib file, or a folder
-                that is an MLflow model already.
-        """
-        folder = Path(tempfile.mkdtemp(dir=self._temporary.name))
-        models = pipeline.models()
-        if not models or (pipeline.workspace / models[0]["path"]).is_dir():
-            return Package(pipeline, folder, None)
-        if self._worker is None or self._worker.poll() is not None:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-m", "lockstep.mlflow.serialize"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-            )
-        (folder / "parts").mkdir()
-        example = (models[0].get("meta") or {}).get("example", "")
-        assert self._worker.stdin
-        job = [str(pipeline.workspace.resolve()), models[0]["path"], example, str(folder / "parts")]
-        self._worker.stdin.write(json.dumps(job) + "\n")
-        self._worker.stdin.flush()
-        return Package(pipeline, folder, self._worker)
+        yield start
 
 
-class Package:
-    """One model on its way to MLflow."""
-
-    def __init__(
-        self, pipeline: Pipeline, folder: Path, worker: "subprocess.Popen[str] | None"
-    ) -> None:
-        """Made by `Packager.start`."""
-        self._pipeline = pipeline
-        self._folder = folder
-        self._worker = worker
-
-    def wait(self) -> Path | None:
-        """Wait for the package.
-
-        Returns:
-            The folder of the MLflow model; None when the pipeline has no model.
-
-        Raises:
-            LockstepError: It cannot be packaged.
-        """
-        workspace, models = self._pipeline.workspace, self._pipeline.models()
-        folder, parts = self._folder / "model", self._folder / "parts"
-        if not models:
-            return None
-        if self._worker is None:
-            return Path(shutil.copytree(workspace / models[0]["path"], folder))
-        said = []
-        assert self._worker.stdout
-        for line in self._worker.stdout:
-            if line.startswith("note:"):
-                print(line, end="")
-            if line.rstrip() == DONE:
-                break
-            said.append(line)
-        if not (parts / "about.json").exists():
-            name = models[0]["path"]
-            raise LockstepError(f"the model {name} cannot be packaged:\n{''.join(said).strip()}")
-        example = (models[0].get("meta") or {}).get("example")
-        _assemble(parts, workspace / example if example else None, folder)
-        return folder
+def _wait(notes: "Future[list[str]]", name: str, folder: Path) -> Path:
+    try:
+        for note in notes.result():
+            print(note)
+    except ProcessError as error:
+        raise LockstepError(f"the model {name} cannot be packaged:\n{error}") from error
+    return folder
 
 
-def _assemble(parts: Path, example_file: Path | None, folder: Path) -> None:
-    """Write the MLflow model, as its scikit-learn flavor and `pyfunc` load it.
+def save(
+    model_file: str, example_file: str | None, folder: Path, versions: Mapping[str, str]
+) -> list[str]:
+    """Write an MLflow model; this is called in the other process, in the workspace.
 
     Args:
-        parts: What `serialize` wrote.
+        model_file: A joblib file with an estimator that has `predict`.
         example_file: A Parquet file with a few rows of input.
         folder: The folder to write.
-    """
-    import mlflow.pyfunc
-    import pandas as pd
-    from mlflow.models import Model, infer_signature
+        versions: Those of the packages that the model was trained with.
 
-    about = json.loads((parts / "about.json").read_text(encoding="utf-8"))
-    example = signature = None
-    if example_file:
-        example = pd.read_parquet(example_file)
-        answers = pd.read_parquet(parts / "predictions.parquet")
-        signature = infer_signature(example, answers.squeeze("columns"))
-    model = Model()
-    model.add_flavor(
-        "sklearn",
-        pickled_model=about["file"],
-        sklearn_version=about["sklearn_version"],
-        serialization_format=about["format"],
-        skops_trusted_types=about["types"] or None,
-        code="code" if about["code"] else None,
+    Returns:
+        Notes for the user.
+    """
+    configure_mlflow()
+    import mlflow.sklearn
+
+    from lockstep.adapters import sklearn
+
+    model = sklearn.load_model(Path(model_file))
+    signature, example = _signature(model, example_file) if example_file else (None, None)
+
+    def write(format_name: str, types: list[str]) -> None:
+        packages = {*sklearn.packages_behind(model, types), format_name}
+        own = [_own_folder(name) for name in sorted(packages)]
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            code_paths=[str(path) for path in own if path] or None,
+            serialization_format=format_name,
+            signature=signature,
+            input_example=example,
+            pip_requirements=_requirements(packages, versions),
+            # The model comes from this project's own training; MLmodel records its types.
+            skops_trusted_types=types or None,
+        )
+
+    try:
+        write(sklearn.SKOPS, sklearn.skops_types(model))
+    except Exception as error:  # skops raises what the estimator's own code raises
+        shutil.rmtree(folder, ignore_errors=True)
+        write(sklearn.CLOUDPICKLE, [])
+        return [
+            f"note: the model cannot be saved in the safe format skops ({error.__cause__ or error}"
+            "); it is pickled: load it only where you trust its source"
+        ]
+    return []
+
+
+def _signature(model: Any, example_file: str) -> tuple[Any, Any]:
+    """The signature of a model, and the rows that it was inferred from."""
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    example = pd.read_parquet(example_file)
+    predictions = pd.DataFrame(model.predict(example))
+    several = predictions.shape[1] > 1
+    predictions.columns = pd.Index(
+        [f"prediction_{number}" for number in predictions] if several else ["prediction"]
     )
-    mlflow.pyfunc.save_model(
-        folder,
-        loader_module="mlflow.sklearn",
-        code_paths=about["code"] or None,
-        mlflow_model=model,
-        pip_requirements=about["requirements"],
-        signature=signature,
-        input_example=example,
+    return infer_signature(example, predictions.squeeze("columns")), example
+
+
+def _requirements(packages: set[str], versions: Mapping[str, str]) -> list[str]:
+    """What a server must install, pinned: MLflow and the packages behind the model.
+
+    The versions are those of the training, where they are known, else those installed.
+    """
+    names = {
+        _distribution(package)
+        for package in {"mlflow", "numpy", "pandas", *packages}
+        if package not in sys.stdlib_module_names and not _own_folder(package)
+    }
+    return sorted(
+        f"{name}=={versions.get(name) or importlib.metadata.version(name)}" for name in names
     )
-    shutil.copyfile(parts / about["file"], folder / about["file"])
-    model.flavors["python_function"] |= {"model_path": about["file"], "predict_fn": "predict"}
-    model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*"))
-    model.save(str(folder / "MLmodel"))
+
+
+def _distribution(package: str) -> str:
+    """The name under which an imported package is installed."""
+    if package == "sklearn":  # finding it out takes a third of a second
+        return "scikit-learn"
+    try:
+        return str(importlib.metadata.metadata(package)["Name"])
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.packages_distributions()[package][0]
+
+
+def _own_folder(package: str) -> Path | None:
+    """The folder of a package that is the project's own."""
+    folder = Path("src") / package
+    return folder if folder.is_dir() else None

@@ -43,7 +43,7 @@ def version_of_state(client: "MlflowClient", name: str, state: str) -> "ModelVer
     """The version that shows a state, unless its run was deleted."""
     query = f"{named(name)} and tags.`{tag.STATE}` = {runs.quoted(state)}"
     versions = client.search_model_versions(query)
-    return next((item for item in versions if runs.active_run(client, item.run_id)), None)
+    return next((version for version in versions if runs.active_run(client, version.run_id)), None)
 
 
 def aliases_of(client: "MlflowClient", name: str) -> dict[str, list[str]]:
@@ -167,7 +167,10 @@ def set_alias_unless_newer(
 
 
 def download_model(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path:
-    """Download the model of a version: an MLflow model folder.
+    """Download the MLflow model of a version.
+
+    Returns:
+        Its folder.
 
     Raises:
         OSError: It could not be downloaded.

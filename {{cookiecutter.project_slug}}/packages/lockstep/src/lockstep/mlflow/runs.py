@@ -5,6 +5,7 @@ and paths.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,7 @@ def active_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
     """A run; None where there is no such run, or it was deleted."""
     from mlflow.exceptions import MlflowException
 
-    if run_id is None:
+    if not run_id:
         return None
     try:
         run = client.get_run(run_id)
@@ -138,21 +139,24 @@ def search(client: "MlflowClient", experiment_id: str, query: str) -> "Iterator[
             return
 
 
-def of_state(
-    client: "MlflowClient", experiment_id: str, state: str, *, finished: bool = True
-) -> "Run | None":
-    """The run that shows a state of the pipeline.
+def finished(
+    client: "MlflowClient", experiment_id: str, state: str | None = None
+) -> "Iterator[Run]":
+    """The finished runs that show a state of the pipeline: one state, or any."""
+    value = f"= {quoted(state)}" if state else "LIKE '%'"
+    query = f"tags.`{tag.STATE}` {value} and attributes.status = 'FINISHED'"
+    return search(client, experiment_id, query)
 
-    Args:
-        client: Of the store.
-        experiment_id: The experiment's id.
-        state: The identity of the state.
-        finished: Leave out what an interrupted `publish` left.
-    """
-    query = f"tags.`{tag.STATE}` = {quoted(state)}"
-    if finished:
-        query += " and attributes.status = 'FINISHED'"
-    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
+
+def unfinished(client: "MlflowClient", experiment_id: str, state: str) -> "Run | None":
+    """The run that an interrupted `publish` of a state left."""
+    query = f"tags.`{tag.STATE}` = {quoted(state)} and attributes.status != 'FINISHED'"
+    return next(search(client, experiment_id, query), None)
+
+
+def key_of(name: str) -> str:
+    """A name as the key of a param or metric, in which MLflow accepts few characters."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
 
 
 def quoted(text: str) -> str:

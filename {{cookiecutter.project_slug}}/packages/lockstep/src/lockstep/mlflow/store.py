@@ -1,11 +1,9 @@
-"""Where runs are kept: the embedded store by default, a server by configuration.
+"""The store of a project's runs: an SQLite file by default, an MLflow server by configuration.
 
 Nothing here imports MLflow before it must: that takes longer than all the rest of publishing.
 """
 
-import base64
 import contextlib
-import os
 import socket
 import sqlite3
 import tempfile
@@ -16,68 +14,62 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lockstep import LockstepError
-from lockstep.dvc.environment import project_root
-from lockstep.files import read_yaml
 from lockstep.mlflow import fast_lookup, runs, tag
+from lockstep.mlflow.environment import authorization, configure_mlflow, tracking_uri
 from lockstep.mlflow.uri import SQLITE, anchored, database_of, sqlite_uri
 from lockstep.values import slug, without_secrets
-from lockstep.workspace import PARAMS, lock_file
+from lockstep.workspace import lock_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
-# A server that is away answers within seconds (MLflow's own defaults: four minutes a call), and the
-# command line stays free of MLflow's own notices and tracebacks. What the user sets wins.
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
-}
 CONNECT_SECONDS = 3.0
-AGAIN = (
-    "nothing is lost: DVC keeps the results. Once that is mended, run `dvc repro` again for the "
-    "run, or `lockstep publish --all` for all runs"
+RETRY_ADVICE = (
+    "nothing is lost: DVC keeps the results. Fix this, then run `uv run dvc repro` again for this "
+    "run, or `uv run lockstep publish --all` for all runs"
 )
 
 
 class StoreError(LockstepError):
-    """The store as a whole is out of order: full, locked, read-only, or away."""
+    """The store as a whole does not work: full, locked, read-only, or unreachable."""
 
 
 class Store:
-    """The MLflow store of a project."""
+    """The MLflow store of a project; nothing is opened before it is used.
+
+    Attributes:
+        root: The project's own folder.
+        experiment: The name of the project's experiment.
+        embedded: Whether the store is the file `mlflow.db` in the project's root.
+        uri: MLflow's tracking URI.
+    """
 
     def __init__(self, root: Path, tracking: dict[str, Any]) -> None:
-        """Find the store; nothing is opened yet.
+        """Read where the store is.
 
         Args:
-            root: The project's own folder, also under `dvc exp run --temp`: a store in the
+            root: The project's own folder, even under `dvc exp run --temp`: a store in the
                 temporary copy would be deleted with it.
             tracking: The config group `tracking`. The variable MLFLOW_TRACKING_URI wins over its
-                `uri`; without either, the store is the file `mlflow.db` in the project's root.
+                `uri`; without either, the store is embedded.
         """
         self.root = root.resolve()
         self.experiment: str = tracking["experiment"]
-        given = os.environ.get("MLFLOW_TRACKING_URI") or tracking.get("uri")
+        given = tracking_uri() or tracking.get("uri")
         self.embedded = not given
         self.uri = anchored(given or SQLITE + DATABASE, self.root)
 
     @property
     def is_server(self) -> bool:
-        """Whether runs are kept by an MLflow server."""
+        """Whether an MLflow server keeps the runs."""
         return urlsplit(self.uri).scheme in ("http", "https")
 
     def page(self, path: str) -> str:
         """The link to a page of the MLflow UI, or the command that starts the UI for it.
 
         Args:
-            path: The page's, such as `/#/experiments/1`.
+            path: Of the page, such as `/#/experiments/1`.
         """
         if self.is_server:
             return f"{without_secrets(self.uri).rstrip('/')}{path}"
@@ -85,7 +77,7 @@ class Store:
         return f"uv run mlflow ui{uri}, then http://127.0.0.1:5000{path}"
 
     def exists(self) -> bool:
-        """Whether there is anything to look into: a database file is made by the first run."""
+        """Whether there is a store to look into: the first run creates a database file."""
         database = database_of(self.uri)
         return database is None or database.exists()
 
@@ -108,11 +100,7 @@ class Store:
         with self.errors_explained():
             client = self.client()
             experiment_id = self.find_experiment_id(client)
-            if experiment_id is None:
-                return {}
-            query = f"tags.`{tag.STATE}` " + (f"= {runs.quoted(state)}" if state else "LIKE '%'")
-            query += " and attributes.status = 'FINISHED'"
-            found = runs.search(client, experiment_id, query)
+            found = runs.finished(client, experiment_id, state) if experiment_id else []
             return {run.data.tags[tag.STATE]: run.info.run_id for run in found}
 
     def find_finished(self, state: str) -> str | None:
@@ -120,7 +108,7 @@ class Store:
         return self.finished(state).get(state)
 
     def ask(self, path: str) -> str:
-        """What the server answers at an address that MLflow's client has no call for.
+        """What the server answers at an address for which MLflow's client has no call.
 
         Args:
             path: Below the server's own address.
@@ -129,12 +117,12 @@ class Store:
             OSError: It did not answer within seconds, or refused.
         """
         url = f"{self.uri.rstrip('/')}/{path}"
-        request = urllib.request.Request(url, headers=_authorization())
+        request = urllib.request.Request(url, headers=authorization())
         with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
             return str(response.read().decode())
 
     def require_reachable(self) -> None:
-        """Say within seconds that a server is away.
+        """Find out within seconds whether a server is away.
 
         Raises:
             StoreError: Nothing listens at its address.
@@ -148,11 +136,11 @@ class Store:
         except OSError as error:
             uri = without_secrets(self.uri)
             raise StoreError(
-                f"the MLflow server {uri} cannot be reached ({error})\n{AGAIN}"
+                f"the MLflow server {uri} cannot be reached ({error})\n{RETRY_ADVICE}"
             ) from error
 
     def client(self) -> "MlflowClient":
-        """Open the store; the embedded one is made if need be.
+        """Open the store; the embedded one is created if need be.
 
         Raises:
             StoreError: The server cannot be reached.
@@ -168,15 +156,15 @@ class Store:
         return mlflow.MlflowClient(self.uri)
 
     @contextlib.contextmanager
-    def errors_explained(self, cure: str = AGAIN) -> Iterator[None]:
-        """Turn what MLflow raises into a message that says what to do.
+    def errors_explained(self, advice: str = RETRY_ADVICE) -> Iterator[None]:
+        """Replace what MLflow raises by an error whose message says what to do.
 
         Args:
-            cure: What to do.
+            advice: What to do.
 
         Raises:
             StoreError: The store as a whole does not work.
-            LockstepError: MLflow refuses something, in place of its own exception.
+            LockstepError: MLflow refuses something.
         """
         configure_mlflow()
         from mlflow.exceptions import MlflowException
@@ -187,19 +175,19 @@ class Store:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             causes = (error, error.__cause__ or error.__context__)
             broken = any(isinstance(cause, OperationalError | OSError) for cause in causes)
-            # The database's own words, without the statement and its values.
-            said = next(filter(None, (getattr(cause, "orig", None) for cause in causes)), error)
+            # The database's own message, without the statement and its values.
+            message = next(filter(None, (getattr(cause, "orig", None) for cause in causes)), error)
             raise (StoreError if broken else LockstepError)(
-                f"MLflow at {without_secrets(self.uri)} says: {said}\n{cure}"
+                f"MLflow at {without_secrets(self.uri)} reports: {message}\n{advice}"
             ) from error
 
     def find_experiment_id(self, client: "MlflowClient") -> str | None:
-        """The id of the experiment; None as long as there is none."""
+        """The id of the experiment; None while there is none."""
         experiment = client.get_experiment_by_name(self.experiment)
         return experiment.experiment_id if experiment else None
 
     def experiment_id(self, client: "MlflowClient") -> str:
-        """The id of the experiment, which is created if need be, or taken out of MLflow's bin."""
+        """The id of the experiment, which is created, or restored if it was deleted."""
         experiment = client.get_experiment_by_name(self.experiment)
         if experiment is None:
             location = f"project:/mlartifacts/{slug(self.experiment)}" if self.embedded else None
@@ -207,15 +195,15 @@ class Store:
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
             print(
-                f"note: the experiment {self.experiment} was deleted in MLflow; it is back, with "
-                "all its runs. For a new one, set tracking.experiment in conf/"
+                f"note: the experiment {self.experiment} was deleted in MLflow; it is restored, "
+                "with all its runs. To start a new one, set tracking.experiment in conf/"
             )
         return experiment.experiment_id
 
     def _create_database(self) -> None:
-        """Make `mlflow.db` aside and put it in place whole.
+        """Create `mlflow.db` in a temporary folder, and move it to its place when it is complete.
 
-        Two processes that open a new store at once can leave it unusable for good: MLflow's
+        Two processes that open a new store at once can make it unusable for good: MLflow's
         migrations take no lock (https://github.com/daizutabi/hydraflow/issues/245).
         """
         from filelock import FileLock
@@ -228,53 +216,9 @@ class Store:
         lock = lock_file(self.root, "store")
         with (
             FileLock(lock),
-            tempfile.TemporaryDirectory(dir=lock.parent, ignore_cleanup_errors=True) as aside,
+            tempfile.TemporaryDirectory(dir=lock.parent, ignore_cleanup_errors=True) as folder,
         ):
             if not database.exists():
-                draft = Path(aside) / DATABASE
+                draft = Path(folder) / DATABASE
                 MlflowClient(sqlite_uri(draft)).search_experiments(max_results=1)
                 draft.replace(database)
-
-
-def tracking_of(workspace: Path) -> dict[str, Any]:
-    """The config group `tracking`, also of a project whose pipeline has not run yet.
-
-    Args:
-        workspace: The folder that holds params.yaml, or at least conf/.
-
-    Raises:
-        LockstepError: There is neither.
-    """
-    params = read_yaml(workspace / PARAMS)
-    if not params:
-        from lockstep.config.compose import composer  # imports Hydra
-
-        with composer(workspace) as compose:
-            params = compose([])
-    if "tracking" not in params:
-        raise LockstepError(f"{PARAMS} holds no `tracking`: conf/ has to set it")
-    tracking: dict[str, Any] = params["tracking"]
-    return tracking
-
-
-def store_of(workspace: Path) -> Store:
-    """The store of the project that a workspace belongs to."""
-    return Store(project_root(workspace), tracking_of(workspace))
-
-
-def configure_mlflow() -> None:
-    """Set MLflow's environment; call it before MLflow is imported."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-
-
-def _authorization() -> dict[str, str]:
-    """The header that MLflow's client would send, from the same variables."""
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return {"Authorization": f"Bearer {token}"}
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    if user and password:
-        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return {"Authorization": f"Basic {encoded}"}
-    return {}

@@ -1,6 +1,6 @@
-"""The tags by which runs and versions are found again: one name, one meaning.
+"""The names of the tags on runs and versions: one name, one meaning.
 
-They stand on runs in people's stores, so a name that was published once stays.
+Runs in people's stores have them, so a published name never changes.
 """
 
 # On a run and its version: the digest of the pipeline state that they show.
@@ -13,10 +13,25 @@ STAGE_PREFIX = "stage."
 # On a version: the md5 of the data that no stage made.
 DATA = "dvc.data"
 
+# On a run and its version: the DVC experiment, and whether files differed from the commit.
+EXPERIMENT = "dvc.experiment"
+DIRTY = "git.dirty"
+# On a run: the files that differed, and the commit that the DVC experiment started from.
+CHANGED = "git.changed"
+BASELINE = "dvc.baseline"
+# On a run: the versions of this package and of the template that published it.
+LOCKSTEP_VERSION = "lockstep.version"
+TEMPLATE_VERSION = "lockstep.template"
+
 # MLflow's own.
 PARENT = "mlflow.parentRunId"  # the MLflow UI nests runs by it
 NOTE = "mlflow.note.content"  # the Markdown that heads a page
 COMMIT = "mlflow.source.git.commit"
+BRANCH = "mlflow.source.git.branch"
+REPOSITORY = "mlflow.source.git.repoURL"
+USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
 
 # On a run and its version: what the gate decided, why, against which champion, by which rules.
 VERDICT = "gate.verdict"
@@ -24,7 +39,7 @@ REASONS = "gate.reasons"
 GATE_CHAMPION = "gate.champion"
 RULES = "gate.rules"
 
-# On a registered model: its champions in order, the present one last.
+# On a registered model: its champions in order, the current one last.
 CHAMPION_HISTORY = "champion.history"
 
 # On a sweep and its trials, and on the run that a trial became.
@@ -32,7 +47,7 @@ SWEEP = "sweep"
 TRIAL = "sweep.trial"
 SWEEP_RUN = "sweep.run"
 
-# What MLflow takes: https://mlflow.org/docs/latest/ml/tracking/
+# The longest values that MLflow accepts: https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
 RUN_TAG_LENGTH = 8000
 VERSION_TAG_LENGTH = 5000  # the columns of a version in MLflow's database

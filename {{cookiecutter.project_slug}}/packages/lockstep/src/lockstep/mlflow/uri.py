@@ -1,4 +1,4 @@
-"""Addresses of a store: an SQLite file's URI, and what it means."""
+"""Tracking URIs of SQLite files."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ CHECK_ADDRESS = (
 
 
 def database_of(uri: str) -> Path | None:
-    """The SQLite file that a tracking URI names; None when it names none."""
+    """The SQLite file that a tracking URI names; None if it names another kind of store."""
     if not uri.startswith(SQLITE) or uri == SQLITE or ":memory:" in uri:
         return None
     return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0]))
@@ -20,13 +20,13 @@ def database_of(uri: str) -> Path | None:
 def sqlite_uri(database: Path) -> str:
     """The URI of an SQLite file.
 
-    SQLAlchemy takes `%`, `?` and `#` in a path for its own. Nothing else is quoted: MLflow makes
-    the folder that it reads in the URI as it stands.
+    SQLAlchemy interprets `%`, `?` and `#` in a path. Nothing else is quoted: MLflow creates the
+    folder that the URI names, and does not unquote it.
     """
     return SQLITE + re.sub("[%?#]", lambda match: quote(match[0]), database.as_posix())
 
 
 def anchored(uri: str, root: Path) -> str:
-    """An SQLite file's URI with its path made absolute, below the project's root."""
+    """A tracking URI; the path of an SQLite file is made absolute, below the project's root."""
     database = database_of(uri)
     return sqlite_uri(root / database) if database else uri

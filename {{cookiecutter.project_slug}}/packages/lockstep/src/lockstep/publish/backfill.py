@@ -1,7 +1,7 @@
-"""Every state that git remembers, shown in MLflow: `lockstep publish --all`.
+"""Publish every state that git keeps and MLflow lacks: `lockstep publish --all`.
 
-A state is remembered by the snapshot of its run, by a commit that has its dvc.lock, and by a DVC
-experiment. Its files come from git; model, plots and reports from DVC's cache or remote. Nothing
+Git keeps a state as the snapshot of its run, as a commit that contains its dvc.lock, or as a DVC
+experiment. Its files come from git; model, plots and reports from DVC's cache or remote. No stage
 runs again.
 """
 
@@ -15,27 +15,29 @@ from typing import Any
 
 from lockstep import LockstepError, git
 from lockstep.dvc.cache import fetch
-from lockstep.dvc.environment import project_root
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import parse_yaml
-from lockstep.mlflow.package import Packager
-from lockstep.mlflow.store import Store, StoreError, store_of
+from lockstep.mlflow.package import Package, model_packager
+from lockstep.mlflow.store import StoreError
+from lockstep.project import Project
 from lockstep.publish.publish import publish_record
 from lockstep.record.provenance import Origin
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import REFS, snapshot_of_commit
+from lockstep.values import counted
+from lockstep.workspace import DVC_LOCK
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """A state that git remembers.
+class KnownState:
+    """A state that git keeps.
 
     Attributes:
         root: The project's own folder.
         state: Its identity.
-        revision: The commit that holds it.
-        ref: That of the snapshot or of the DVC experiment; empty for a commit of some branch.
+        revision: The commit that contains it.
+        ref: The ref of the snapshot or of the DVC experiment; empty for a commit on a branch.
     """
 
     root: Path
@@ -58,69 +60,68 @@ class Remembered:
 
     @property
     def name(self) -> str:
-        """What its run is called."""
+        """The name of its run."""
         return self.origin.name(self.state)
 
 
-def publish_all(workspace: Path) -> int:
-    """Fill in every run that the store lacks, the oldest first; it can be interrupted and repeated.
-
-    Args:
-        workspace: The project's folder.
+def publish_all(project: Project) -> int:
+    """Publish every run that the store lacks, the oldest first; it can be interrupted and repeated.
 
     Returns:
-        How many states could not be shown, because data or packages are missing; each is told.
+        The number of states that could not be published because data or packages are missing;
+        each is reported.
 
     Raises:
-        StoreError: The store cannot be reached, or takes nothing.
+        StoreError: The store cannot be reached, or cannot be written to.
     """
-    root = project_root(workspace)
-    store = store_of(workspace)
-    store.require_reachable()
-    missing = unpublished(root, store)
-    left = 0
-    with Packager() as packager:
-        for number, item in enumerate(missing, 1):
-            print(f"[{number}/{len(missing)}] {item.name}", flush=True)
+    project.store.require_reachable()
+    missing = unpublished(project)
+    failures = 0
+    with model_packager() as package:
+        for number, known in enumerate(missing, 1):
+            print(f"[{number}/{len(missing)}] {known.name}", flush=True)
             try:
-                _publish(item, root, store, packager)
-            except StoreError:  # it would meet all the others, too
+                with _restored(known) as restored:
+                    model = package(restored.pipeline, restored.packages)
+                    _publish(project, known, restored, model)
+            except StoreError:  # it would stop all the others, too
                 raise
             except LockstepError as error:
-                left += 1
-                print(f"  not shown: {error}")
-    print(f"{len(missing) - left} runs added" if missing else "every state has its run")
-    return left
+                failures += 1
+                print(f"  not published: {error}")
+    added = len(missing) - failures
+    print(f"{counted(added, 'run')} added" if missing else "every state has its run")
+    return failures
 
 
-def unpublished(root: Path, store: Store) -> list[Remembered]:
-    """The states that git remembers and the store lacks, the oldest first."""
-    found: dict[str, Remembered] = {}
-    published = store.finished()
-    for item in remembered(root):
-        if item.state not in found and item.state not in published:
-            found[item.state] = item
-    return sorted(found.values(), key=lambda item: item.origin.time)
+def unpublished(project: Project) -> list[KnownState]:
+    """The states that git keeps and the store lacks, the oldest first."""
+    published = project.store.finished()
+    missing: dict[str, KnownState] = {}
+    for known in known_states(project.root):
+        if known.state not in published:
+            missing.setdefault(known.state, known)
+    return sorted(missing.values(), key=lambda known: known.origin.time)
 
 
-def remembered(root: Path) -> Iterator[Remembered]:
-    """All states that git remembers; one may come more than once, snapshots come first."""
-    listed = git.git("for-each-ref", "--format=%(objectname) %(refname)", REFS, cwd=root) or ""
-    for line in listed.splitlines():
+def known_states(root: Path) -> Iterator[KnownState]:
+    """All states that git keeps; one may come more than once, snapshots come first."""
+    snapshots = git.git("for-each-ref", "--format=%(objectname) %(refname)", REFS, cwd=root) or ""
+    for line in snapshots.splitlines():
         revision, _, ref = line.partition(" ")
-        yield Remembered(root, ref.rpartition("/")[2], revision, ref)
+        yield KnownState(root, ref.rpartition("/")[2], revision, ref)
     everywhere = ("--branches", "--tags", "--remotes", "HEAD")
-    lock = f":/{git.prefix(root)}dvc.lock"
+    lock = f":/{git.prefix(root)}{DVC_LOCK}"
     history = git.git("rev-list", "--reverse", *everywhere, "--", lock, cwd=root) or ""
     experiments = {commit: ref for ref, commit in experiment_refs(root).items()}
     for revision in [*experiments, *history.splitlines()]:
-        with contextlib.suppress(LockstepError):  # the pipeline had not run, or was not ours
+        with contextlib.suppress(LockstepError):  # the pipeline had not run, or was not Lockstep's
             state = pipeline_at(root, revision).state
-            yield Remembered(root, state, revision, experiments.get(revision, ""))
+            yield KnownState(root, state, revision, experiments.get(revision, ""))
 
 
 def pipeline_at(root: Path, revision: str) -> Pipeline:
-    """The pipeline as a commit has it.
+    """The pipeline of a commit.
 
     Raises:
         LockstepError: The commit has no dvc.yaml with stages.
@@ -133,19 +134,29 @@ def pipeline_at(root: Path, revision: str) -> Pipeline:
     return Pipeline(root, read)
 
 
-def _publish(item: Remembered, root: Path, store: Store, packager: Packager) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = git.extract(root, item.revision, Path(folder))
-        pipeline = Pipeline(workspace)
-        for path in pipeline.published_paths:
-            if not (workspace / path).exists():
+@contextlib.contextmanager
+def _restored(known: KnownState) -> Iterator[Project]:
+    """The files of a state in a temporary folder, with those that DVC keeps.
+
+    Raises:
+        LockstepError: DVC has a file neither in its cache nor in its remote.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        project = Project(git.extract(known.root, known.revision, Path(folder)))
+        for path in project.pipeline.published_paths:
+            target = project.workspace / path
+            if not target.exists():
                 try:
-                    fetch(root, pipeline.written[path], workspace / path)
+                    fetch(known.root, project.pipeline.written[path], target)
                 except LockstepError as error:
                     raise LockstepError(f"{path}: {error}") from error
-        snapshot = item.revision
-        if not item.is_snapshot:
-            snapshot = snapshot_of_commit(root, item.revision, item.origin, item.state)
-        record = RunRecord(pipeline, item.origin, snapshot)
-        # What was made long ago is judged when somebody wants to promote it.
-        publish_record(store, record, packager.start(pipeline), gate=False)
+        yield project
+
+
+def _publish(project: Project, known: KnownState, restored: Project, model: Package) -> None:
+    snapshot = known.revision
+    if not known.is_snapshot:
+        snapshot = snapshot_of_commit(known.root, known.revision, known.origin, known.state)
+    record = RunRecord(restored, known.origin, snapshot)
+    # An old model is judged when somebody wants to promote it.
+    publish_record(project, record, model, gate=False)

@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import CHAMPION, move
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
 from lockstep.gate.rules import Comparison, Rules, judge
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
     create_version,
     describe_version,
@@ -17,7 +18,7 @@ from lockstep.mlflow.registry import (
     version_of_state,
     version_with_alias,
 )
-from lockstep.mlflow.store import Store
+from lockstep.project import Project
 from lockstep.record.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the closing table says of the model and its gate.
+    """What the report shows of the model and its gate.
 
     Attributes:
         champion: The metrics of the champion, on the same test rows if the gate compared them.
-        lines: The version, the verdict, its reasons, and what came or may come of it.
+        lines: The version, the verdict with its reasons, and the champion.
     """
 
     champion: dict[str, float] = field(default_factory=dict)
@@ -40,15 +41,15 @@ class Judgement:
 
 @contextlib.contextmanager
 def judging(
-    client: "MlflowClient", store: Store, record: RunRecord, *, gate: bool
+    client: "MlflowClient", project: Project, record: RunRecord, *, gate: bool
 ) -> Iterator[Callable[[str, str | None], Judgement]]:
-    """Start what takes its time, the comparison with the champion.
+    """Start the comparison with the champion, which takes a while.
 
     Args:
-        client: Of the store.
-        store: That is published to.
+        client: Of the project's store.
+        project: The project to whose store the record is published.
         record: What is published.
-        gate: Whether to judge it at all.
+        gate: Whether to judge its model.
 
     Yields:
         A function that registers and judges the model, given the ids of its run and of the logged
@@ -59,21 +60,21 @@ def judging(
     own = champion is not None and champion.tags.get(tag.STATE) == record.pipeline.state
     opponent = None if own or rules is None else champion
     candidate = candidate_of_workspace(record)
-    with comparing(client, store, candidate, opponent, rules or Rules()) as comparison:
+    with comparing(client, project.store, candidate, opponent, rules or Rules()) as compare:
 
         def judgement(run_id: str, model_id: str | None) -> Judgement:
             if not name or model_id is None:
                 return Judgement()
-            found, tags, note = None, {}, None
+            comparison, tags, note = None, {}, None
             version = version_of_state(client, name, record.pipeline.state)
             if version and tag.VERDICT in version.tags:
                 tags = version.tags
             elif rules:
-                found = comparison()
-                verdict = judge(candidate.metrics, candidate.evaluation, found, rules)
+                comparison = compare()
+                verdict = judge(candidate.metrics, candidate.evaluation, comparison, rules)
                 write_verdict(client, run_id, verdict)
                 tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
-            if version is None:
+            if version is None:  # it comes with its tags, so that it is never half judged
                 tags = {**record.version_tags, **tags}
                 version = create_version(client, name, run_id, model_id, tags, note)
             elif note:
@@ -81,15 +82,16 @@ def judging(
             if alias := record.registry.get("alias"):
                 set_alias_unless_newer(client, version, alias, record.origin.time)
             lines = [
-                *_told(version, record, tags, found),
-                *_outcome(client, store, record, version, tags),
+                *_summary(version, record, tags, comparison),
+                *_outcome(client, project.root, record, version, tags),
             ]
-            return Judgement(found.metrics if found else _metrics_of(client, champion), lines)
+            metrics = comparison.metrics if comparison else _metrics_of(client, champion)
+            return Judgement(metrics, lines)
 
         yield judgement
 
 
-def _told(
+def _summary(
     version: "ModelVersion",
     record: RunRecord,
     tags: dict[str, str],
@@ -101,35 +103,36 @@ def _told(
         yield f"gate: {tags[tag.VERDICT]}"
         yield from (f"  {reason}" for reason in tags[tag.REASONS].splitlines())
     if comparison and comparison.rescored and not comparison.problem:
-        yield f"  (version {comparison.version} was scored again, on the test data of this run)"
+        yield f"  (version {comparison.version} was scored again on the test data of this run)"
 
 
 def _outcome(
     client: "MlflowClient",
-    store: Store,
+    root: Path,
     record: RunRecord,
     version: "ModelVersion",
     tags: dict[str, str],
 ) -> Iterator[str]:
-    """Promote the version under the policy `auto`; else say how it is done."""
+    """Promote the version under the policy `auto`; otherwise, report how to do it."""
     number, verdict = str(version.version), tags.get(tag.VERDICT)
+    promote = f"to promote this version: uv run lockstep promote {number}"
     champion = version_with_alias(client, version.name, CHAMPION)
     now = str(champion.version) if champion else None
     if number == now:
         yield f"{CHAMPION}: version {number}, this one"
     elif verdict == "passed" and record.registry.get("policy") == "auto":
         before = None if tags[tag.GATE_CHAMPION] == "none" else tags[tag.GATE_CHAMPION]
-        if move(client, store.root, version, before, reason="policy auto"):
-            yield f"{CHAMPION}: version {number}, this one; before it was {before or 'none'}"
+        if move(client, root, version, before, reason="policy auto"):
+            yield f"{CHAMPION}: version {number}, this one; previously {before or 'none'}"
         else:
-            yield f"{CHAMPION}: version {now}, promoted meanwhile; `lockstep promote {number}`"
+            yield f"{CHAMPION}: version {now}, promoted meanwhile"
+            yield promote
     else:
-        yield f"{CHAMPION}: {f'version {now}' if now else 'none yet'}"
+        yield f"{CHAMPION}: version {now}" if now else f"there is no {CHAMPION} yet"
         if verdict != "failed":
-            yield f"to make this one the {CHAMPION}: uv run lockstep promote {number}"
+            yield promote
 
 
 def _metrics_of(client: "MlflowClient", champion: "ModelVersion | None") -> dict[str, float]:
-    if champion is None or not champion.run_id:
-        return {}
-    return dict(client.get_run(champion.run_id).data.metrics)
+    run = runs.active_run(client, champion.run_id) if champion else None
+    return dict(run.data.metrics) if run else {}

@@ -1,10 +1,9 @@
-"""Show the state of the pipeline in MLflow: one run for each state, however often it is asked.
+"""One run in MLflow for each state of the pipeline, however often it is published.
 
-The run is a projection of what DVC holds: made late, again, or elsewhere, it is the same.
+The run is a projection of what DVC stores: published late, again or elsewhere, it is the same.
 """
 
 import contextlib
-import json
 import math
 import tempfile
 from collections.abc import Iterator
@@ -12,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.dvc.environment import project_root, stage_name
-from lockstep.dvc.pipeline import Pipeline
+from lockstep.dvc.environment import stage_name
 from lockstep.gate.card import CARD, model_card
-from lockstep.history import live_record, read_history
-from lockstep.mlflow import tag
+from lockstep.history import read_history
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.live import adoptable_run
-from lockstep.mlflow.package import Package, Packager
+from lockstep.mlflow.package import Package
 from lockstep.mlflow.registry import log_model
-from lockstep.mlflow.store import Store, tracking_of
+from lockstep.project import Project
 from lockstep.publish.gate_step import Judgement, judging
-from lockstep.publish.report import print_comparison
 from lockstep.record.provenance import Origin
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
@@ -32,87 +29,63 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# How long a second `publish` waits for the first.
-LOCK_SECONDS = 600
+LOCK_SECONDS = 600  # to wait for another publish
 
 
-def publish(workspace: Path) -> None:
-    """Publish the state that dvc.lock records, unless its run is there already.
-
-    Args:
-        workspace: The folder that holds dvc.yaml, dvc.lock and params.yaml.
+def record_of_workspace(project: Project) -> RunRecord:
+    """What the run of the workspace shows; takes the snapshot of the code.
 
     Raises:
-        LockstepError: The pipeline has not run, the workspace is no longer what it made, or the
-            store cannot be reached.
+        LockstepError: The workspace differs from what dvc.lock records, or the snapshot fails.
     """
-    pipeline = Pipeline(workspace)
-    tracking = tracking_of(workspace)
-    root = project_root(workspace)
-    store = Store(root, tracking)
-    if run_id := store.find_finished(pipeline.state):
-        print(f"already published: run {run_id}")
-        return
-    # In the pipeline, DVC has just seen to it.
-    if not stage_name() and (changed := pipeline.drift_from_lock()):
+    # Within the pipeline, DVC has just checked.
+    if not stage_name() and (changed := project.pipeline.drift_from_lock()):
         raise LockstepError(
-            f"the workspace is not what dvc.lock records ({', '.join(changed)}): run `dvc repro`"
+            f"the workspace differs from what dvc.lock records ({', '.join(changed)}): "
+            "run `uv run dvc repro`"
         )
-    store.require_reachable()
-    origin = Origin.of_workspace(workspace, root, pipeline.written)
-    limit = tracking.get("snapshot_limit", math.inf)
-    snapshot, edited = snapshot_of_workspace(pipeline, root, origin, limit)
+    project.store.require_reachable()
+    origin = Origin.of_workspace(project.workspace, project.root, project.pipeline.written)
+    limit = project.tracking.get("snapshot_limit", math.inf)
+    snapshot, edited = snapshot_of_workspace(project, origin, limit)
     if edited:
         print(
-            f"note: {', '.join(edited)} changed after a stage had read it, and no commit has it as "
-            "it was: the run cannot be rebuilt exactly. `dvc repro` runs what changed"
+            f"note: {', '.join(edited)} changed after a stage had read it, and no commit has the "
+            "version that was read: the run cannot be rebuilt exactly. `uv run dvc repro` runs "
+            "what changed"
         )
-    record = RunRecord(pipeline, origin, snapshot)
-    # The model's process starts before MLflow is imported here: the two take their time together.
-    with Packager() as packager:
-        published = publish_record(store, record, packager.start(pipeline))
-    if published:
-        live_record(workspace).unlink(missing_ok=True)
-        print_comparison(store, record, *published)
+    return RunRecord(project, origin, snapshot)
 
 
 def publish_record(
-    store: Store, record: RunRecord, package: Package, *, gate: bool = True
+    project: Project, record: RunRecord, package: Package, *, gate: bool = True
 ) -> "tuple[Run, Judgement] | None":
-    """Make the run of a state, or complete what is left of one.
+    """Create the run of a state, or complete an interrupted one.
 
     Args:
-        store: Where it is shown.
-        record: What it says.
-        package: Its model, on the way.
+        project: The project to whose store it is published.
+        record: What the run shows.
+        package: Waits for its model.
         gate: Whether its model is judged.
 
     Returns:
-        The run, and what became of its model; None when the run is there already.
+        The run and the judgement of its model; None if the run exists.
 
     Raises:
-        LockstepError: It cannot be done now; nothing is shown as finished that is not.
+        LockstepError: It cannot be published now; no incomplete run is shown as finished.
     """
-    from filelock import FileLock, Timeout
-
-    state = record.pipeline.state
-    try:
-        lock = FileLock(lock_file(store.root, "publish"), timeout=LOCK_SECONDS).acquire()
-    except Timeout as error:
-        raise LockstepError(
-            f"another `lockstep publish` has been at work for {LOCK_SECONDS} s: wait, or end it"
-        ) from error
-    with lock, store.errors_explained():
+    store = project.store
+    with _publish_lock(project.root), store.errors_explained():
         client = store.client()
         experiment_id = store.experiment_id(client)
-        if found := _find(client, experiment_id, state, finished=True):
-            print(f"already published: run {found.info.run_id}")
+        state = record.pipeline.state
+        if run := next(runs.finished(client, experiment_id, state), None):
+            print(f"already published: run {run.info.run_id}")
             return None
-        with judging(client, store, record, gate=gate) as judge:
-            run_id = _run_to_fill(client, store, experiment_id, record)
-            _fill(client, run_id, store, record)
-            folder = package.wait()
-            tags = {tag.STATE: state}
+        with judging(client, project, record, gate=gate) as judge:
+            run_id = _run_to_fill(client, project, experiment_id, record)
+            _fill(client, run_id, project.root, record)
+            folder, tags = package(), {tag.STATE: state}
             model_id = log_model(client, run_id, experiment_id, folder, tags) if folder else None
             _log_metrics(client, run_id, record, model_id)
             judgement = judge(run_id, model_id)
@@ -120,97 +93,78 @@ def publish_record(
         return client.get_run(run_id), judgement
 
 
-def _find(
-    client: "MlflowClient", experiment_id: str, state: str, *, finished: bool
-) -> "Run | None":
-    query = f"tags.`{tag.STATE}` = '{state}'"
-    if finished:
-        query += " and attributes.status = 'FINISHED'"
-    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
+@contextlib.contextmanager
+def _publish_lock(root: Path) -> Iterator[None]:
+    """Let one process of a project publish at a time."""
+    from filelock import FileLock, Timeout
+
+    try:
+        lock = FileLock(lock_file(root, "publish"), timeout=LOCK_SECONDS).acquire()
+    except Timeout as error:
+        raise LockstepError(
+            f"another `lockstep publish` has been running for {LOCK_SECONDS} s: wait for it, or "
+            "stop it"
+        ) from error
+    with lock:
+        yield
 
 
 def _run_to_fill(
-    client: "MlflowClient", store: Store, experiment_id: str, record: "RunRecord"
+    client: "MlflowClient", project: Project, experiment_id: str, record: RunRecord
 ) -> str:
     """A new run, or the one that a live training or an interrupted `publish` left."""
     state = record.pipeline.state
-    if unfinished := _find(client, experiment_id, state, finished=False):
-        client.update_run(unfinished.info.run_id, status="RUNNING", name=record.name)
-        return str(unfinished.info.run_id)
+    if interrupted := runs.unfinished(client, experiment_id, state):
+        client.update_run(interrupted.info.run_id, status="RUNNING", name=record.name)
+        return str(interrupted.info.run_id)
     histories = [record.workspace / path for path in record.histories]
-    if adopted := adoptable_run(store, record.workspace, histories):
-        with contextlib.suppress(Exception):
-            if tag.STATE not in client.get_run(adopted).data.tags:
-                client.update_run(adopted, name=record.name)
-                client.set_tag(adopted, tag.STATE, state)
-                return adopted
+    live = runs.active_run(client, adoptable_run(project.store, record.workspace, histories))
+    if live and tag.STATE not in live.data.tags:
+        client.update_run(live.info.run_id, name=record.name)
+        client.set_tag(live.info.run_id, tag.STATE, state)
+        return str(live.info.run_id)
     run = client.create_run(
         experiment_id, record.origin.time, tags={tag.STATE: state}, run_name=record.name
     )
     return str(run.info.run_id)
 
 
-def _fill(client: "MlflowClient", run_id: str, store: Store, record: "RunRecord") -> None:
-    """Log params, tags, inputs and artifacts; the same again changes nothing."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
-
+def _fill(client: "MlflowClient", run_id: str, root: Path, record: RunRecord) -> None:
+    """Log params, tags, inputs and artifacts; repeating it changes nothing."""
     run = client.get_run(run_id)
-    known = run.data.params
-    params = [Param(key, value) for key, value in record.params.items() if key not in known]
-    tags = [RunTag(key, value) for key, value in record.tags.items()]
-    client.log_batch(run_id, params=params, tags=tags)
-    if not (run.inputs and run.inputs.dataset_inputs):
-        inputs = [
-            DatasetInput(
-                Dataset(item.path, item.md5, "dvc", json.dumps(item.source)),
-                [InputTag("mlflow.data.context", ", ".join(item.read_by))],
-            )
-            for item in record.datasets
-        ]
-        client.log_inputs(run_id, inputs)
-    for path, folder in record.artifacts:
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), folder)
-        else:
-            client.log_artifact(run_id, str(path), folder)
+    params = {key: value for key, value in record.params.items() if key not in run.data.params}
+    runs.log(client, run_id, params=params, tags=record.tags)
+    if not runs.input_digests(run):
+        runs.log_inputs(client, run_id, record.datasets)
+    runs.log_files(client, run_id, record.artifacts)
     if record.snapshot:
-        with tempfile.TemporaryDirectory() as temporary:
-            bundle = Path(temporary) / BUNDLE
-            write_bundle(store.root, record.pipeline.state, bundle)
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = Path(folder) / BUNDLE
+            write_bundle(root, record.pipeline.state, bundle)
             client.log_artifact(run_id, str(bundle))
     if record.pipeline.models():
         client.log_text(run_id, model_card(record), CARD)
 
 
 def _log_metrics(
-    client: "MlflowClient", run_id: str, record: "RunRecord", model_id: str | None
+    client: "MlflowClient", run_id: str, record: RunRecord, model_id: str | None
 ) -> None:
-    """Log the metrics that the run lacks; those of the finished model belong to it, too."""
-    from mlflow.entities import Metric
-
-    run = client.get_run(run_id)
-    now = record.origin.time
+    """Log the metrics that the run lacks; the final ones belong to the model, too."""
+    run, time = client.get_run(run_id), record.origin.time
     final = [
-        Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
-        for key, value in record.metrics.items()
-        if key not in run.data.metrics
+        runs.Point(name, value, time, model_id=model_id)
+        for name, value in record.metrics.items()
+        if name not in run.data.metrics
     ]
-    steps = [
-        Metric(key, value, now, step) for key, value, step in _missing_steps(client, run, record)
-    ]
-    client.log_batch(run_id, metrics=[*final, *steps])
-
-
-def _missing_steps(
-    client: "MlflowClient", run: "Run", record: "RunRecord"
-) -> Iterator[tuple[str, float, int]]:
-    """The metrics with steps that a live training has not brought to the run."""
     streamed = {
         (name, metric.step)
         for name in run.data.metrics
-        for metric in client.get_metric_history(run.info.run_id, name)
+        for metric in client.get_metric_history(run_id, name)
     }
-    for path in record.histories:
-        for name, value, step in read_history(record.workspace / path):
-            if (name, step) not in streamed:
-                yield name, value, step
+    steps = [
+        runs.Point(name, value, time, step)
+        for path in record.histories
+        for name, value, step in read_history(record.workspace / path)
+        if (name, step) not in streamed
+    ]
+    runs.log(client, run_id, metrics=[*final, *steps])

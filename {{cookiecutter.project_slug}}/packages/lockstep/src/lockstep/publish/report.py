@@ -1,35 +1,37 @@
-"""What `publish` prints at its end: this run beside the champion, and where to look at it."""
+"""The report at the end of `lockstep publish`: the run, the champion, the gate and a link."""
 
 from typing import TYPE_CHECKING
 
+from lockstep import terminal
 from lockstep.mlflow.store import Store
+from lockstep.record.metrics import BASELINE_PREFIX
+from lockstep.record.run_record import RunRecord
 from lockstep.values import number
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from lockstep.publish.gate_step import Judgement
-    from lockstep.record.run_record import RunRecord
+
+COLUMNS = ("this run", "champion", "baseline")
 
 
-def print_comparison(store: Store, record: "RunRecord", run: "Run", judgement: "Judgement") -> None:
-    """Print a table of the metrics, the verdict, and the way to the run in the MLflow UI."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric")
-    for heading in ("this run", "champion", "baseline"):
-        table.add_column(heading, justify="right")
-    for name, value in record.metrics.items():
-        if not name.startswith("baseline."):
-            other = judgement.champion.get(name)
-            baseline = record.metrics.get(f"baseline.{name}")
-            table.add_row(name, *(number(measured) for measured in (value, other, baseline)))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"published: run {run.info.run_name}")
-    console.print(table)
-    for line in judgement.lines:
-        console.print(line)
+def print_report(store: Store, record: RunRecord, run: "Run", judgement: "Judgement") -> None:
+    """Print the metrics beside the champion's, the verdict, and where to see the run in MLflow."""
+    rows = [
+        [
+            name,
+            number(value),
+            number(judgement.champion.get(name)),
+            number(record.metrics.get(BASELINE_PREFIX + name)),
+        ]
+        for name, value in record.metrics.items()
+        if not name.startswith(BASELINE_PREFIX)
+    ]
     path = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    console.print(f"look at it: {store.page(path)}")
+    terminal.show(
+        f"published: run {run.info.run_name}",
+        terminal.table(["metric", *COLUMNS], rows, COLUMNS),
+        *judgement.lines,
+        f"view it: {store.page(path)}",
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lockstep.dvc.lock import LockedStage
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of
-from lockstep.record.run_record import metrics_of
+from lockstep.record.metrics import metrics_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

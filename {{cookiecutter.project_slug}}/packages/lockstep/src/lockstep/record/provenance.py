@@ -1,4 +1,4 @@
-"""Where a state comes from: its code, its experiment, who made it and on which machine."""
+"""The provenance of a state: its code, its experiment, who made it and on which machine."""
 
 import dataclasses
 import getpass
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from lockstep import git
 from lockstep.dvc.environment import experiment_baseline, experiment_name
+from lockstep.mlflow import tag
+from lockstep.workspace import DVC_LOCK
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,15 @@ class Origin:
     """Where a state comes from.
 
     Attributes:
-        time: When it was first shown or committed, in milliseconds since 1970.
-        commit: The commit that the work started from; None in a repository without one.
-        branch: None on a detached HEAD, and where nobody knows any more.
-        repository: The URL of `origin`.
+        time: When it was first published or committed, in milliseconds since 1970.
+        commit: The commit that the work started from; None in a repository without commits.
+        branch: None on a detached HEAD, and where it is unknown.
+        repository: The URL of the git remote `origin`.
         changed: The files that differed from the commit.
         experiment: The DVC experiment's name.
         baseline: The commit that the DVC experiment started from.
         user: Who made it.
-        machine: What is known of the machine and the tools, by the name of the tag that tells it.
+        machine: The machine and the versions of the tools, by tag.
     """
 
     time: int
@@ -43,12 +45,12 @@ class Origin:
 
     @classmethod
     def of_workspace(cls, workspace: Path, root: Path, generated: Iterable[str]) -> "Origin":
-        """That of what a workspace holds now.
+        """The origin of the current content of a workspace.
 
         Args:
             workspace: Where the pipeline ran; for `dvc exp run --temp` a temporary copy.
             root: The project's own folder.
-            generated: Files and folders that the pipeline writes; to differ is their nature.
+            generated: Files and folders that the pipeline writes; they do not count as changed.
         """
         baseline = experiment_baseline()
         commit = baseline or git.head(workspace)
@@ -57,7 +59,7 @@ class Origin:
             commit=commit,
             branch=git.branch(root),
             repository=git.remote_url(root),
-            changed=git.changed_files(workspace, commit, ["dvc.lock", *generated]),
+            changed=git.changed_files(workspace, commit, [DVC_LOCK, *generated]),
             experiment=experiment_name(),
             baseline=baseline,
             user=user_name(),
@@ -66,12 +68,12 @@ class Origin:
 
     @classmethod
     def of_commit(cls, root: Path, revision: str, ref: str = "") -> "Origin":
-        """That of what a commit, or a DVC experiment, holds; of the machine it tells nothing.
+        """The origin of the content of a commit or a DVC experiment; its machine is unknown.
 
         Args:
             root: The project's own folder.
-            revision: The commit; that of an experiment is DVC's own.
-            ref: The experiment's, `refs/exps/ab/cdef.../name`.
+            revision: The commit.
+            ref: The experiment's ref, `refs/exps/ab/cdef.../name`; empty for an ordinary commit.
         """
         text = git.git_or_fail("show", "-s", "--format=%ct%n%an", revision, cwd=root)
         seconds, _, author = text.partition("\n")
@@ -87,20 +89,35 @@ class Origin:
 
     @classmethod
     def of_message(cls, message: str) -> "Origin":
-        """The one that `message` told."""
+        """The origin in a commit message that `message` wrote."""
         return cls(**json.loads(message[message.index("{") :]))
 
     def message(self, name: str) -> str:
-        """A commit message that tells all of it.
+        """A commit message with all of it.
 
         Args:
-            name: The run's.
+            name: The name of the run.
         """
         return f"lockstep: {name}\n\n{json.dumps(dataclasses.asdict(self), indent=1)}\n"
 
     def name(self, state: str) -> str:
-        """What the run of a state is called: as its DVC experiment, else by branch and state."""
+        """The name of a state's run: that of its DVC experiment, else branch and state."""
         return self.experiment or f"{self.branch or (self.commit or 'run')[:7]}-{state[:7]}"
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The tags of a run with this origin."""
+        return {
+            tag.USER: self.user,
+            tag.COMMIT: self.commit,
+            tag.BRANCH: self.branch,
+            tag.REPOSITORY: self.repository,
+            tag.DIRTY: str(bool(self.changed)).lower(),
+            tag.CHANGED: ", ".join(self.changed),
+            tag.EXPERIMENT: self.experiment,
+            tag.BASELINE: self.baseline,
+            **self.machine,
+        }
 
 
 def _machine() -> dict[str, str]:

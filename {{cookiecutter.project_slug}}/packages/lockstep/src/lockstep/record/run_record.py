@@ -1,55 +1,41 @@
-"""What a run says, gathered from DVC, git and the machine, before any of it goes to MLflow."""
+"""What a run shows, gathered from DVC, git and the machine before any of it goes to MLflow."""
 
 import json
-import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import lockstep
 from lockstep.dvc.lock import LockedStage
-from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
+from lockstep.mlflow.runs import DataInput, key_of
+from lockstep.project import Project
+from lockstep.record.metrics import metrics_of, metrics_table
 from lockstep.record.provenance import Origin
-from lockstep.values import flattened, number
-from lockstep.workspace import COMPOSED, PARAMS
+from lockstep.values import flattened
+from lockstep.workspace import COMPOSED, DVC_LOCK, DVC_YAML, PARAMS
 
-
-@dataclass(frozen=True)
-class DataInput:
-    """A file or folder of data that shaped the run.
-
-    Attributes:
-        md5: DVC's; MLflow shows it as the digest.
-        read_by: The stages that read it.
-        source: Where it can be had again: path, md5, and the repository with its commit.
-    """
-
-    path: str
-    md5: str
-    read_by: list[str]
-    source: dict[str, str]
+DVC_SOURCE = {tag.SOURCE_NAME: DVC_YAML, tag.SOURCE_TYPE: "PROJECT"}
 
 
 class RunRecord:
-    """The content of one run."""
+    """The content of one run.
 
-    def __init__(self, pipeline: Pipeline, origin: Origin, snapshot: str | None) -> None:
-        """Gather nothing yet.
+    Attributes:
+        project: A project whose workspace holds the files that the run shows.
+        origin: Where they come from.
+        snapshot: The commit of the code behind them; None without git.
+    """
 
-        Args:
-            pipeline: That of a workspace which holds what the run shows.
-            origin: Where that comes from.
-            snapshot: The commit of the code behind it.
-        """
-        self.pipeline = pipeline
-        self.workspace = pipeline.workspace
+    def __init__(self, project: Project, origin: Origin, snapshot: str | None) -> None:
+        self.project = project
+        self.pipeline = project.pipeline
+        self.workspace = project.workspace
+        self.registry = project.registry
         self.origin = origin
         self.snapshot = snapshot
-        self._params: dict[str, Any] = read_yaml(self.workspace / PARAMS) or {}
-        self.registry: dict[str, Any] = self._params.get("registry") or {}
 
     @cached_property
     def name(self) -> str:
@@ -58,15 +44,16 @@ class RunRecord:
 
     @cached_property
     def params(self) -> dict[str, str]:
-        """All params with dotted keys, as MLflow takes them; where runs are kept is no param."""
-        chosen = {key: value for key, value in self._params.items() if key != "tracking"}
+        """All params by dotted keys, as MLflow accepts them, without those of the store itself."""
+        chosen = {key: value for key, value in self.project.params.items() if key != "tracking"}
         return {
-            _key(key): _text(value)[: tag.PARAM_LENGTH] for key, value in flattened(chosen).items()
+            key_of(key): _text(value)[: tag.PARAM_LENGTH]
+            for key, value in flattened(chosen).items()
         }
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The numbers in the metric files, with dotted keys."""
+        """The numbers in the metric files, by dotted keys."""
         return metrics_of(self.pipeline)
 
     @cached_property
@@ -78,56 +65,47 @@ class RunRecord:
     @cached_property
     def datasets(self) -> list[DataInput]:
         """The data that shaped the run."""
-        origin = {
+        place = {
             "repository": self.origin.repository or "",
             "commit": self.origin.commit or "",
         }
         return [
-            DataInput(path, md5, readers, {"path": path, "md5": md5, **origin})
+            DataInput(path, md5, readers, {"path": path, "md5": md5, **place})
             for path, (md5, readers) in self.pipeline.data().items()
         ]
 
     @cached_property
     def artifacts(self) -> list[tuple[Path, str | None]]:
-        """Files and folders to show with the run, each with its folder there.
+        """The files and folders of the run, each with its folder among the artifacts.
 
-        That is params.yaml and the like, and what the publishing stage depends on; the model and
-        its example go to MLflow as a model.
+        These are the project's records, such as params.yaml, and what the publishing stage depends
+        on, without the model and its example: MLflow keeps them as a model.
         """
         packaged = {
             path
             for model in self.pipeline.models()
             for path in (model["path"], (model.get("meta") or {}).get("example"))
         }
-        shown = [path for path in self.pipeline.published_paths if path not in packaged]
-        records = [PARAMS, COMPOSED, "dvc.yaml", "dvc.lock"]
-        paths = {path: _folder(self.workspace / path, path) for path in [*shown, *records]}
+        published = [path for path in self.pipeline.published_paths if path not in packaged]
+        paths = dict.fromkeys([*published, PARAMS, COMPOSED, DVC_YAML, DVC_LOCK])
         return [
-            (self.workspace / path, folder)
-            for path, folder in paths.items()
+            (self.workspace / path, _folder(self.workspace / path, path))
+            for path in paths
             if (self.workspace / path).exists()
         ]
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Where the run comes from: code, experiment, environment, machine; and its description."""
-        origin = self.origin
+        """Code, experiment, environment and machine behind the run, and its description."""
         tags = {
             tag.STATE: self.pipeline.state,
-            "mlflow.user": origin.user,
-            "mlflow.source.name": "dvc.yaml",
-            "mlflow.source.type": "PROJECT",
-            tag.COMMIT: origin.commit,
-            "mlflow.source.git.branch": origin.branch,
-            "mlflow.source.git.repoURL": origin.repository,
-            "git.dirty": str(bool(origin.changed)).lower(),
-            "git.changed": ", ".join(origin.changed),
+            **DVC_SOURCE,
+            **self.origin.tags,
             tag.SNAPSHOT: self.snapshot,
-            "dvc.experiment": origin.experiment,
-            "dvc.baseline": origin.baseline,
+            tag.LOCKSTEP_VERSION: lockstep.__version__,
+            tag.TEMPLATE_VERSION: self.project.settings.get("template"),
             "overrides": " ".join(self.overrides),
-            **origin.machine,
-            **{f"package.{name}": version for name, version in self.packages.items()},
+            **{f"package.{name}": version for name, version in self.project.packages.items()},
             **{
                 f"{tag.STAGE_PREFIX}{stage.name}": _locked(stage)
                 for stage in self.pipeline.upstream.values()
@@ -138,24 +116,24 @@ class RunRecord:
 
     @cached_property
     def version_tags(self) -> dict[str, str]:
-        """The tags of the registered version: enough to find its way back."""
-        wanted = (tag.STATE, tag.COMMIT, "dvc.experiment", "git.dirty")
+        """The tags of the registered version: enough to trace it."""
+        wanted = (tag.STATE, tag.COMMIT, tag.EXPERIMENT, tag.DIRTY)
         sources = [item.md5 for item in self.datasets if item.path not in self.pipeline.outs]
-        kept = {key: self.tags[key] for key in wanted if key in self.tags}
-        return {**kept, tag.DATA: " ".join(sources)[: tag.RUN_TAG_LENGTH]}
+        tags = {key: self.tags[key] for key in wanted if key in self.tags}
+        return {**tags, tag.DATA: " ".join(sources)[: tag.VERSION_TAG_LENGTH]}
 
     @cached_property
     def overrides(self) -> list[str]:
-        """What the run was made with beyond conf/."""
-        return list(self._composed.get("overrides", []))
+        """The overrides that the run was made with, in addition to conf/."""
+        return list((read_yaml(self.workspace / COMPOSED) or {}).get("overrides", []))
 
     @cached_property
     def description(self) -> str:
-        """The Markdown that heads the run's page in MLflow."""
+        """The Markdown at the top of the run's page in MLflow."""
         lines = []
         if self.overrides:
             lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
-        lines += _metrics_table(self.metrics)
+        lines += metrics_table(self.metrics)
         lines += ["| data | md5 | read by |", "|---|---|---|"]
         lines += [
             f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
@@ -165,7 +143,7 @@ class RunRecord:
 
     @cached_property
     def reproduce_hint(self) -> list[str]:
-        """Which code it was, and how to have it back; in Markdown."""
+        """The code behind the run, and the command that rebuilds it; in Markdown."""
         lines = []
         if self.origin.commit:
             changed = ", ".join(f"`{name}`" for name in self.origin.changed)
@@ -175,56 +153,9 @@ class RunRecord:
             lines.append(f"Rebuild it: `uv run lockstep reproduce {self.name}`")
         return lines
 
-    @cached_property
-    def _composed(self) -> dict[str, Any]:
-        composed: dict[str, Any] = read_yaml(self.workspace / COMPOSED) or {}
-        return composed
-
-    @cached_property
-    def packages(self) -> dict[str, str]:
-        """The versions of the packages that shape a result."""
-        return dict(self._composed.get("packages", {}))
-
-
-def metrics_of(pipeline: Pipeline) -> dict[str, float]:
-    """The numbers in the metric files of a workspace, as a run shows them."""
-    return {
-        _key(key): float(value)
-        for path in pipeline.metric_files()
-        for key, value in flattened(_read_metrics(pipeline.workspace / path)).items()
-        if isinstance(value, int | float)
-    }
-
-
-def digests_of(run: Any) -> dict[str, str]:
-    """The digests of a run's data, by path."""
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    return {item.dataset.name: item.dataset.digest for item in inputs}
-
-
-def _metrics_table(metrics: dict[str, float]) -> list[str]:
-    """Each metric beside the baseline's, where the metric files hold a `baseline`."""
-    names = [name for name in metrics if not name.startswith("baseline.")]
-    rows = [
-        f"| {name} | {metrics[name]:.4g} | {number(metrics.get(f'baseline.{name}'), '')} |"
-        for name in names
-    ]
-    return ["| metric | this run | baseline |", "|---|--:|--:|", *rows, ""] if rows else []
-
-
-def _read_metrics(path: Path) -> Any:
-    if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
-    return read_yaml(path)
-
-
-def _key(key: str) -> str:
-    """A key with only the characters that MLflow takes."""
-    return re.sub(r"[^\w\-. :/]", "_", key)
-
 
 def _locked(stage: LockedStage) -> str:
-    """What a stage read and wrote, by md5: MLflow finds the run by any of it."""
+    """What a stage read and wrote, by md5: MLflow's search finds the run by each of them."""
     return json.dumps({"deps": stage.deps, "outs": stage.outs})
 
 
@@ -233,5 +164,5 @@ def _text(value: Any) -> str:
 
 
 def _folder(path: Path, name: str) -> str | None:
-    """The folder of an artifact: that of its own path; a folder keeps its name."""
+    """The artifact folder of a file is that of its path; a folder keeps its name."""
     return name if path.is_dir() else (Path(name).parent.as_posix().strip(".") or None)

@@ -1,7 +1,7 @@
 """The exact code behind a run: a git commit of the working tree, and a bundle that carries it.
 
-The commit's parent is the one that the work started from. A ref of its own, refs/lockstep/<state>,
-keeps it; index, branch and stash stay as they are.
+The commit's parent is the one that the work started from. A separate ref, refs/lockstep/<state>,
+keeps it; index, branch and stash do not change.
 """
 
 import shutil
@@ -11,11 +11,12 @@ from pathlib import Path
 from lockstep import LockstepError, git
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import tree_digest
+from lockstep.project import Project
 from lockstep.record.provenance import Origin
 
 REFS = "refs/lockstep"
 BUNDLE = "snapshot.bundle"
-# Git wants to know who commits; who made the run is in the message.
+# Git requires an author and a committer; who made the run is in the message.
 IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -24,26 +25,25 @@ IDENTITY = {
 
 
 def snapshot_of_workspace(
-    pipeline: Pipeline, root: Path, origin: Origin, limit: float
+    project: Project, origin: Origin, limit: float
 ) -> tuple[str | None, list[str]]:
-    """Commit what a workspace holds: what git tracks, and what it neither tracks nor ignores.
+    """Commit the files of a workspace: the tracked ones, and the untracked ones not ignored.
 
-    A file that was edited after its stage had read it goes in as `origin.commit` has it, if that
+    A file that was edited after its stage had read it is committed as in `origin.commit`, if that
     is what the stage read.
 
     Args:
-        pipeline: That of the workspace; for `dvc exp run --temp` a temporary copy of the project.
-        root: The project's own folder; its repository gets the commit.
-        origin: That of the workspace.
-        limit: For a file's size, in megabytes.
+        project: The project; the repository of its root gets the commit.
+        origin: The origin of the workspace's content.
+        limit: The size limit of a file, in megabytes.
 
     Returns:
-        The commit, None without git; and the code that is not as the stages read it.
+        The commit, None without git; and the code that differs from what the stages read.
 
     Raises:
         LockstepError: A file is larger than the limit, or git fails.
     """
-    workspace = pipeline.workspace
+    pipeline, workspace, root = project.pipeline, project.workspace, project.root
     objects = git.git("rev-parse", "--git-path", "objects", cwd=root)
     if objects is None:
         return None, []
@@ -52,25 +52,28 @@ def snapshot_of_workspace(
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         if workspace.resolve() == root.resolve():
             index = root / git.git_or_fail("rev-parse", "--git-path", "index", cwd=root)
-            if index.exists():  # with it, git need not read every file anew
+            if index.exists():  # with it, git need not read every file again
                 shutil.copyfile(index, env["GIT_INDEX_FILE"])
-        else:  # the copy's own objects go when it goes
+        else:  # the copy's own objects are deleted with it
             env["GIT_OBJECT_DIRECTORY"] = str(root / objects)
             git.git_or_fail("read-tree", origin.commit or "HEAD", cwd=workspace, env=env)
         git.git_or_fail("-c", "core.safecrlf=false", "add", "--all", ":/", cwd=workspace, env=env)
-        lost = _put_back(pipeline, root, origin, env)
+        lost = _restore_edited(pipeline, root, origin, env)
         tree = git.git_or_fail("write-tree", cwd=workspace, env=env)
         return _commit(root, tree, origin.commit, origin, pipeline.state, env), lost
 
 
 def snapshot_of_commit(root: Path, revision: str, origin: Origin, state: str) -> str:
-    """A snapshot of what a commit holds.
+    """Take a snapshot of a commit.
 
     Args:
         root: The project's own folder.
         revision: The commit; it becomes the parent.
-        origin: Its origin.
-        state: The one that it holds.
+        origin: The origin of its content.
+        state: The state that it holds.
+
+    Returns:
+        The snapshot's commit.
     """
     return _commit(root, f"{revision}^{{tree}}", revision, origin, state, {})
 
@@ -78,12 +81,12 @@ def snapshot_of_commit(root: Path, revision: str, origin: Origin, state: str) ->
 def write_bundle(root: Path, state: str, path: Path) -> None:
     """Write the bundle of a state's snapshot.
 
-    It holds what no remote has, as far as this clone knows; in a repository without remotes, what
-    the snapshot has beyond its parent.
+    It contains the commits that no remote has, as far as this clone knows; in a repository without
+    remotes, all but the snapshot's parent.
 
     Args:
         root: The project's own folder.
-        state: The one whose snapshot was taken.
+        state: The state of which a snapshot was taken.
         path: The file to write.
     """
     ref = f"{REFS}/{state}"
@@ -95,7 +98,7 @@ def write_bundle(root: Path, state: str, path: Path) -> None:
 
 
 def unbundle(root: Path, state: str, bundle: Path) -> None:
-    """Bring a snapshot from its bundle into the project's repository.
+    """Fetch a snapshot from its bundle into the project's repository.
 
     Raises:
         LockstepError: The repository lacks the commit that the snapshot builds on.
@@ -106,7 +109,7 @@ def unbundle(root: Path, state: str, bundle: Path) -> None:
         needed = [line[1:].split()[0] for line in heads if line.startswith("-")]
         raise LockstepError(
             f"the run's code builds on the commit {', '.join(needed)}, which this clone lacks\n"
-            "`git fetch --all` brings it, once whoever made the run has pushed it"
+            "ask the author of the run to push it, then run `git fetch --all`"
         )
     ref = f"{REFS}/{state}"
     git.git_or_fail("fetch", "--quiet", "--no-tags", str(bundle), f"+{ref}:{ref}", cwd=root)
@@ -121,18 +124,20 @@ def _refuse_large_files(workspace: Path, limit: float) -> None:
         size = path.lstat().st_size / 1e6 if path.is_file() else 0
         if size > limit:
             raise LockstepError(
-                f"{name} ({size:.0f} MB) would go into the run's snapshot of the code, whose limit "
-                f"is {limit:g} MB a file; nothing is published yet\n"
-                f"give it to DVC: `dvc add {name}`; or list it in .gitignore; or raise "
-                "tracking.snapshot_limit in conf/. Then run `dvc repro` again"
+                f"{name} ({size:.0f} MB) is too large for the run's snapshot of the code, whose "
+                f"limit is {limit:g} MB per file; nothing was published\n"
+                f"track it with DVC, `uv run dvc add {name}`; or list it in .gitignore; or raise "
+                "tracking.snapshot_limit in conf/. Then run `uv run dvc repro` again"
             )
 
 
-def _put_back(pipeline: Pipeline, root: Path, origin: Origin, env: dict[str, str]) -> list[str]:
-    """Put edited code into the index as `origin.commit` has it, if that is what its stage read.
+def _restore_edited(
+    pipeline: Pipeline, root: Path, origin: Origin, env: dict[str, str]
+) -> list[str]:
+    """Reset edited code in the index to `origin.commit`, if that is what its stage read.
 
     Returns:
-        The code for which it is not.
+        The edited code that is in no commit as its stage read it.
     """
     edited = pipeline.edited_code()
     if not edited or not origin.commit:
@@ -152,8 +157,8 @@ def _commit(
     moment = f"{origin.time // 1000} +0000"
     env = {**env, **IDENTITY, "GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
     parents = ["-p", parent] if parent else []
-    made = git.git_or_fail(
+    commit = git.git_or_fail(
         "commit-tree", tree, *parents, "-m", origin.message(origin.name(state)), cwd=root, env=env
     )
-    git.git_or_fail("update-ref", f"{REFS}/{state}", made, cwd=root)
-    return made
+    git.git_or_fail("update-ref", f"{REFS}/{state}", commit, cwd=root)
+    return commit

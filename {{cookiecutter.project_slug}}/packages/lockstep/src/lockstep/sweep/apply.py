@@ -9,7 +9,7 @@ from lockstep.config.compose import composer
 from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.mlflow import tag
-from lockstep.mlflow.store import store_of
+from lockstep.project import Project
 from lockstep.sweep.plan import Plan, settings_of
 from lockstep.sweep.space import parsed
 from lockstep.sweep.study import OVERRIDES, PARENT, PLAN, find_sweep
@@ -131,7 +131,7 @@ def _experiment(conf: Path, overrides: list[str]) -> dict[str, Any]:
 
 def _link(workspace: Path, plan: Plan, study: "Study", trial: "FrozenTrial") -> None:
     """Tell the run where it came from, and the sweep what came of it."""
-    store = store_of(workspace)
+    store = Project(workspace).store
     run_id = store.find_finished(Pipeline(workspace).state)
     sweep_id = study.user_attrs.get(PARENT)
     if run_id is None or sweep_id is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.mlflow.store import store_of
+from lockstep.project import Project
 from lockstep.sweep.engines import Engine
 from lockstep.sweep.plan import Plan, plan_of, require_same, settings_of
 from lockstep.sweep.pool import AtOnce, Crew, TakenOverError, lose
@@ -106,7 +106,7 @@ def _run(
 ) -> None:
     from filelock import FileLock, Timeout
 
-    store = store_of(workspace)
+    store = Project(workspace).store
     lock = FileLock(lock_file(store.root, f"sweep-{plan.name}"), timeout=0)
     try:
         lock.acquire()

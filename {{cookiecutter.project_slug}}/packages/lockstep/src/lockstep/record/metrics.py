@@ -1,0 +1,38 @@
+"""The metrics of a run, from the files that dvc.yaml lists as metrics."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.files import read_yaml
+from lockstep.mlflow.runs import key_of
+from lockstep.values import flattened, number
+
+BASELINE_PREFIX = "baseline."  # the prefix of the metrics of a trivial model
+
+
+def metrics_of(pipeline: Pipeline) -> dict[str, float]:
+    """The numbers in the metric files of a workspace, by dotted keys."""
+    return {
+        key_of(key): float(value)
+        for path in pipeline.metric_files()
+        for key, value in flattened(_read(pipeline.workspace / path)).items()
+        if isinstance(value, int | float)
+    }
+
+
+def metrics_table(metrics: dict[str, float]) -> list[str]:
+    """A Markdown table of the metrics beside the baseline's; no lines if there are no metrics."""
+    rows = [
+        f"| {name} | {number(value)} | {number(metrics.get(BASELINE_PREFIX + name), '')} |"
+        for name, value in metrics.items()
+        if not name.startswith(BASELINE_PREFIX)
+    ]
+    return ["| metric | this run | baseline |", "|---|--:|--:|", *rows, ""] if rows else []
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    return read_yaml(path)
