@@ -1,8 +1,6 @@
 """A project's life as its user leads it; MLflow, DVC and git are asked what is true."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
@@ -81,98 +79,6 @@ def test_a_life(project: Project) -> None:
 
     states = [run["tags"]["lockstep.state"] for run in project.runs()]
     assert len(set(states)) == len(states), "one run a state"
-
-
-def test_a_run_says_where_it_comes_from(unpublished: Project) -> None:
-    project = unpublished
-    commit = project.commit("computed")
-    (project.path / "conf" / "notes.txt").write_text("hm")
-    project.repro()
-    (run,) = project.runs()
-
-    tags = run["tags"]
-    assert tags["mlflow.source.git.commit"] == commit
-    assert tags["mlflow.source.git.branch"] == "main"
-    assert tags["git.dirty"] == "true"
-    assert tags["git.changed"] == "conf/notes.txt"
-    assert tags["package.scikit-learn"]
-    assert tags["system.python"]
-    assert tags["hardware.cpus"]
-    assert "| accuracy |" in tags["mlflow.note.content"]
-
-    raw = next((project.path / "data").glob("raw.*.dvc"))
-    assert run["inputs"][f"data/{raw.stem}"] in raw.read_text(), "the digest is DVC's md5"
-    assert {"data/train.parquet", "data/test.parquet"} <= set(run["inputs"])
-
-    listed = project.python(
-        "import sys; from mlflow import MlflowClient; c = MlflowClient()\n"
-        "def walk(p):\n"
-        "  for f in c.list_artifacts(sys.argv[1], p):\n"
-        "    print(f.path); f.is_dir and walk(f.path)\n"
-        "walk(None)",
-        run["id"],
-    ).split()
-    assert {"params.yaml", "dvc.lock", "plots/roc.png", "reports/columns.csv"} <= set(listed)
-
-
-def test_the_data_of_a_run_can_be_loaded_by_their_md5(published: Project) -> None:
-    project = published
-    project.run("dvc", "push")
-    test_rows = (project.path / "data/test.parquet").read_bytes()
-    shutil.rmtree(project.path / ".dvc" / "cache")
-    project.edit("conf/split/stratified.yaml", "seed: 42", "seed: 7")
-    project.repro("split")
-    output = project.python(
-        "import mlflow\n"
-        "(run,) = mlflow.search_runs(output_format='list', search_all_experiments=True)\n"
-        "(data,) = [i.dataset for i in run.inputs.dataset_inputs if 'test' in i.dataset.name]\n"
-        "print('loaded:', mlflow.data.get_source(data).load())"
-    )
-    loaded = Path(output.partition("loaded: ")[2].strip())
-    assert loaded.read_bytes() == test_rows
-    assert (project.path / "data/test.parquet").read_bytes() != test_rows
-
-
-def test_the_registered_model_predicts(published: Project) -> None:
-    output = published.python(
-        "import joblib, mlflow, pandas as pd\n"
-        "rows = pd.read_parquet('data/test.parquet').drop(columns='species')\n"
-        "model = mlflow.pyfunc.load_model('models:/penguins@challenger')\n"
-        "same = model.predict(rows) == joblib.load('models/model.joblib').predict(rows)\n"
-        "again = mlflow.sklearn.load_model('models:/penguins@challenger').predict(rows)\n"
-        "assert model.metadata.signature and model.input_example is not None\n"
-        "print(len(rows), same.all(), (again == model.predict(rows)).all())\n"
-        "print(open(mlflow.artifacts.download_artifacts("
-        "'models:/penguins@challenger/MLmodel')).read())\n"
-        "print(open(mlflow.artifacts.download_artifacts("
-        "'models:/penguins@challenger/requirements.txt')).read())\n"
-    )
-    assert "True True" in output
-    assert "serialization_format: skops" in output
-    assert "scikit-learn==" in output
-
-
-def test_a_folder_that_moved_keeps_its_runs_and_models(
-    unpublished: Project, tmp_path: Path
-) -> None:
-    project = unpublished
-    assert project.repro() == ["publish"]
-    moved = tmp_path / "ein Ordner für alle"
-    shutil.move(project.path, moved)
-    project.path = moved
-    (run,) = project.runs()
-    output = project.python(
-        "import sys, mlflow\n"
-        "print(mlflow.pyfunc.load_model('models:/penguins@challenger').metadata.run_id)\n"
-        "print(mlflow.artifacts.load_text(f'runs:/{sys.argv[1]}/params.yaml'))",
-        run["id"],
-    )
-    assert run["id"] in output
-    assert "n_estimators" in output
-    assert project.repro() == []
-    project.edit(FOREST, "n_estimators: 100", "n_estimators: 30")
-    assert project.repro() == FROM_TRAIN
-    assert len(project.runs()) == 2
 
 
 def test_upgrading_a_package_that_shapes_results_trains_anew(published: Project) -> None:

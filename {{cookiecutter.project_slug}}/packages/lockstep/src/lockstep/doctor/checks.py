@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from lockstep import LockstepError
 from lockstep.doctor import machine, servers
 from lockstep.doctor.checkup import Check
-from lockstep.mlflow.store import configure_mlflow
+from lockstep.mlflow.environment import configure_mlflow
 from lockstep.values import nearest
 
 NETWORK_SECONDS = 10.0
