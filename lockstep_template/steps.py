@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path.cwd()  # a hook starts in the project
 WAITS = "waits for: "
 OUTPUT_LINES = 15
-REMOTES_SECONDS = 30  # `lockstep doctor` gives up on a remote after 10; some are Python's imports
+REMOTES_SECONDS = 30  # `lockstep doctor` gives up on a remote after 15 at most; imports come first
 
 # A repository or environment that this process was started from is not the project's.
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "VIRTUAL_ENV")

@@ -147,7 +147,10 @@ def die_in_mid_push(kind: str, storage: Storage, door: Door, project: Project) -
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    assert door.held.wait(120), "so much never arrived"
+    deadline = time.monotonic() + 120
+    while not door.held.wait(1):
+        assert push.poll() is None, push.communicate()[0]
+        assert time.monotonic() < deadline, "so much never arrived"
     storage.server.stop(signal.SIGKILL)
     if kind in PATIENT:
         assert door.knocked_in_vain.wait(60), "it does not ask again"
