@@ -147,7 +147,7 @@ def die_in_mid_push(kind: str, storage: Storage, door: Door, project: Project) -
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not door.held.wait(1):
         assert push.poll() is None, push.communicate()[0]
         assert time.monotonic() < deadline, "so much never arrived"
