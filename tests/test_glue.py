@@ -102,7 +102,7 @@ def test_data_are_what_flows_and_what_dvc_tracks(workspace: Path) -> None:
 
 def test_a_pipeline_that_has_not_run_says_so(workspace: Path) -> None:
     (workspace / "dvc.lock").unlink()
-    with pytest.raises(LockstepError, match=r"models/m\.joblib.*run `dvc repro` first"):
+    with pytest.raises(LockstepError, match=r"models/m\.joblib.*run `uv run dvc repro`"):
         _ = Pipeline(workspace).state
 
 

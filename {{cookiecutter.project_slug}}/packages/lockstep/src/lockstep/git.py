@@ -1,4 +1,4 @@
-"""What git knows of the project; nothing, where git or a repository is missing."""
+"""Git commands; where git or a repository is missing, their result is None."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from lockstep import LockstepError
 
 
 def git(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str | None:
-    """The output of a git command, without the last line break; None when it fails.
+    """The output of a git command, without the last line break; None if it fails.
 
     Args:
-        arguments: Behind `git`.
+        arguments: Those after `git`.
         cwd: The folder to run it in.
-        env: Variables beyond those of this process.
+        env: Environment variables in addition to those of this process.
     """
     try:
         return _run(arguments, cwd, env)
@@ -27,7 +27,7 @@ def git_or_fail(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None
     """The output of a git command that has to succeed.
 
     Raises:
-        LockstepError: With what git said.
+        LockstepError: It failed; the message is git's.
     """
     try:
         return _run(arguments, cwd, env)
@@ -73,7 +73,7 @@ def prefix(root: Path) -> str:
 
 
 def extract(root: Path, revision: str, folder: Path) -> Path:
-    """Write the files of a commit, without touching the project's own.
+    """Write the files of a commit into a folder; the working tree stays as it is.
 
     Args:
         root: The project's own folder.
@@ -81,13 +81,13 @@ def extract(root: Path, revision: str, folder: Path) -> Path:
         folder: An empty one.
 
     Returns:
-        The project's folder in there.
+        The project's folder in it.
     """
     env = {"GIT_INDEX_FILE": str(folder / "index")}
     top = git_or_fail("rev-parse", "--show-toplevel", cwd=root)
     git_or_fail("read-tree", revision, cwd=root, env=env)
-    place = f"--prefix={folder / 'files'}{os.sep}"
-    git_or_fail("checkout-index", "--all", place, cwd=Path(top), env=env)
+    target = f"--prefix={folder / 'files'}{os.sep}"
+    git_or_fail("checkout-index", "--all", target, cwd=Path(top), env=env)
     return folder / "files" / prefix(root)
 
 
@@ -97,7 +97,7 @@ def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -
     Args:
         workspace: The folder to look in.
         base: The commit; None in a repository without one.
-        generated: Files and folders that the pipeline writes; they do not count.
+        generated: Files and folders that the pipeline writes; they are left out.
     """
     ignored = tuple(generated)
     tracked = git("diff", "--name-only", "--relative", "-z", base, cwd=workspace) if base else ""

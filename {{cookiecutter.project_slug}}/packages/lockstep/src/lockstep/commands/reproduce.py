@@ -83,7 +83,7 @@ def _rebuild(restored: Restored, recorded: Evidence, arguments: Namespace) -> Re
     pipeline = Pipeline(restored.folder)
     _print_notes(recorded, pipeline)
     stages = _stages_from(pipeline, arguments.start)
-    earlier = [name for name in pipeline.in_order() if name not in stages]
+    earlier = [name for name in pipeline.upstream if name not in stages]
     print(f"data: {', '.join(pipeline.sources()) or 'none'}, from DVC", flush=True)
     restored.fetch_data(pipeline, pipeline.upstream if arguments.checkout_only else earlier)
     if arguments.current_environment:
@@ -100,7 +100,7 @@ def _rebuild(restored: Restored, recorded: Evidence, arguments: Namespace) -> Re
 
 def _stages_from(pipeline: Pipeline, start: str | None) -> list[str]:
     """The stages to run, in order."""
-    stages = pipeline.in_order()
+    stages = list(pipeline.upstream)
     if start is None:
         return stages
     if start not in stages:

@@ -1,4 +1,4 @@
-"""What dvc.yaml says of a stage."""
+"""What dvc.yaml declares for a stage."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
 
     Args:
         pipeline: The content of dvc.yaml.
-        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
+        stage: The stage's name; `train@a`, one of a matrix, has the definition of `train`.
 
     Raises:
         LockstepError: dvc.yaml has no such stage.
@@ -21,11 +21,11 @@ def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
 
 
 def stage_definition(pipeline: dict[str, Any], stage: str) -> dict[str, Any]:
-    """What dvc.yaml says of a stage.
+    """The definition of a stage in dvc.yaml.
 
     Args:
         pipeline: The content of dvc.yaml.
-        stage: The stage's name; that of one of a matrix (`train@a`) means its definition.
+        stage: The stage's name; `train@a`, one of a matrix, has the definition of `train`.
 
     Raises:
         LockstepError: dvc.yaml has no such stage.
@@ -34,8 +34,8 @@ def stage_definition(pipeline: dict[str, Any], stage: str) -> dict[str, Any]:
     definition = stages.get(stage.partition("@")[0])
     if definition is None:
         raise LockstepError(f"dvc.yaml has no stage {stage!r}; it has {', '.join(stages)}")
-    found: dict[str, Any] = definition.get("do", definition)
-    return found
+    own: dict[str, Any] = definition.get("do", definition)
+    return own
 
 
 def path_of(entry: str | dict[str, Any]) -> str:
@@ -44,7 +44,7 @@ def path_of(entry: str | dict[str, Any]) -> str:
 
 
 def interpolated(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """dvc.yaml with each `${name}` that its own `vars` define put in place."""
+    """dvc.yaml with each `${name}` that its own `vars` define replaced by its value."""
     variables: dict[str, Any] = {}
     for entry in pipeline.get("vars", []):
         if isinstance(entry, dict):

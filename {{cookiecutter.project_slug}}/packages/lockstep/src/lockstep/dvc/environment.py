@@ -35,10 +35,8 @@ def experiment_baseline() -> str | None:
 
 
 def unbound_variables() -> dict[str, str]:
-    """The variables of this process without those that bind DVC to the stage that it is running.
+    """The variables of this process without those of its stage, for DVC in another workspace.
 
-    For DVC in another workspace, which sends no analytics.
+    DVC sends no analytics there.
     """
-    bound = (ROOT, STAGE, EXPERIMENT, BASELINE)
-    kept = {key: value for key, value in os.environ.items() if key not in bound}
-    return {**kept, NO_ANALYTICS: "1"}
+    return {key: value for key, value in os.environ.items() if key not in ALL} | {NO_ANALYTICS: "1"}

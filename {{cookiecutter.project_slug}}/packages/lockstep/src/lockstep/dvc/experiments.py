@@ -16,7 +16,7 @@ def experiment_refs(root: Path, name: str = "*") -> dict[str, str]:
 
     Args:
         root: The project's own folder.
-        name: Only those called so.
+        name: Only those with this name.
     """
     listed = git(
         "for-each-ref", "--format=%(refname) %(objectname)", f"{EXPERIMENTS}/*/*/{name}", cwd=root

@@ -1,6 +1,6 @@
-"""What dvc.yaml declares and dvc.lock recorded: the stages, and the state that a run shows."""
+"""What dvc.yaml declares and dvc.lock records: the stages, and the state that a run shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ class Pipeline:
 
         Args:
             workspace: The folder that holds them.
-            read: Gives the content of a YAML file, None when there is none; the workspace's own
-                by default.
+            read: Returns the content of a YAML file, None if there is no such file; by default it
+                reads the workspace's files.
 
         Raises:
             LockstepError: There is no dvc.yaml with stages.
@@ -32,7 +32,7 @@ class Pipeline:
         self.declared = interpolated(read(DVC_YAML) or {})
         if "stages" not in self.declared:
             raise LockstepError(
-                f"{workspace} holds no dvc.yaml with stages: go to the project's root"
+                f"{workspace} has no dvc.yaml with stages: run this in the project's root"
             )
         self.locked = stages_of_lock(read(DVC_LOCK) or {})
 
@@ -51,10 +51,10 @@ class Pipeline:
 
     @cached_property
     def upstream(self) -> dict[str, LockedStage]:
-        """The stages whose work the publishing stage shows, directly or not.
+        """The stages that the published paths come from, each after those whose outputs it reads.
 
         Raises:
-            LockstepError: One of the paths that a run shows was not made yet.
+            LockstepError: One of the published paths was not made yet.
         """
         makers = {
             out: stage
@@ -64,32 +64,19 @@ class Pipeline:
         }
         if missing := [path for path in self.published_paths if not makers_of(path, makers)]:
             raise LockstepError(
-                f"dvc.lock does not know {', '.join(missing)} yet: run `dvc repro` first"
+                f"dvc.lock does not record {', '.join(missing)} yet: run `uv run dvc repro`"
             )
-        found: dict[str, LockedStage] = {}
-        wanted = list(self.published_paths)
-        while wanted:
-            for stage in makers_of(wanted.pop(), makers):
-                if stage.name not in found:
-                    found[stage.name] = stage
-                    wanted += [*stage.deps, *stage.params]
-        return {name: stage for name, stage in self.locked.items() if name in found}
+        visited: set[str] = set()
+        ordered: dict[str, LockedStage] = {}
 
-    def in_order(self) -> list[str]:
-        """The names of the upstream stages, each after those whose outputs it reads."""
-        ordered: list[str] = []
-        makers = {path: stage for stage in self.upstream.values() for path in stage.outs}
+        def visit(paths: Iterable[str]) -> None:
+            for stage in (maker for path in paths for maker in makers_of(path, makers)):
+                if stage.name not in visited:
+                    visited.add(stage.name)
+                    visit([*stage.deps, *stage.params])
+                    ordered[stage.name] = stage
 
-        def visit(stage: LockedStage) -> None:
-            for path in (*stage.deps, *stage.params):
-                for maker in makers_of(path, makers):
-                    if maker.name != stage.name and maker.name not in ordered:
-                        visit(maker)
-            if stage.name not in ordered:
-                ordered.append(stage.name)
-
-        for stage in self.upstream.values():
-            visit(stage)
+        visit(self.published_paths)
         return ordered
 
     @cached_property
@@ -105,8 +92,8 @@ class Pipeline:
     def outs(self) -> dict[str, str]:
         """The md5 of what the upstream stages made, by path.
 
-        An out with `persist: true` is left out: people keep it, stages only start it (params.yaml,
-        schema.yaml).
+        An out with `persist: true` is left out: people edit it, and stages only start it
+        (params.yaml, schema.yaml).
         """
         persistent = {
             path_of(out)
@@ -118,19 +105,19 @@ class Pipeline:
 
     @cached_property
     def written(self) -> dict[str, str]:
-        """The md5 of all that the upstream stages wrote, by path."""
+        """The md5 of everything that the upstream stages wrote, by path."""
         return {path: md5 for stage in self.upstream.values() for path, md5 in stage.outs.items()}
 
     @cached_property
     def state(self) -> str:
-        """The identity of the state: a digest of the params that shaped it and of all it made.
+        """The identity of the state: a digest of the params that shaped it and of its outputs.
 
-        Code is left out on purpose: another comment in a stage is no other result.
+        Code is left out on purpose: a new comment in a stage does not change the result.
         """
         return digest({"params": self.params, "outs": self.outs})
 
     def drift_from_lock(self) -> list[str]:
-        """What the workspace holds otherwise than dvc.lock records: params, and files shown."""
+        """The params and published files that differ from what dvc.lock records."""
         params = {file: read_yaml(self.workspace / file) for file in self.params}
         changed = [
             f"{file}: {key}"
@@ -138,17 +125,17 @@ class Pipeline:
             for key, value in values.items()
             if selected(params[file], key) != value
         ]
-        files = [path for path in self.published_paths if path in self.written]
         return changed + [
             path
-            for path in files
-            if not (self.workspace / path).is_dir()
+            for path in self.published_paths
+            if path in self.written
+            and not (self.workspace / path).is_dir()
             and tree_digest(self.workspace / path) != self.written[path]
         ]
 
     @cached_property
     def code(self) -> dict[str, str]:
-        """The md5 of what the upstream stages read and neither a stage nor DVC keeps, by path."""
+        """The md5 of the files that the upstream stages read and git keeps, by path."""
         makers = {path: stage for stage in self.locked.values() for path in stage.outs}
         return {
             path: md5
@@ -158,7 +145,7 @@ class Pipeline:
         }
 
     def edited_code(self) -> list[str]:
-        """The code that the workspace holds otherwise than the stages read it."""
+        """The code that was changed after the stages read it."""
         return [
             path for path, md5 in self.code.items() if tree_digest(self.workspace / path) != md5
         ]
@@ -167,21 +154,21 @@ class Pipeline:
         """The data that flows through the upstream stages.
 
         Returns:
-            By path, its md5 and the names of the stages that read it. Data is what one stage made
-            and another reads, or what `dvc add` and `dvc import-url` track; what the run shows in
-            other ways (the model, reports) is not.
+            By path, its md5 and the names of the stages that read it. Data is what one stage makes
+            and another one reads, and what `dvc add` and `dvc import-url` track; published paths
+            (the model, reports) are not data.
         """
-        found: dict[str, tuple[str, list[str]]] = {}
+        data: dict[str, tuple[str, list[str]]] = {}
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
                 if path not in self.published_paths and (
                     self.pointer_of(path) or path in self.outs
                 ):
-                    found.setdefault(path, (md5, []))[1].append(stage.name)
-        return found
+                    data.setdefault(path, (md5, []))[1].append(stage.name)
+        return data
 
     def sources(self) -> dict[str, str]:
-        """The md5 of what the upstream stages read and `dvc add` or `dvc import-url` keeps."""
+        """The md5 of what the upstream stages read and `dvc add` or `dvc import-url` tracks."""
         return {
             path: md5
             for stage in self.upstream.values()
@@ -195,22 +182,22 @@ class Pipeline:
         return next((name for name in pointers if (self.workspace / name).is_file()), None)
 
     def ancestors(self, stage: str) -> list[str]:
-        """The stages that dvc.yaml declares to make what a stage reads, directly or not.
+        """The declared stages that make what a stage reads, directly or not.
 
         Raises:
             LockstepError: dvc.yaml has no such stage.
         """
-        found: list[str] = []
-        wanted = [stage]
-        while wanted:
-            for path in self.inputs(wanted.pop()):
-                makers = [name for name, outs in self._makes.items() if overlap(path, outs)]
-                wanted += [name for name in makers if name not in found]
-                found += [name for name in makers if name not in found]
-        return [name for name in self.declared["stages"] if name in found]
+        ancestors: set[str] = set()
+        unvisited = [stage]
+        while unvisited:
+            for path in self.inputs(unvisited.pop()):
+                makers = {name for name, outs in self._makes.items() if overlap(path, outs)}
+                unvisited += makers - ancestors
+                ancestors |= makers
+        return [name for name in self.declared["stages"] if name in ancestors]
 
     def inputs(self, stage: str) -> list[str]:
-        """The data that dvc.yaml declares a stage to read: what stages make, or DVC tracks.
+        """The data among a stage's declared deps: what stages make, or DVC tracks.
 
         Raises:
             LockstepError: dvc.yaml has no such stage.
@@ -233,11 +220,11 @@ class Pipeline:
         return [entry for entry in artifacts.values() if entry.get("type") == "model"]
 
     def about_model(self) -> dict[str, str]:
-        """The `meta` of the model that is published: the files that tell more of it, by role."""
+        """The `meta` of the published model: the files that describe it, by role."""
         return next((entry.get("meta") or {} for entry in self.models()), {})
 
     def metric_files(self) -> list[str]:
-        """The paths of the metrics that the run shows."""
+        """The published metric files."""
         metrics = [
             path_of(entry)
             for stage in self.declared["stages"].values()
