@@ -163,11 +163,13 @@ def test_a_run_of_the_layout_before_this_one_is_rebuilt_by_its_own_glue(
     project.edit(
         "src/lockstep/cli.py", "import argparse\n", "import argparse\nprint('the old one')\n"
     )
-    project.repro()
-    (run,) = project.runs()
+    project.repro("evaluate")
+    project.commit("a result")
     shutil.rmtree(glue)
     shutil.copytree(first_project.path / "packages", project.path / "packages")
     project.commit("a newer template")
+    project.run("lockstep", "publish", "--all")
+    (run,) = project.runs()
     output = project.run("lockstep", "reproduce", run["name"], HERE)
     assert "the old one" in output
     assert f"{run['name']}: identical" in output
