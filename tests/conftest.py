@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from servers import Servers
 from tiny import Tiny
 
 from lockstep_template import remotes, urls
-from project import Project
+from project import STAGES, Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
 sys.dont_write_bytecode = True
@@ -52,51 +53,41 @@ def pytest_configure(config: pytest.Config) -> None:
     tiny.install(Path(site.name))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: tests often wait for servers and locks."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its tier, and start with the slow tiers: unit tests fill the gaps."""
+    """Mark each test with its tier, and put the tests in the order that takes the least time.
+
+    Tests that make their own environment come first; they run while one worker makes the
+    environment that the others share. Unit tests come last, to fill the gaps at the end. In
+    between, the order is arbitrary but fixed, so that tests that wait run beside tests that
+    compute.
+    """
     for item in items:
         if not any(item.get_closest_marker(tier) for tier in TIERS):
             item.add_marker(_tier(item))
-    items.sort(key=lambda item: item.get_closest_marker("unit") is not None)
+    unit = [item for item in items if item.get_closest_marker("unit")]
+    shared = [item for item in items if item not in set(unit) and _shares_environment(item)]
+    shared.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
+    alone = [item for item in items if item not in {*unit, *shared}]
+    items[:] = [*shared[:1], *alone, *shared[1:], *unit]
+
+
+def _shares_environment(item: pytest.Item) -> bool:
+    return "first_project" in getattr(item, "fixturenames", ())
 
 
 def _tier(item: pytest.Item) -> str:
     """The tier of a test without a mark, which its fixtures show."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "servers" in fixtures:
+    if "servers" in getattr(item, "fixturenames", ()):
         return "server"
-    if "first_project" in fixtures or item.get_closest_marker("slow"):
+    if _shares_environment(item) or item.get_closest_marker("slow"):
         return "project"
     return "unit"
-
-
-@pytest.fixture(scope="session")
-def clean_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a user whose machine has git's identity and nothing else of interest."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "gitconfig").write_text(
-        "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
-        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
-    )
-    (home / "cookiecutter.yaml").write_text(
-        f"cookiecutters_dir: {home / 'cookiecutters'}\nreplay_dir: {home / 'replay'}\n"
-    )
-    dropped = ("MLFLOW_", "DVC_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "PYTHONDONTWRITEBYTECODE")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    return {
-        **kept,
-        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "COOKIECUTTER_CONFIG": str(home / "cookiecutter.yaml"),
-        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
-        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-        "DVC_NO_ANALYTICS": "1",
-        "MYPY_CACHE_DIR": str(home / "mypy"),  # what it knows of the libraries holds for all
-        "UV_PYTHON": sys.executable,
-        "UV_PYTHON_DOWNLOADS": "never",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +109,44 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
         return result
 
     return made
+
+
+@pytest.fixture(scope="session")
+def clean_env(once: Once) -> dict[str, str]:
+    """The environment of a user whose git knows who they are, on a machine without other settings.
+
+    All workers share its caches.
+    """
+    home = once("home", _make_home)
+    dropped = ("MLFLOW_", "DVC_", "GIT_", "VIRTUAL_ENV", "UV_PROJECT", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    return {
+        **kept,
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "COOKIECUTTER_CONFIG": str(home / "cookiecutter.yaml"),
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc"),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "DVC_NO_ANALYTICS": "1",
+        "MYPY_CACHE_DIR": str(home / "mypy"),  # what it learned of a library holds for all projects
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def _make_home(folder: Path) -> Path:
+    """Write the settings of a user; returns the folder."""
+    (folder / "gitconfig").write_text(
+        "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+        # These only take time.
+        "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n"
+    )
+    (folder / "cookiecutter.yaml").write_text(
+        f"cookiecutters_dir: {folder / 'cookiecutters'}\nreplay_dir: {folder / 'replay'}\n"
+    )
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -219,7 +248,7 @@ def computed(clean_env: dict[str, str], first_project: Project, once: Once) -> P
 
     def build(folder: Path) -> Project:
         project = make(clean_env, folder, {}, first_project.bin)
-        project.repro("evaluate")
+        assert project.repro("evaluate") == STAGES[:-1]
         return project
 
     return once("computed", build)

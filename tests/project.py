@@ -15,6 +15,7 @@ from unittest import mock
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+STAGES = ["compose", "ingest", "validate", "split", "train", "evaluate", "publish"]
 QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,22 +1,23 @@
-"""A project's life as its user leads it; MLflow, DVC and git are asked what is true."""
+"""The life of a project; MLflow, DVC and git show what is true."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import Scaffold
-from project import Project
+from project import STAGES, Project
 
-ALL = ["compose", "ingest", "validate", "split", "train", "evaluate", "publish"]
 FROM_TRAIN = ["compose", "train", "evaluate", "publish"]
 FOREST = "conf/model/random_forest.yaml"
 
 
-def test_a_life(project: Project) -> None:
-    project.commit("environment")
-
-    assert project.repro() == ALL
+def test_a_life(published: Project, tmp_path: Path) -> None:
+    project = published
+    project.path = Path(shutil.move(project.path, tmp_path / "ein Ordner für alle"))
+    one = project.git("rev-parse", "HEAD")
     (first,) = project.runs()
     assert first["status"] == "FINISHED"
     assert first["params"]["model._target_"] == "sklearn.ensemble.RandomForestClassifier"
@@ -25,7 +26,7 @@ def test_a_life(project: Project) -> None:
     assert first["metrics"]["baseline.accuracy"] == pytest.approx(metrics["baseline"]["accuracy"])
     assert metrics["accuracy"] > metrics["baseline"]["accuracy"], "no better than the dummy"
     assert len(first["history"]["accuracy"]) == 1, "logged once"
-    one = project.commit("first results")
+    assert_the_registered_model_predicts(project, first["id"])
 
     assert project.repro() == [], "nothing changed, so nothing runs"
     assert "already published" in project.run("lockstep", "publish")
@@ -81,7 +82,29 @@ def test_a_life(project: Project) -> None:
     assert len(set(states)) == len(states), "one run a state"
 
 
-def test_upgrading_a_package_that_shapes_results_trains_anew(published: Project) -> None:
+def assert_the_registered_model_predicts(project: Project, run_id: str) -> None:
+    """See that MLflow loads the model and the artifacts of a run, wherever the project is now."""
+    output = project.python(
+        "import sys, joblib, mlflow, pandas as pd\n"
+        "rows = pd.read_parquet('data/test.parquet').drop(columns='species')\n"
+        "model = mlflow.pyfunc.load_model('models:/penguins@challenger')\n"
+        "same = model.predict(rows) == joblib.load('models/model.joblib').predict(rows)\n"
+        "again = mlflow.sklearn.load_model('models:/penguins@challenger').predict(rows)\n"
+        "assert model.metadata.signature and model.input_example is not None\n"
+        "assert model.metadata.run_id == sys.argv[1]\n"
+        "print(len(rows), same.all(), (again == model.predict(rows)).all())\n"
+        "for name in ('MLmodel', 'requirements.txt'):\n"
+        "    print(mlflow.artifacts.load_text(f'models:/penguins@challenger/{name}'))\n"
+        "print(mlflow.artifacts.load_text(f'runs:/{sys.argv[1]}/params.yaml'))",
+        run_id,
+    )
+    assert "True True" in output
+    assert "serialization_format: skops" in output
+    assert "scikit-learn==" in output
+    assert "n_estimators" in output
+
+
+def test_upgrading_a_package_that_shapes_results_trains_again(published: Project) -> None:
     project = published
     lock = project.path / "uv.lock"
     lock.write_text(lock.read_text() + "\n# ruff was upgraded\n")
@@ -97,16 +120,14 @@ def test_upgrading_a_package_that_shapes_results_trains_anew(published: Project)
     assert ran[-1] == "publish"
 
 
-def test_results_do_not_depend_on_the_machine_s_clock_or_process(
-    computed: Project, scaffold: Scaffold
-) -> None:
+def test_results_do_not_depend_on_time_or_process(computed: Project, scaffold: Scaffold) -> None:
     def digests(project: Project) -> dict[str, str]:
         lock = yaml.safe_load((project.path / "dvc.lock").read_text())["stages"]
         outs = [out for stage in lock.values() for out in stage.get("outs", [])]
         return {out["path"]: out["md5"] for out in outs}
 
     second = scaffold(project_slug="second")
-    assert second.repro("evaluate") == ALL[:-1]
+    assert second.repro("evaluate") == STAGES[:-1]
     one, other = digests(computed), digests(second)
     for named in ("params.yaml", "composed.yaml"):  # these hold the experiment's name
         one.pop(named)

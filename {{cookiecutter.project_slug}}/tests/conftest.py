@@ -26,6 +26,7 @@ SMALL: dict[str, Any] = {
     "data.missing": ["", "na"],
     "data.csv": {"delimiter": None, "encoding": None, "decimal": None},
     "evaluate.importance": {"repeats": 1, "rows": 50},
+    "evaluate.intervals.resamples": 50,
 }
 
 
