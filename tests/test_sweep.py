@@ -6,9 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,20 +21,22 @@ import optuna
 import pytest
 
 from lockstep import LockstepError
-from lockstep.sweep.engines import Engine
+from lockstep.sweep import pool
+from lockstep.sweep.connection import receive, send
+from lockstep.sweep.engines.base import LOOPBACK
+from lockstep.sweep.job import Address, Job
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.pool import Crew, TakenOverError
+from lockstep.sweep.pool import Pool
 from lockstep.sweep.space import Space
 from lockstep.sweep.study import (
-    DRIVER,
-    WORKER,
     StorageAwayError,
-    counting,
+    TakenOverError,
+    TrialLog,
+    counted_trials,
     open_storage,
-    storage_errors_explained,
 )
-from lockstep.sweep.summary import records
-from lockstep.sweep.worker import Job, _past_optuna, _score
+from lockstep.sweep.trials import Trials
+from lockstep.sweep.worker import report_values
 from project import Project
 
 QUICK = ("model=knn", "sweep.pruner=null")
@@ -110,8 +116,8 @@ def test_a_glob_tries_options(conf: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ({"x": "range(5,5)"}, "x=range(5,5): there is nothing in it"),
-        ({"x": "interval(2,1)"}, "its end lies before its start"),
+        ({"x": "range(5,5)"}, "x=range(5,5): it is empty"),
+        ({"x": "interval(2,1)"}, "it ends before it starts"),
         ({"x": "tag(log,interval(0,1))"}, "has to start above 0"),
         ({"x": "tag(log,range(1,9,2))"}, "the step has to be 1"),
         ({"x": 3}, "x=3, which is one value"),
@@ -126,136 +132,314 @@ def test_what_cannot_be_tried_is_refused(conf: Path, lines: dict[str, Any], said
         Space(lines, {"model": "knn"}, conf)
 
 
-def test_the_best_so_far_goes_by_when_a_trial_ended_not_by_its_number() -> None:
-    study = optuna.create_study(direction="maximize")
-    asked = [study.ask() for _ in range(4)]
-    for trial, value in [(asked[3], 1), (asked[2], 2), (asked[1], 2), (asked[0], 3)]:
-        study.tell(trial, value)
-    assert [(step, trial.number) for step, trial in records(study.trials, "maximize")] == [
-        (0, 3),
-        (1, 2),
-        (2, 1),
-        (3, 0),
-    ]
-
-
 def test_a_metric_that_is_not_defined_fails_the_trial_with_the_reason() -> None:
-    trial = optuna.create_study().ask()
+    driver: Any = SimpleNamespace(ask=lambda message: True)
     with pytest.raises(LockstepError, match="value 1 is not a number"):
-        _score(iter([0.5, float("nan")]), trial)
+        report_values(driver, iter([0.5, float("nan")]))
 
 
-class Hands:
-    """An engine whose workers are played by the test."""
+def test_a_worker_stops_where_the_driver_has_seen_enough() -> None:
+    values = iter([0.5, 0.25, 0.125])
+    driver: Any = SimpleNamespace(ask=lambda message: message == ["value", 0, 0.5])
+    report_values(driver, values)
+    assert list(values) == [0.125]
+
+
+Play = Callable[[Connection], None]
+
+
+class Stage:
+    """An engine whose workers are threads that a test plays."""
 
     threads = 1
 
-    def __init__(self, *ends: Callable[[Job], str | None]) -> None:
-        """Each worker in turn does the next thing; it gives what it was lost by, if it was."""
-        self.ends = itertools.cycle(ends)
-        self.stopped = 0
+    def __init__(self, *plays: Play) -> None:
+        """Each worker in turn plays the next part."""
+        self.plays = itertools.cycle(plays)
+        self.actors: list[Actor] = []
+
+    def host(self) -> str:
+        return LOOPBACK
 
     def size(self) -> int:
         return 2
 
-    def start(self, job: Job, log: Path) -> "Hand":
-        return Hand(self, next(self.ends)(job))
+    def start(self, job: Job, log: Path) -> "Actor":
+        self.actors.append(Actor(next(self.plays), job))
+        return self.actors[-1]
 
     def close(self) -> None:
         pass
 
 
-class Hand:
-    """A worker that ended, or waits in a queue for ever."""
+class Actor:
+    """A worker in a thread."""
 
-    def __init__(self, engine: Hands, end: str | None) -> None:
-        self.engine, self.end = engine, end
+    def __init__(self, play: Play, job: Job) -> None:
+        self.job, self.play = job, play
+        self.stopped = False
+        self.reason: str | None = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        if self.play is waits:
+            return
+        address = (self.job.driver.host, self.job.driver.port)
+        with Client(address, authkey=self.job.driver.key.encode()) as driver:
+            send(driver, self.job.worker)
+            try:
+                self.play(driver)
+            except (EOFError, ConnectionError):  # the sweep ended
+                pass
+            except MemoryError as error:
+                self.reason = str(error)
 
     def ended(self) -> bool:
-        return self.end != "waits"
+        return self.play is not waits and not self.thread.is_alive()
 
     def failure(self) -> str | None:
-        return self.end
+        return self.reason
 
     def stop(self) -> None:
-        self.engine.stopped += 1
+        self.stopped = True
 
 
-@pytest.fixture
-def crew(tmp_path: Path) -> Callable[[Engine], tuple[Crew, optuna.Study]]:
-    """Makes the workers of a sweep with three trials."""
-    study = optuna.create_study()
-    study.set_user_attr(DRIVER, "me")
-    settings = {"n_trials": 3, "metric": "neg_log_loss", "direction": None}
-    plan = Plan("x", [], [], {}, {}, settings, [], {})
-    job = Job("", "", {}, "", "me", "", 1, None)
-    return lambda engine: (Crew(plan, study, engine, job, tmp_path), study)
+def waits(driver: Connection) -> None:
+    """For ever, in the queue of a cluster."""
 
 
-FAMILY: Any = SimpleNamespace(update=lambda: None, trouble=None)
+def scores(driver: Connection) -> None:
+    """Each trial with its own x, in two steps."""
+    while (overrides := receive(driver)) is not None:
+        x = float(overrides[0].partition("=")[2])
+        for step, value in enumerate((x + 1, x)):
+            send(driver, ["value", step, value])
+            if not receive(driver):
+                break
+        send(driver, ["end", None])
 
 
-def test_a_sweep_with_all_its_trials_does_not_wait_for_workers_in_a_queue(crew: Any) -> None:
-    def does_all(job: Job) -> None:
-        for _ in range(3):
-            study.tell(study.ask(), 1.0)
-
-    engine = Hands(does_all, lambda job: "waits")
-    made, study = crew(engine)
-    made.work(FAMILY)
-    assert engine.stopped == 1
+def fails(driver: Connection) -> None:
+    while receive(driver) is not None:
+        send(driver, ["end", "ValueError: no such solver"])
 
 
-def test_workers_that_die_in_turn_end_the_sweep(crew: Any) -> None:
+def dies(driver: Connection) -> None:
+    receive(driver)
+    raise MemoryError("out of memory")
+
+
+class Sweep:
+    """A sweep without a project, whose workers a test plays."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.settings = {
+            "n_trials": 3,
+            "timeout": None,
+            "metric": "neg_log_loss",
+            "direction": None,
+            "seed": 1,
+            "sampler": {"_target_": "optuna.samplers.RandomSampler"},
+            "pruner": None,
+            **settings,
+        }
+        self.lines: list[str] = []
+
+    @property
+    def study(self) -> optuna.Study:
+        """As another process reads it."""
+        return optuna.load_study(study_name="x", storage=open_storage(self.storage))
+
+    @property
+    def storage(self) -> str:
+        return str(self.folder / "journal.log")
+
+    def run(self, stage: Stage, study: optuna.Study | None = None) -> Trials:
+        """Run it, or continue it."""
+        plan = Plan("x", [], [], {}, {}, self.settings, [], {})
+        study = study or optuna.create_study(
+            study_name="x", storage=open_storage(self.storage), load_if_exists=True
+        )
+        trials = Trials(plan, Space({"x": "interval(0,1)"}, {}, self.folder), TrialLog(study, "me"))
+
+        def start(name: str, driver: Address) -> Actor:
+            return stage.start(Job("", {}, "", driver, name, 1), self.folder)
+
+        Pool(trials, stage, start, self.folder).work(2, lambda: None, self.lines.append)
+        return trials
+
+    def states(self) -> list[str]:
+        return [trial.state.name for trial in counted_trials(self.study.trials)]
+
+
+def test_trials_are_scored_and_kept(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    trials = sweep.run(Stage(scores))
+    assert sweep.states() == ["COMPLETE"] * 3
+    for trial in sweep.study.trials:
+        assert trial.intermediate_values == {0: trial.params["x"] + 1, 1: trial.params["x"]}
+        assert trial.value == trial.params["x"]
+        assert trial.user_attrs["overrides"] == [f"x={trial.params['x']!r}"]
+        assert trial.user_attrs["worker"] in ("worker-0", "worker-1")
+    assert trials.log.trials == sweep.study.trials
+    assert sweep.lines == []
+
+
+def test_one_worker_tries_the_same_again_and_a_continued_sweep_something_else(
+    tmp_path: Path,
+) -> None:
+    tried = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        sweep = Sweep(tmp_path / name)
+        sweep.run(Stage(scores, waits))
+        tried.append([trial.params["x"] for trial in sweep.study.trials])
+    assert tried[0] == tried[1]
+    sweep.settings["n_trials"] = 6
+    sweep.run(Stage(scores, waits))
+    more = [trial.params["x"] for trial in sweep.study.trials]
+    assert more[:3] == tried[0]
+    assert len(set(more)) == 6
+
+
+def test_a_trial_with_bad_first_values_is_stopped(tmp_path: Path) -> None:
+    pruner = {"_target_": "optuna.pruners.ThresholdPruner", "upper": 1.5}
+    sweep = Sweep(tmp_path, n_trials=20, pruner=pruner)
+    sweep.run(Stage(scores))
+    for trial in sweep.study.trials:
+        pruned = trial.params["x"] > 0.5
+        assert trial.state.name == ("PRUNED" if pruned else "COMPLETE")
+        assert len(trial.intermediate_values) == (1 if pruned else 2)
+
+
+def test_a_sampler_that_has_tried_everything_ends_the_sweep(tmp_path: Path) -> None:
+    grid = {"_target_": "optuna.samplers.GridSampler", "search_space": {"x": [0.25, 0.5]}}
+    sweep = Sweep(tmp_path, n_trials=20, sampler=grid)
+    sweep.run(Stage(scores, waits))
+    assert sorted(trial.params["x"] for trial in sweep.study.trials) == [0.25, 0.5]
+
+
+def test_a_sampler_or_pruner_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, pruner={"_target_": "optuna.pruners.NoSuchPruner"})
+    with pytest.raises(LockstepError, match="NoSuchPruner cannot be created"):
+        sweep.run(Stage(scores))
+
+
+def test_no_trial_begins_after_the_timeout(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, timeout=0)
+    sweep.run(Stage(scores))
+    assert sweep.study.trials == []
+
+
+def test_a_sweep_with_all_its_trials_does_not_wait_for_workers_in_a_queue(tmp_path: Path) -> None:
+    stage = Stage(scores, waits)
+    Sweep(tmp_path).run(stage)
+    assert stage.actors[1].stopped
+
+
+def test_a_sweep_in_which_every_trial_fails_ends(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, n_trials=1000)
+    with pytest.raises(LockstepError, match=r"failed, all of them; the last one: .*no such solver"):
+        sweep.run(Stage(fails))
+    assert set(sweep.states()) == {"FAIL"}
+
+
+def test_workers_that_die_in_turn_end_the_sweep(tmp_path: Path) -> None:
     """At each loss the other one has a trial on its way, and none ever ends."""
-
-    def dies(job: Job) -> str:
-        study.ask().set_user_attr(WORKER, [job.driver, job.worker])
-        return "out of memory"
-
-    made, study = crew(Hands(dies))
+    sweep = Sweep(tmp_path)
     with pytest.raises(LockstepError, match="lost 3 times before a trial ended: out of memory"):
-        made.work(FAMILY)
-    assert {trial.state.name for trial in study.trials} == {"FAIL"}
-    assert counting(study) == [], "lost ones do not count"
+        sweep.run(Stage(dies))
+    assert {trial.state.name for trial in sweep.study.trials} == {"FAIL"}
+    assert sweep.states() == [], "lost ones do not count"
 
 
-def test_a_trial_that_was_lost_before_anybody_s_name_was_on_it_is_made_up_for(crew: Any) -> None:
-    def dies_at_once(job: Job) -> str:
-        study.ask()
-        return "the database was restarted"
-
-    def does_the_rest(job: Job) -> None:
-        while len(counting(study)) < 3:
-            study.tell(study.ask(), 1.0)
-
-    made, study = crew(Hands(dies_at_once, *[does_the_rest] * 9))
-    made.work(FAMILY)
-    assert [trial.state.name for trial in counting(study)] == ["COMPLETE"] * 3
+def test_a_lost_worker_is_replaced_and_its_trial_is_made_up_for(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    sweep.run(Stage(dies, waits, scores))
+    assert sweep.lines == ["worker-0 is lost: out of memory; starting a replacement"]
+    assert sweep.states() == ["COMPLETE"] * 3
+    assert len(sweep.study.trials) == 4
 
 
-def test_a_driver_leaves_the_trials_of_the_one_that_took_over_alone(crew: Any) -> None:
-    def hands_over(job: Job) -> str:
-        study.ask().set_user_attr(WORKER, ["other", job.worker])
-        study.set_user_attr(DRIVER, "other")
-        return "waits"
+def test_a_worker_that_hangs_without_a_connection_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "BROKEN_SECONDS", 0.1)
+    end = threading.Event()
 
-    made, study = crew(Hands(hands_over))
-    with pytest.raises(TakenOverError):
-        made.work(FAMILY)
-    assert {trial.state.name for trial in study.trials} == {"RUNNING"}
+    def hangs(driver: Connection) -> None:
+        receive(driver)
+        driver.close()
+        end.wait(60)
+
+    sweep, stage = Sweep(tmp_path), Stage(hangs, waits, scores)
+    sweep.run(stage)
+    end.set()
+    assert sweep.lines == ["worker-0 is lost: its connection broke; starting a replacement"]
+    assert stage.actors[0].stopped
 
 
-def test_a_trial_whose_storage_goes_away_and_comes_back_has_not_failed() -> None:
-    study = optuna.create_study()
+def test_strangers_do_not_disturb(tmp_path: Path) -> None:
+    def with_strangers(driver: Connection) -> None:
+        port = socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM).getpeername()[1]
+        with socket.create_connection((LOOPBACK, port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with pytest.raises(AuthenticationError):
+            Client((LOOPBACK, port), authkey=b"guess")
+        scores(driver)
 
-    def run(_: optuna.Trial) -> float:
-        with _past_optuna():
+    sweep = Sweep(tmp_path)
+    sweep.run(Stage(with_strangers, waits))
+    assert sweep.states() == ["COMPLETE"] * 3
+
+
+def test_a_storage_that_is_away_for_a_while_costs_no_trial(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, n_trials=5)
+    study = optuna.create_study(study_name="x", storage=open_storage(sweep.storage))
+    add_trial, calls = study.add_trial, itertools.count()
+
+    def interrupted(trial: optuna.trial.FrozenTrial) -> None:
+        back = bool(sweep.lines)
+        if back or next(calls) == 1:  # then the answer gets lost, not the trial
+            add_trial(trial)
+        if not back:
             raise optuna.exceptions.StorageInternalError from ConnectionError("it was restarted")
 
-    with pytest.raises(StorageAwayError, match="it was restarted"), storage_errors_explained():
-        study.optimize(run, n_trials=2, catch=(Exception,))
-    assert [trial.state.name for trial in study.trials] == ["RUNNING"]
+    study.add_trial = interrupted  # type: ignore[method-assign]
+    sweep.run(Stage(scores), study)
+    assert sweep.states() == ["COMPLETE"] * 5
+    assert len({trial.params["x"] for trial in sweep.study.trials}) == 5
+    (line,) = sweep.lines
+    assert line.endswith("does not answer: it was restarted; trying again for 60 s")
+
+
+def test_a_storage_that_stays_away_ends_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "STORAGE_SECONDS", 0.3)
+    sweep = Sweep(tmp_path)
+    study = optuna.create_study(study_name="x", storage=open_storage(sweep.storage))
+
+    def full(trial: optuna.trial.FrozenTrial) -> None:
+        raise OSError("no space left on device")
+
+    study.add_trial = full  # type: ignore[method-assign]
+    with pytest.raises(StorageAwayError, match="no space left"):
+        sweep.run(Stage(scores), study)
+
+
+def test_a_driver_writes_nothing_after_another_one_took_over(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+
+    def hands_over(driver: Connection) -> None:
+        TrialLog(sweep.study, "other")
+        scores(driver)
+
+    with pytest.raises(TakenOverError):
+        sweep.run(Stage(hands_over, waits))
+    assert sweep.study.trials == []
 
 
 @pytest.fixture
@@ -370,7 +554,7 @@ def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Projec
     swept.edit("conf/split/stratified.yaml", "test_size: 0.2", "test_size: 0.3")
     code, refused = swept.answer("lockstep", "sweep", "--resume", "sweep.n_trials=12")
     assert code == 2
-    assert "began with other code, data or config" in refused
+    assert "started with different code, data or config" in refused
     assert "data.data/train.parquet" in refused
     swept.edit("conf/split/stratified.yaml", "test_size: 0.3", "test_size: 0.2")
 
@@ -381,7 +565,7 @@ def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Projec
     mine.write_text("seed: 3\n")
     code, refused = swept.answer("lockstep", "sweep", "--apply", number)
     assert code == 2
-    assert f"conf/experiment/{name}.yaml is there and says something else" in refused
+    assert f"conf/experiment/{name}.yaml already exists and is different" in refused
     assert mine.read_text() == "seed: 3\n"
     mine.unlink()
     output = swept.run("lockstep", "sweep", "--apply", number)
@@ -440,7 +624,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     (swept.path / "conf" / "experiment").mkdir(exist_ok=True)
     (swept.path / "conf" / "experiment" / "idea.yaml").write_text("# meanwhile\n")
     os.kill(workers_of(swept)[0], signal.SIGKILL)
-    said = "is lost: its process ended with -9; another one takes its place"
+    said = "is lost: its process ended with -9; starting a replacement"
     assert any(said in line for line in sweep.stdout)
     sweep.kill()
     sweep.communicate()
@@ -466,7 +650,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     sweep.send_signal(signal.SIGINT)
     output = sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 130
-    assert "to go on: uv run lockstep sweep --resume sweep.name=stopped" in output
+    assert "to continue: uv run lockstep sweep --resume sweep.name=stopped" in output
     assert family(swept, "stopped")[0]["status"] == "KILLED"
     assert workers_of(swept) == []
 
@@ -477,7 +661,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     sweep.send_signal(signal.SIGINT)
     output = sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 130
-    assert "to go on: uv run lockstep sweep --resume sweep.name=at-once" in output
+    assert "to continue: uv run lockstep sweep --resume sweep.name=at-once" in output
     assert "Traceback" not in output
     assert workers_of(swept) == []
 

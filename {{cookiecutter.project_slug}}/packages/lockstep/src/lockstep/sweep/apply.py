@@ -1,4 +1,4 @@
-"""`lockstep sweep --apply`: run the pipeline with what a trial tried."""
+"""`lockstep sweep --apply`: run the pipeline with the params of a trial."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.config.compose import composer
+from lockstep.config.grammar import parsed
 from lockstep.dvc.command import DVCError, run_dvc
-from lockstep.dvc.pipeline import Pipeline
 from lockstep.mlflow import tag
 from lockstep.project import Project
 from lockstep.sweep.plan import Plan, settings_of
-from lockstep.sweep.space import parsed
-from lockstep.sweep.study import OVERRIDES, PARENT, PLAN, find_sweep
-from lockstep.sweep.summary import best_first, ended, value_of
+from lockstep.sweep.study import OVERRIDES, PARENT, PLAN, ended_trials, find_study
+from lockstep.sweep.summary import best_first, value_of
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -22,24 +21,25 @@ if TYPE_CHECKING:
 HEADER = """\
 # @package _global_
 # dvc exp run -S experiment={name}
-# Trial {number} of the sweep {sweep}, where its {metric} was {value:.6g}.
+# Trial {number} of the sweep {sweep}: its {metric} there was {value:.6g}.
 """
 
 
-def apply(workspace: Path, words: Sequence[str], which: str) -> None:
+def apply(workspace: Path, words: Sequence[str], wanted: str) -> None:
     """Write a trial as an experiment into conf/, and run the pipeline with it.
 
     Args:
         workspace: The project's folder.
-        words: Settings; sweep.name says which sweep, by default the newest.
-        which: The trial's number, or `best`.
+        words: Settings; sweep.name chooses the sweep, by default the newest.
+        wanted: The trial's number, or `best`.
 
     Raises:
         LockstepError: There is no such trial, or the pipeline fails.
     """
-    study, _ = find_sweep(workspace, settings_of(workspace, words))
+    project = Project(workspace)
+    study = find_study(project.root, settings_of(workspace, words))
     plan = Plan(**study.user_attrs[PLAN])
-    trial = _chosen(study, plan, which)
+    trial = _chosen(study, plan, wanted)
     name = f"{plan.name}-{trial.number}"
     overrides = [*_shared(plan), *trial.user_attrs[OVERRIDES]]
     about = {"number": trial.number, "sweep": plan.name, "metric": plan.metric}
@@ -53,20 +53,22 @@ def apply(workspace: Path, words: Sequence[str], which: str) -> None:
         raise LockstepError(
             f"the pipeline failed; fix that, then run `uv run dvc exp run -S experiment={name}`"
         ) from error
-    _link(workspace, plan, study, trial)
+    _link(project, plan, study, trial)
     print(f"to keep it: git add conf/experiment/{name}.yaml, and commit it with the results")
 
 
-def _chosen(study: "Study", plan: Plan, which: str) -> "FrozenTrial":
-    trials = best_first(ended(study), plan.direction)
+def _chosen(study: "Study", plan: Plan, wanted: str) -> "FrozenTrial":
+    trials = best_first(ended_trials(study), plan.direction)
     if not trials:
-        raise LockstepError(f"no trial of {plan.name} is complete: `lockstep sweep --resume`")
+        raise LockstepError(
+            f"no trial of {plan.name} is complete: `uv run lockstep sweep --resume`"
+        )
     for trial in trials:
-        if which in ("best", str(trial.number)):
+        if wanted in ("best", str(trial.number)):
             return trial
     numbers = ", ".join(str(number) for number in sorted(trial.number for trial in trials))
     raise LockstepError(
-        f"{plan.name} has no complete trial {which}; complete are {numbers}: name one, or `best`"
+        f"{plan.name} has no complete trial {wanted}: name one of {numbers}, or `best`"
     )
 
 
@@ -80,7 +82,7 @@ def _write_experiment(workspace: Path, name: str, header: str, overrides: list[s
     """Write conf/experiment/<name>.yaml.
 
     Raises:
-        LockstepError: It cannot say the same as the overrides do, or there is another file.
+        LockstepError: It cannot express the overrides, or a different file exists.
     """
     import yaml
 
@@ -91,8 +93,8 @@ def _write_experiment(workspace: Path, name: str, header: str, overrides: list[s
     if path.exists():
         if path.read_text(encoding="utf-8") != text:
             raise LockstepError(
-                f"{shown} is there and says something else: move it away, or run the pipeline "
-                f"with it by `dvc exp run -S experiment={name}`"
+                f"{shown} already exists and is different: move it away, or run the pipeline "
+                f"with it: `uv run dvc exp run -S experiment={name}`"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,9 @@ def _write_experiment(workspace: Path, name: str, header: str, overrides: list[s
             path.unlink()
     if not same:
         options = " ".join(f"-S '{override}'" for override in overrides)
-        raise LockstepError(f"this trial cannot be written as {shown}: run `dvc exp run {options}`")
+        raise LockstepError(
+            f"this trial cannot be written as {shown}: run `uv run dvc exp run {options}`"
+        )
     print(f"wrote {shown}")
 
 
@@ -129,16 +133,15 @@ def _experiment(conf: Path, overrides: list[str]) -> dict[str, Any]:
     return {**({"defaults": [*defaults, "_self_"]} if defaults else {}), **values}
 
 
-def _link(workspace: Path, plan: Plan, study: "Study", trial: "FrozenTrial") -> None:
-    """Tell the run where it came from, and the sweep what came of it."""
-    store = Project(workspace).store
-    run_id = store.find_finished(Pipeline(workspace).state)
+def _link(project: Project, plan: Plan, study: "Study", trial: "FrozenTrial") -> None:
+    """Tag the run with the trial it came from, and the sweep with the run."""
+    run_id = project.store.find_finished(project.pipeline.state)
     sweep_id = study.user_attrs.get(PARENT)
     if run_id is None or sweep_id is None:
-        print("note: MLflow lacks the run or the sweep, so neither names the other")
+        print("note: MLflow does not have both the run and the sweep, so they are not linked")
         return
-    with store.errors_explained():
-        client = store.client()
+    with project.store.errors_explained():
+        client = project.store.client()
         for key, value in (
             (tag.SWEEP, plan.name),
             (tag.TRIAL, str(trial.number)),

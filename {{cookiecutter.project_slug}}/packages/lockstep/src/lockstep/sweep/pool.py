@@ -1,239 +1,220 @@
-"""The workers of a sweep: started, watched, replaced."""
+"""The workers of a sweep: started, given trials, replaced when they are lost."""
 
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.sweep.connection import Reception, receive, send
 from lockstep.sweep.engines import Engine, Worker
-from lockstep.sweep.plan import Plan
-from lockstep.sweep.progress import Progress
-from lockstep.sweep.runs import Family
-from lockstep.sweep.study import (
-    DRIVER,
-    ERROR,
-    LOST,
-    WORKER,
-    StorageAwayError,
-    counting,
-    storage_errors_explained,
-)
-from lockstep.sweep.worker import Job
+from lockstep.sweep.job import Address
+from lockstep.sweep.study import OVERRIDES, StorageAwayError
+from lockstep.sweep.trials import Trials
 
 if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
+    from optuna.trial import Trial
 
 POLL_SECONDS = 0.2
-# So many trials that fail before one is complete are no accident, and so many times that a worker
-# and the ones in its place are lost, without a trial of anybody's that ended in between.
-FAILURES = 10
-LOSSES = 3
-# How long a storage may be away that was there.
-PATIENCE_SECONDS = 60.0
+LOSSES = 3  # a worker and its replacements may be lost as often in a row before any trial ends
+BROKEN_SECONDS = 30.0  # how long the engine may take to notice a worker whose connection broke
+STORAGE_SECONDS = 60.0  # how long a storage that worked may be away
+
+Start = Callable[[str, Address], Worker]
 
 
-class AtOnce(KeyboardInterrupt):
-    """Ctrl-C was pressed twice: MLflow is not told any more; `--resume` shows what is missing."""
+class StopImmediately(KeyboardInterrupt):
+    """Ctrl-C was pressed twice: MLflow is not updated; `--resume` shows what is missing."""
 
 
-class TakenOverError(LockstepError):
-    """Another driver goes on with the sweep."""
+@dataclass
+class Member:
+    """A worker, as its driver sees it.
+
+    Attributes:
+        worker: The engine's handle.
+        trial: The last one that it was given.
+        dismissed: Whether it was told that there are no more trials.
+        broken: When its connection broke.
+    """
+
+    worker: Worker
+    trial: "Trial | None" = None
+    dismissed: bool = False
+    broken: float | None = None
 
 
-class Crew:
+class Pool:
     """The workers of a sweep, whatever the engine."""
 
-    def __init__(self, plan: Plan, study: "Study", engine: Engine, job: Job, folder: Path) -> None:
-        """Start nothing yet.
+    def __init__(self, trials: Trials, engine: Engine, start: Start, folder: Path) -> None:
+        """Prepare; workers start with `work`.
 
         Args:
-            plan: That of the sweep.
-            study: Where its trials are.
-            engine: Starts workers.
-            job: What each of them is told, but for its name and threads.
+            trials: What the workers score.
+            engine: Where they run.
+            start: Has the engine start a worker, from its name and the address of the driver.
             folder: For their logs.
         """
-        self._plan = plan
-        self._study = study
+        self._trials = trials
         self._engine = engine
-        self._job = job
+        self._start = start
         self._folder = folder
-        self._to_start: list[str] = []
-        self._at_work: dict[str, Worker] = {}
-        self._gone: dict[str, str] = {}  # the lost ones, and why
-        self._losses: dict[str, tuple[int, int]] = {}  # how many in a row, and trials ended by then
+        self._members: dict[str, Member] = {}
+        self._losses: dict[str, tuple[int, int]] = {}  # how many in a row, trials ended by then
+        self._away: float | None = None  # since when the storage does not answer
+        self._error: Exception | None = None
 
-    def work(self, family: Family) -> None:
-        """Have enough workers at work until they have done it all.
+    def work(self, size: int, show: Callable[[], None], say: Callable[[str], None]) -> None:
+        """Have workers score all trials.
 
         Args:
-            family: Shows the trials in MLflow.
+            size: How many workers.
+            show: Shows the trials so far, for about a second at most.
+            say: Prints a line.
 
         Raises:
-            LockstepError: They cannot do it.
+            LockstepError: They cannot.
         """
-        trials = counting(self._study)
-        left = max(0, self._plan.settings["n_trials"] - len(trials))
-        size = min(self._engine.size(), left) if left else 0
-        said = f"{self._plan.name}: {size} workers; trials and logs are in {self._folder}"
-        print(said, flush=True)
-        self._to_start = [f"worker-{number}" for number in range(size)]
+        reception = Reception(self._engine.host(), self._serve)
         try:
-            with Progress(self._plan, len(trials)) as progress, _steps_completed() as require_more:
-                self._until_done(family, progress, require_more)
+            with _interrupted_between_steps() as check_interrupt:
+                for number in range(size):
+                    self._add(f"worker-{number}", reception.address)
+                while not self._is_done():
+                    self._save(say)
+                    self._replace_lost(reception.address, say)
+                    self._trials.require_success()
+                    show()
+                    check_interrupt()
+                    if self._error:
+                        raise self._error
+                    time.sleep(POLL_SECONDS)
         finally:
-            for worker in self._at_work.values():
+            reception.close()
+            for member in self._members.values():
                 with contextlib.suppress(OSError, subprocess.SubprocessError):
-                    worker.stop()
-            with contextlib.suppress(LockstepError), storage_errors_explained():
-                self._require_mine()
-                lose(self._study)
+                    member.worker.stop()
 
-    def _until_done(
-        self, family: Family, progress: Progress, require_more: Callable[[], None]
-    ) -> None:
-        away = None
-        while True:
+    def _is_done(self) -> bool:
+        """Whether no trial runs or may start; an engine may have workers in its queue."""
+        trials = self._trials
+        return not trials.running and not trials.left and trials.log.is_saved
+
+    def _add(self, name: str, address: Address) -> None:
+        self._members[name] = Member(self._start(name, address))
+
+    def _serve(self, connection: Connection) -> None:
+        """Give a worker one trial after another."""
+        member = None
+        with connection:
             try:
-                with storage_errors_explained():
-                    if self._look_after(family, progress):
-                        return
-                away = None
-            except StorageAwayError as error:
-                if away is None:
-                    away = time.monotonic()
-                    progress.say(f"{error}; trying again for {PATIENCE_SECONDS:.0f} s")
-                elif time.monotonic() - away > PATIENCE_SECONDS:
-                    raise
-            require_more()
-            time.sleep(POLL_SECONDS)
+                name = receive(connection)
+                member = self._members[name]
+                while trial := self._trials.draw(name):
+                    member.trial = trial
+                    send(connection, trial.user_attrs[OVERRIDES])
+                    kind, *content = receive(connection)
+                    while kind == "value":
+                        send(connection, self._trials.report(trial, *content))
+                        kind, *content = receive(connection)
+                    self._trials.end(trial, *content)
+                member.dismissed = True
+                send(connection, None)
+            except (EOFError, OSError):
+                if member:
+                    member.broken = time.monotonic()
+                    self._trials.lose(member.trial)
+            except Exception as error:  # of Optuna, or of the storage
+                self._error = error
 
-    def _look_after(self, family: Family, progress: Progress) -> bool:
-        """Start, show and replace once what there is to; whether all is done."""
-        self._require_mine()
-        while self._to_start:
-            name = self._to_start.pop()
-            job = dataclasses.replace(self._job, worker=name, threads=self._engine.threads)
-            self._at_work[name] = self._engine.start(job, self._log(name))
-        for name in [name for name, worker in self._at_work.items() if worker.ended()]:
-            if reason := self._at_work.pop(name).failure():
-                self._gone[name] = reason
-        for name, reason in list(self._gone.items()):
-            lose(self._study, self._job.driver, name)  # where that fails, the next time
-            del self._gone[name]
-            progress.say(f"{name} is lost: {reason}; another one takes its place")
-            self._require_hope(name, reason)
-            self._to_start.append(name)
-        if not self._at_work and not self._to_start and lose(self._study):
-            # A worker that was lost had begun a trial and not put its name to it yet.
-            self._to_start = ["worker-0"]
-        family.update()
-        trials = counting(self._study)
-        _require_success(trials)
-        progress.show(trials, family.trouble)
-        return self._is_done(trials) or not (self._at_work or self._to_start)
+    def _replace_lost(self, address: Address, say: Callable[[str], None]) -> None:
+        for name, member in list(self._members.items()):
+            broken_for = time.monotonic() - member.broken if member.broken else 0
+            if member.worker.ended():
+                reason = member.worker.failure() or "it ended before the sweep did"
+            elif broken_for > BROKEN_SECONDS and not member.dismissed:
+                reason = "its connection broke"
+                member.worker.stop()
+            else:
+                continue
+            del self._members[name]
+            self._trials.lose(member.trial)
+            if not member.dismissed:
+                is_needed = self._trials.left > 0
+                say(f"{name} is lost: {reason}" + "; starting a replacement" * is_needed)
+                self._give_up_after_losses(name, reason)
+                if is_needed:
+                    self._add(name, address)
 
-    def _is_done(self, trials: "list[FrozenTrial]") -> bool:
-        """Whether no trial runs and none may begin; an engine may have workers in its queue."""
-        ended = sum(trial.state.is_finished() for trial in trials)
-        deadline = self._job.deadline
-        late = deadline is not None and time.time() > deadline
-        return ended == len(trials) and (late or ended >= self._plan.settings["n_trials"])
+    def _give_up_after_losses(self, name: str, reason: str) -> None:
+        """Check that trials end although workers are lost.
 
-    def _require_mine(self) -> None:
-        if self._study.user_attrs.get(DRIVER) != self._job.driver:
-            raise TakenOverError(f"another process goes on with the sweep {self._plan.name}")
-
-    def _require_hope(self, name: str, reason: str) -> None:
-        """See that trials end, though a worker was lost."""
-        ended = sum(trial.state.is_finished() for trial in counting(self._study))
-        count, before = self._losses.get(name, (0, None))
+        Raises:
+            LockstepError: They do not.
+        """
+        ended = self._trials.ended
+        count, before = self._losses.get(name, (0, -1))
         count = count + 1 if ended == before else 1
         self._losses[name] = count, ended
-        if count < LOSSES:
-            return
-        log = self._log(name)
-        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        raise LockstepError(
-            f"{name} was lost {count} times before a trial ended: {reason}"
-            + (f"\nits last words, in {log}:\n" if said else "")
-            + "\n".join(said.strip().splitlines()[-3:])
-        )
+        if count >= LOSSES:
+            log = self._folder / f"{name}.log"
+            text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+            lines = [f"{name} was lost {count} times before a trial ended: {reason}"]
+            if text:
+                lines += [f"the last lines of {log}:", *text.strip().splitlines()[-3:]]
+            raise LockstepError("\n".join(lines))
 
-    def _log(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
+    def _save(self, say: Callable[[str], None]) -> None:
+        """Write what could not be written when it ended.
+
+        Raises:
+            StorageAwayError: The storage has not answered for too long.
+        """
+        try:
+            self._trials.log.save()
+            self._away = None
+        except StorageAwayError as error:
+            if self._away is None:
+                self._away = time.monotonic()
+                say(f"{error}; trying again for {STORAGE_SECONDS:.0f} s")
+            elif time.monotonic() - self._away > STORAGE_SECONDS:
+                raise
 
 
 @contextlib.contextmanager
-def _steps_completed() -> Iterator[Callable[[], None]]:
+def _interrupted_between_steps() -> Iterator[Callable[[], None]]:
     """Let Ctrl-C wait for the end of a step, which takes seconds; a second one does not.
 
-    It may leave half an import of MLflow's, or a transaction that holds the store.
+    That may leave half an import of MLflow's, or a transaction that locks the store.
 
     Yields:
-        A function to be called between steps, that raises KeyboardInterrupt if there was one.
+        A function to be called between steps, which raises KeyboardInterrupt if there was one.
     """
     pressed = False
 
     def note(*_: object) -> None:
         nonlocal pressed
         if pressed:
-            raise AtOnce
+            raise StopImmediately
         pressed = True
-        os.write(2, b"\nstopping; Ctrl-C once more stops at once\n")  # print cannot be called here
+        # print() must not be called in a signal handler.
+        os.write(2, b"\nstopping; press Ctrl-C again to stop immediately\n")
 
-    def require_more() -> None:
+    def check_interrupt() -> None:
         if pressed:
             raise KeyboardInterrupt
 
     usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:  # else it is ignored, in the background of a shell
+    if usual is signal.default_int_handler:  # else it is ignored, as in a shell's background job
         signal.signal(signal.SIGINT, note)
     try:
-        yield require_more
+        yield check_interrupt
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def lose(study: "Study", *whose: str) -> list[int]:
-    """Call running trials lost; they do not count.
-
-    Args:
-        study: That of the sweep.
-        whose: A driver and the name of its worker; those of all, if nothing is given.
-
-    Returns:
-        Their numbers.
-    """
-    from optuna.exceptions import UpdateFinishedTrialError
-    from optuna.trial import TrialState
-
-    running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-    lost = [
-        trial.number
-        for trial in running
-        if not whose or tuple(trial.user_attrs.get(WORKER, ())) == whose
-    ]
-    if lost:
-        study.set_user_attr(LOST, [*study.user_attrs.get(LOST, []), *lost])
-    for number in lost:
-        with contextlib.suppress(UpdateFinishedTrialError, ValueError):
-            study.tell(number, state=TrialState.FAIL)
-    return lost
-
-
-def _require_success(trials: "list[FrozenTrial]") -> None:
-    failed = [trial for trial in trials if trial.state.name == "FAIL"]
-    ended = [trial for trial in trials if trial.state.is_finished()]
-    if len(failed) >= FAILURES and len(failed) == len(ended):
-        raise LockstepError(
-            f"the first {len(failed)} trials failed, all of them; the last one: "
-            f"{failed[-1].user_attrs.get(ERROR)}\nmend that, then start a new sweep"
-        )

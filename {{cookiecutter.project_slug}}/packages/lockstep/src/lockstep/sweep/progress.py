@@ -5,13 +5,14 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from lockstep import terminal
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.study import ERROR
-from lockstep.sweep.summary import best_first, overrides_of, value_of
+from lockstep.sweep.study import ERROR, counted_trials
+from lockstep.sweep.summary import best_first, best_line, overrides_of
+from lockstep.sweep.trials import Trials
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
-    from rich.console import Group
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
 SHOWN_ERRORS = 3
@@ -20,25 +21,24 @@ SHOWN_ERRORS = 3
 class Progress:
     """The trials so far, the best of them, and the time left."""
 
-    def __init__(self, plan: Plan, done: int) -> None:
-        """Show nothing yet.
+    def __init__(self, plan: Plan, before: int) -> None:
+        """Prepare; the table appears within a `with` block.
 
         Args:
-            plan: That of the sweep.
-            done: How many trials there were before.
+            plan: The sweep's plan.
+            before: How many trials an earlier process has completed.
         """
-        from rich.console import Console
         from rich.live import Live
 
         self._plan = plan
-        self._before = done
-        self._start = self._said = time.monotonic()
-        self._errors: Counter[str] = Counter()
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._before = before
+        self._start = self._printed = time.monotonic()
+        self._errors: set[str] = set()
+        self._console = terminal.console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "Progress":
-        """Begin to show."""
+        """Show the table."""
         self._live.start()
         return self
 
@@ -48,45 +48,49 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave what was said, without the table."""
+        """Remove the table; the lines above it stay."""
         self._live.stop()
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
-    def show(self, trials: "list[FrozenTrial]", trouble: str | None) -> None:
-        """Show how it stands.
+    def show(self, trials: Trials, trouble: str | None) -> None:
+        """Update the table.
 
         Args:
-            trials: Those that count.
+            trials: Those of the sweep.
             trouble: Why MLflow does not show them, if it does not.
         """
-        self._tell_errors(trials)
-        cells = self._cells(trials)
-        best = best_first(trials, self._plan.direction)[:1]
+        ended = counted_trials(trials.log.trials)
+        self._print_errors(ended)
+        cells = self._cells(ended, len(trials.running))
+        best = best_first(ended, self._plan.direction)[:1]
         lines = [f"best: {best_line(trial, self._plan)}" for trial in best]
         lines += [f"MLflow: {trouble}"] if trouble else []
         if self._console.is_terminal:
-            self._live.update(_table(cells, lines), refresh=True)
-        elif time.monotonic() - self._said > LINE_SECONDS:
-            self._said = time.monotonic()
-            said = ", ".join(f"{name} {value}" for name, value in cells.items())
-            print("; ".join([said, *lines]), flush=True)
+            from rich.console import Group
+            from rich.text import Text
 
-    def _cells(self, trials: "list[FrozenTrial]") -> dict[str, str]:
-        states = Counter(trial.state.name for trial in trials)
-        ended = sum(trial.state.is_finished() for trial in trials)
+            table = terminal.table(list(cells), [list(cells.values())], numeric=cells)
+            self._live.update(Group(table, *map(Text, lines)), refresh=True)
+        elif time.monotonic() - self._printed > LINE_SECONDS:
+            self._printed = time.monotonic()
+            counts = ", ".join(f"{name} {value}" for name, value in cells.items())
+            print("; ".join([counts, *lines]), flush=True)
+
+    def _cells(self, ended: "list[FrozenTrial]", running: int) -> dict[str, str]:
+        states = Counter(trial.state.name for trial in ended)
         wanted = self._plan.settings["n_trials"]
         return {
-            "trials": f"{ended} of {wanted}",
-            "running": str(states["RUNNING"]),
+            "trials": f"{len(ended)} of {wanted}",
+            "running": str(running),
             "pruned": str(states["PRUNED"]),
             "failed": str(states["FAIL"]),
-            "left": self._left(ended, wanted),
+            "left": self._time_left(len(ended), wanted),
         }
 
-    def _left(self, ended: int, wanted: int) -> str:
+    def _time_left(self, ended: int, wanted: int) -> str:
         """The time left, by the pace so far."""
         here = ended - self._before
         if here <= 0:
@@ -94,28 +98,10 @@ class Progress:
         seconds = (time.monotonic() - self._start) / here * max(0, wanted - ended)
         return f"{int(seconds // 60)}:{int(seconds % 60):02}"
 
-    def _tell_errors(self, trials: "list[FrozenTrial]") -> None:
-        """Say of the first trials that failed, each way of failing once, what went wrong."""
-        for trial in trials:
+    def _print_errors(self, ended: "list[FrozenTrial]") -> None:
+        """Print why trials failed; each reason once, and only the first few."""
+        for trial in ended:
             error = trial.user_attrs.get(ERROR)
             if error and error not in self._errors and len(self._errors) < SHOWN_ERRORS:
-                self._errors[error] += 1
+                self._errors.add(error)
                 self.say(f"trial {trial.number} failed ({overrides_of(trial)}): {error}")
-
-
-def _table(cells: dict[str, str], lines: list[str]) -> "Group":
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in cells:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_row(*cells.values())
-    return Group(table, *map(Text, lines))
-
-
-def best_line(trial: "FrozenTrial", plan: Plan) -> str:
-    """A trial in a line."""
-    tried = overrides_of(trial)
-    return f"trial {trial.number}: {plan.metric} {value_of(trial):.6g} with {tried}"

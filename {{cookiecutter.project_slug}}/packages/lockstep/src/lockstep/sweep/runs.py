@@ -1,7 +1,7 @@
 """A sweep in MLflow: a run for the sweep, and a child of it for each trial.
 
-What Optuna's storage holds is shown, as `publish` shows what DVC holds: late, again, or after a
-server was away, it comes out the same.
+They show what the storage of the sweep holds, as `publish` shows what DVC holds: repeated, or
+after a server was down, the result is the same.
 """
 
 import contextlib
@@ -13,136 +13,138 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.mlflow import tag
-from lockstep.mlflow.store import Store
+from lockstep.mlflow import runs, tag
+from lockstep.mlflow.runs import DataInput, Point
+from lockstep.project import Project
 from lockstep.record.provenance import Origin
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.study import ERROR, LOST, OVERRIDES, PARENT, storage_errors_explained
-from lockstep.sweep.summary import description, ended, records, value_of, write_summary
+from lockstep.sweep.study import (
+    ERROR,
+    LOST,
+    OVERRIDES,
+    PARENT,
+    TrialLog,
+    storage_errors_explained,
+)
+from lockstep.sweep.summary import description, records, value_of, write_summary
+from lockstep.values import first_line
+from lockstep.workspace import DVC_LOCK
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-# MLflow's word for each of Optuna's states that a trial ends in.
+# MLflow's word for each of Optuna's states in which a trial ends.
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-# How long one update may take, so that the table goes on; and how long a store that failed is
-# left alone.
-UPDATE_SECONDS = 1.0
-RETRY_SECONDS = 30.0
+UPDATE_SECONDS = 1.0  # that one update may take, so that the table moves on
+RETRY_SECONDS = 30.0  # before a store that failed is tried again
 NAME_LENGTH = 250
+TAG_LENGTH = 5000
 METRICS_AT_ONCE = 990  # MLflow takes 1000; https://mlflow.org/docs/latest/rest-api.html
 
 
-class Family:
-    """The runs of a sweep."""
+class SweepRuns:
+    """The runs of a sweep.
 
-    def __init__(self, plan: Plan, study: "Study", store: Store, workspace: Path) -> None:
-        """Open nothing yet.
+    Attributes:
+        trouble: Why MLflow does not show the trials, if it does not.
+    """
+
+    def __init__(self, plan: Plan, study: "Study", log: TrialLog, project: Project) -> None:
+        """Prepare; nothing is opened yet.
 
         Args:
-            plan: That of the sweep.
-            study: Where its trials are.
-            store: Where they are shown.
-            workspace: The project's folder.
+            plan: The sweep's plan.
+            study: It remembers the sweep's run.
+            log: The trials to show.
+            project: Its store shows them.
         """
         self._plan = plan
         self._study = study
-        self._store = store
-        self._workspace = workspace
+        self._log = log
+        self._project = project
         self._client: MlflowClient | None = None
-        self._children: dict[int, tuple[str, bool]] = {}  # run and whether it is complete
-        self._retry = 0.0
+        self._children: dict[int, tuple[str, bool]] = {}  # run, and whether it is complete
+        self._metric = f"validation.{plan.metric}"
+        self.run_id: str | None = study.user_attrs.get(PARENT)
         self.trouble: str | None = None
+        self._retry = 0.0
 
     def update(self) -> None:
-        """Show the trials that ended since, for about a second; no failing store stops a sweep."""
+        """Show the trials that ended since, for about a second; a failing store stops no sweep."""
         if time.monotonic() > self._retry:
-            self._attempt(time.monotonic() + UPDATE_SECONDS)
+            self._update(time.monotonic() + UPDATE_SECONDS)
 
     def finish(self, status: str) -> None:
-        """Show all that ended, the figures, and how the sweep itself ended.
+        """Show all trials that ended, the figures, and how the sweep itself ended.
 
         Args:
             status: MLflow's: FINISHED, FAILED or KILLED.
         """
-        if self._attempt(float("inf")):
-            with self._forgiven():
+        self._update(float("inf"))
+        if self.trouble is None:
+            with self._trouble_noted():
                 self._finish(status)
 
     def link(self) -> str:
-        """How to look at it."""
-        return self._store.page(f"/#/experiments/{self._experiment}/runs/{self.run_id}")
+        """How to look at the sweep's run."""
+        return self._project.store.page(f"/#/experiments/{self._experiment}/runs/{self.run_id}")
 
-    @property
-    def run_id(self) -> str | None:
-        """The run of the sweep, once it is there."""
-        return self._study.user_attrs.get(PARENT)
-
-    def _attempt(self, until: float) -> bool:
-        self.trouble = None
-        with self._forgiven():
+    def _update(self, until: float) -> None:
+        with self._trouble_noted():
             client = self._opened()
-            for trial in ended(self._study):
-                known, complete = self._children.get(trial.number, (None, False))
+            for trial in self._log.trials:
+                run_id, complete = self._children.get(trial.number, (None, False))
                 if not complete:
-                    run_id = self._show(client, trial, known)
-                    self._children[trial.number] = run_id, True
+                    self._children[trial.number] = self._show(client, trial, run_id), True
                     if time.monotonic() > until:
                         break
-        return self.trouble is None
 
     @contextlib.contextmanager
-    def _forgiven(self) -> Iterator[None]:
+    def _trouble_noted(self) -> Iterator[None]:
         try:
-            with self._store.errors_explained(), storage_errors_explained():
+            with self._project.store.errors_explained():
                 yield
+            self.trouble = None
         except BaseException as error:
             self._client = None  # nobody knows how much of the last trial is there: look again
             if not isinstance(error, LockstepError):
                 raise
-            self.trouble = str(error).splitlines()[0]
+            self.trouble = first_line(error)
             self._retry = time.monotonic() + RETRY_SECONDS
 
     def _opened(self) -> "MlflowClient":
         if self._client is None:
-            client = self._store.client()
-            self._experiment = self._store.experiment_id(client)
-            run = _active_run(client, self.run_id)
+            client = self._project.store.client()
+            self._experiment = self._project.store.experiment_id(client)
+            run = runs.active_run(client, self.run_id)
             if run:
                 client.update_run(run.info.run_id, status="RUNNING")
             else:
                 run = client.create_run(
                     self._experiment, tags=self._tags(), run_name=self._plan.name
                 )
-                self._study.set_user_attr(PARENT, run.info.run_id)
+                with storage_errors_explained():
+                    self._study.set_user_attr(PARENT, run.info.run_id)
+            self.run_id = run.info.run_id
             if not run.data.params:
-                self._describe(client, run.info.run_id)
+                self._describe(client, self.run_id)
             self._children = self._known_children(client)
             self._client = client
         return self._client
 
     def _known_children(self, client: "MlflowClient") -> dict[int, tuple[str, bool]]:
         """The children that an interrupted sweep has shown already."""
-        found: dict[int, tuple[str, bool]] = {}
         query = f"tags.`{tag.PARENT}` = '{self.run_id}'"
-        token = None
-        while True:
-            page = client.search_runs([self._experiment], query, max_results=1000, page_token=token)
-            for run in page:
-                if tag.TRIAL in run.data.tags:
-                    complete = run.info.status != "RUNNING"
-                    found[int(run.data.tags[tag.TRIAL])] = run.info.run_id, complete
-            token = page.token
-            if not token:
-                return found
+        return {
+            int(run.data.tags[tag.TRIAL]): (run.info.run_id, run.info.status != "RUNNING")
+            for run in runs.search(client, self._experiment, query)
+            if tag.TRIAL in run.data.tags
+        }
 
     def _show(self, client: "MlflowClient", trial: "FrozenTrial", run_id: str | None) -> str:
         """A child with all that is known of a trial."""
-        from mlflow.entities import Metric, Param
-
         start, end = _milliseconds(trial.datetime_start), _milliseconds(trial.datetime_complete)
         tags = {
             tag.PARENT: str(self.run_id),
@@ -152,30 +154,25 @@ class Family:
             "mlflow.source.name": f"lockstep sweep {self._plan.name}",
             "mlflow.source.type": "PROJECT",
         }
-        error = trial.user_attrs.get(ERROR)
-        if trial.number in self._study.user_attrs.get(LOST, []):
-            error = "its worker was lost"
+        lost = trial.user_attrs.get(LOST)
+        error = "its worker was lost" if lost else trial.user_attrs.get(ERROR)
         if error:
-            tags["error"] = error[:5000]
+            tags["error"] = error[:TAG_LENGTH]
         if run_id is None:
             name = f"{self._plan.name}-{trial.number}"
-            run_id = client.create_run(self._experiment, start, tags, name).info.run_id
-        metric = f"validation.{self._plan.metric}"
-        values = [Metric(metric, value, end, at) for at, value in trial.intermediate_values.items()]
-        if trial.state.name == "COMPLETE" and not values:
-            values = [Metric(metric, value_of(trial), end, 0)]
-        overrides = trial.user_attrs.get(OVERRIDES, [])
-        params = [
-            Param(_name(key), value)
-            for key, _, value in (item.partition("=") for item in overrides)
+            run_id = str(client.create_run(self._experiment, start, tags, name).info.run_id)
+        points = [
+            Point(self._metric, value, end, at) for at, value in trial.intermediate_values.items()
         ]
-        client.log_batch(run_id, values, params)
+        tried = (item.partition("=") for item in trial.user_attrs.get(OVERRIDES, []))
+        params = {_name(key): value for key, _, value in tried}
+        runs.log(client, run_id, params=params, metrics=points)
         client.set_terminated(run_id, STATUS[trial.state.name], end_time=end)
         return run_id
 
     def _tags(self) -> dict[str, str]:
         """Where the sweep comes from."""
-        origin = Origin.of_workspace(self._workspace, self._store.root, ["dvc.lock"])
+        origin = Origin.of_workspace(self._project.workspace, self._project.root, [DVC_LOCK])
         tags = {
             tag.SWEEP: self._plan.name,
             "mlflow.user": origin.user,
@@ -185,7 +182,7 @@ class Family:
             "mlflow.source.git.branch": origin.branch,
             "mlflow.source.git.repoURL": origin.repository,
             "git.dirty": str(bool(origin.changed)).lower(),
-            "git.changed": ", ".join(origin.changed)[:5000],
+            "git.changed": ", ".join(origin.changed)[:TAG_LENGTH],
             "overrides": " ".join(self._plan.overrides),
             **origin.machine,
         }
@@ -193,67 +190,40 @@ class Family:
 
     def _describe(self, client: "MlflowClient", run_id: str) -> None:
         """What the sweep tries, and on which data."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
         plan = self._plan
-        lines: dict[str, str] = {}
+        params = {
+            f"sweep.{name}": str(plan.settings[name])
+            for name in ("n_trials", "timeout", "seed", "metric", "stage")
+        }
         for key, line in plan.space.items():
-            inner = line.items() if isinstance(line, dict) else [("", line)]
-            lines |= {f"{key} {name}".strip(): str(text) for name, text in inner}
-        names = ("n_trials", "timeout", "seed", "metric", "stage")
-        settings = {f"sweep.{name}": str(plan.settings[name]) for name in names}
-        found = {**settings, **{f"space.{key}": text for key, text in lines.items()}}
-        inputs = [
-            DatasetInput(
-                Dataset(path, md5, "dvc", "{}"), [InputTag("mlflow.data.context", "train")]
-            )
-            for path, md5 in plan.basis["data"].items()
-        ]
-        client.log_inputs(run_id, inputs)
-        client.log_batch(run_id, params=[Param(_name(key), text) for key, text in found.items()])
+            for name, text in line.items() if isinstance(line, dict) else [("", line)]:
+                params[_name(f"space.{key} {name}".strip())] = str(text)
+        inputs = [DataInput(path, md5, [plan.stage]) for path, md5 in plan.basis["data"].items()]
+        runs.log_inputs(client, run_id, inputs)
+        runs.log(client, run_id, params=params)
 
     def _finish(self, status: str) -> None:
-        from mlflow.entities import Metric
-
         assert self._client is not None
         assert self.run_id is not None
-        trials = ended(self._study)
-        metric = f"validation.{self._plan.metric}"
+        trials = self._log.trials
         now = int(time.time() * 1000)
         states = [trial.state.name for trial in trials]
-        counts = [
-            Metric(f"trials.{state.lower()}", states.count(state), now, 0) for state in STATUS
-        ]
+        counts = [Point(f"trials.{state.lower()}", states.count(state), now) for state in STATUS]
         best = [  # MLflow shows the one with the highest step
-            Metric(metric, value_of(trial), _milliseconds(trial.datetime_complete), step)
+            Point(self._metric, value_of(trial), _milliseconds(trial.datetime_complete), step)
             for step, trial in records(trials, self._plan.direction)
         ]
-        self._client.log_batch(self.run_id, [*counts, *best[-METRICS_AT_ONCE:]])
         with tempfile.TemporaryDirectory() as folder:
-            write_summary(self._study, self._plan, Path(folder))
+            write_summary(self._study, trials, self._plan, Path(folder))
             self._client.log_artifacts(self.run_id, folder)
-        note = description(self._study, self._plan)
-        self._client.set_tag(self.run_id, tag.NOTE, note)
+        note = {tag.NOTE: description(trials, self._plan)}
+        points = [*counts, *best[-METRICS_AT_ONCE:]]
+        runs.log(self._client, self.run_id, tags=note, metrics=points)
         self._client.set_terminated(self.run_id, status)
 
 
-def _active_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
-    """A run of the store, unless it is not there, or somebody deleted it."""
-    from mlflow.exceptions import MlflowException
-
-    if run_id is None:
-        return None
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    return run if run.info.lifecycle_stage == "active" else None
-
-
 def _name(key: str) -> str:
-    """A key of the space as the name of a param, in which MLflow takes few characters."""
+    """A key of the space as the name of a param, for which MLflow allows few characters."""
     return key.replace("+", "").replace("=", " ")[:NAME_LENGTH]
 
 

@@ -1,18 +1,17 @@
-"""What a sweep tries: Hydra's override grammar, as values that Optuna draws."""
+"""What a sweep tries: values in Hydra's override grammar, which Optuna draws."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.config.grammar import hydra_value
+from lockstep.config.grammar import hydra_text, parsed, swept_values
 from lockstep.values import nearest
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
     from optuna.trial import BaseTrial
 
 # What a sweep tries by override; below `group=option`, only where that option is chosen.
@@ -151,7 +150,7 @@ class Space:
                 "range(...) or interval(...), or set it in conf/ or on the command line"
             )
         try:
-            dimension = Dimension(name, key, group, **_values(override, self._known(key)))
+            dimension = Dimension(name, key, group, **swept_values(override, self._known(key)))
         except ValueError as error:
             raise LockstepError(f"the sweep cannot try {key}={line}: {error}") from error
         for option in dimension.ends() if group else []:
@@ -166,27 +165,6 @@ class Space:
         return sorted(path.stem for path in (self._conf / group).glob("*.yaml"))
 
 
-def parsed(word: str) -> "Override":
-    """An override, as Hydra reads it.
-
-    Raises:
-        LockstepError: It is not in Hydra's grammar.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        said = str(error).splitlines()[0]
-        raise LockstepError(f"{word!r} is not in Hydra's grammar: {said}") from error
-
-
-def hydra_text(value: Any) -> str:
-    """A value as Hydra writes it; text is in its grammar already."""
-    return value if isinstance(value, str) else hydra_value(value)
-
-
 def _sections(lines: Lines) -> dict[str, dict[str, Any]]:
     """What to try by condition; by the empty one, what is tried always."""
     sections: dict[str, dict[str, Any]] = {"": {}}
@@ -196,55 +174,3 @@ def _sections(lines: Lines) -> dict[str, dict[str, Any]]:
         else:
             sections[""][key] = line
     return sections
-
-
-def _values(override: "Override", options: list[str]) -> dict[str, Any]:
-    """What an override tries, as the attributes of a dimension.
-
-    Raises:
-        ValueError: Nothing.
-    """
-    from hydra.core.override_parser.types import (
-        ChoiceSweep,
-        Glob,
-        IntervalSweep,
-        RangeSweep,
-        Transformer,
-    )
-
-    value = override.value()
-    if isinstance(value, Glob):
-        return {"choices": _not_empty(value.filter(options))}
-    if isinstance(value, ChoiceSweep):
-        # Lists and the like come as text in the grammar; so does text, once it is quoted.
-        written = map(Transformer.encode, value.list)
-        texts = (
-            hydra_value(text) if text is raw and isinstance(raw, str) and not options else text
-            for text, raw in zip(written, value.list, strict=True)
-        )
-        return {"choices": _not_empty(texts)}
-    log = "log" in getattr(value, "tags", ())
-    if isinstance(value, IntervalSweep):
-        low, high, step = value.start, value.end, None
-    else:
-        assert isinstance(value, RangeSweep)
-        # As in Python and in Hydra, the end is not among the values.
-        numbers = _not_empty(value.range())
-        low, high, step = numbers[0], numbers[-1], abs(value.step)
-        low, high = min(low, high), max(low, high)
-    if low is None or high is None or low > high:
-        raise ValueError("its end lies before its start")
-    if log and low <= 0:
-        raise ValueError("with tag(log, ...) it has to start above 0")
-    if log and step not in (None, 1):
-        raise ValueError("with tag(log, ...) the step has to be 1")
-    if log and not isinstance(low, int):
-        step = None
-    return {"low": low, "high": high, "step": step, "log": log}
-
-
-def _not_empty(values: Iterable[Any]) -> tuple[Any, ...]:
-    found = tuple(values)
-    if not found:
-        raise ValueError("there is nothing in it")
-    return found

@@ -1,36 +1,49 @@
-"""Where the trials of a sweep are kept: a file of the project, or a database for all machines."""
+"""Where the trials of a sweep are kept: a file of the project, or a database.
+
+Only the driver opens it. A trial is written when it has ended, so that what is read here later is
+complete: a trial that was running when its driver was killed is not in it.
+"""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.values import without_secrets
+from lockstep.values import first_line, without_secrets
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from lockstep.sweep.plan import Direction
+
 FOLDER = "sweeps"
 JOURNAL = "journal.log"
-# Attributes of a trial: what it tries, who tries it (the driver and the worker), and what went
-# wrong. Two workers may begin the last trial at once; the later one is surplus.
+# Attributes of a trial: what it tried, which worker scored it, why it failed, and whether that
+# was because its worker was lost: then it does not count.
 OVERRIDES = "overrides"
 WORKER = "worker"
 ERROR = "error"
-SURPLUS = "surplus"
-# Attributes of the study: the plan, the process that is at work on it, its run in MLflow, and the
-# numbers of the trials whose worker was lost.
+LOST = "lost"
+# Attributes of the study: the plan, the process that drives it, and its run in MLflow.
 PLAN = "plan"
 DRIVER = "driver"
 PARENT = "mlflow.run"
-LOST = "lost"
+
+
+class StorageAwayError(LockstepError):
+    """The database of a sweep does not answer."""
+
+
+class TakenOverError(LockstepError):
+    """Another process continues the sweep."""
 
 
 def sweep_folder(root: Path, name: str) -> Path:
-    """The folder of a sweep's own files."""
+    """The folder with the files of a sweep."""
     return root / FOLDER / name
 
 
@@ -38,7 +51,7 @@ def open_storage(url: str) -> "BaseStorage":
     """Open Optuna's storage.
 
     Args:
-        url: Of a database; or the path of a journal, which costs 2 ms a trial where SQLite costs
+        url: Of a database; or the path of a journal, which costs 2 ms per trial where SQLite costs
             a hundred times as much.
 
     Raises:
@@ -50,30 +63,45 @@ def open_storage(url: str) -> "BaseStorage":
 
     if "://" not in url:
         Path(url).parent.mkdir(parents=True, exist_ok=True)
-        # The other kind of lock is a symlink, which Windows does not let everybody make.
+        # The other kind of lock is a symlink, which not every user of Windows may create.
         return JournalStorage(JournalFileBackend(url, JournalFileOpenLock(url)))
     try:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise LockstepError(
-            f"the sweep's storage {without_secrets(url)} cannot be opened: {said}\n"
+            f"the sweep's storage {without_secrets(url)} cannot be opened: {reason}\n"
             "check sweep.storage, and that the database is up (for PostgreSQL: "
             "`uv add psycopg2-binary`)"
         ) from error
 
 
-class StorageAwayError(LockstepError):
-    """The database of a sweep does not answer."""
+def create_study(name: str, url: str, direction: "Direction") -> "Study":
+    """Create the study of a new sweep.
 
+    Args:
+        name: The sweep's name.
+        url: The storage, as `open_storage` takes it.
+        direction: `maximize` or `minimize`.
 
-class StorageGone(BaseException):
-    """The same, in the middle of a trial; an `Exception` is what Optuna would catch."""
+    Raises:
+        LockstepError: A sweep of that name exists.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(study_name=name, storage=open_storage(url), direction=direction)
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise LockstepError(
+            f"a sweep called {name} already exists: continue it with `uv run lockstep sweep "
+            f"--resume sweep.name={name}`, or choose another sweep.name"
+        ) from error
 
 
 @contextlib.contextmanager
 def storage_errors_explained() -> Iterator[None]:
-    """Turn what Optuna raises when its database is away into a message.
+    """Turn what Optuna raises when its database is away, or a disk full, into a message.
 
     Raises:
         StorageAwayError: In place of Optuna's own exception.
@@ -82,41 +110,87 @@ def storage_errors_explained() -> Iterator[None]:
 
     try:
         yield
-    except (StorageInternalError, StorageGone) as error:
-        said = str(error.__cause__ or error).strip().splitlines()[0]
-        raise StorageAwayError(f"the sweep's storage does not answer: {said}") from error
+    except (StorageInternalError, OSError) as error:
+        reason = first_line(error.__cause__ or error)
+        raise StorageAwayError(f"the sweep's storage does not answer: {reason}") from error
 
 
-def counting(study: "Study") -> "list[FrozenTrial]":
-    """The trials that count, running ones included: neither lost nor surplus."""
-    lost = study.user_attrs.get(LOST, [])
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.number not in lost and SURPLUS not in trial.user_attrs
-    ]
+class TrialLog:
+    """The trials of a sweep that have ended, written to its storage one by one.
+
+    Attributes:
+        trials: Those that are written.
+    """
+
+    def __init__(self, study: "Study", driver: str) -> None:
+        """Become the only one who writes to a study.
+
+        Args:
+            study: The sweep's study.
+            driver: A name for this process.
+        """
+        study.set_user_attr(DRIVER, driver)
+        self._study = study
+        self._driver = driver
+        self._added: list[FrozenTrial] = []
+        self._before = len(study.get_trials(deepcopy=False))
+        self._lock = threading.Lock()
+        self.trials = ended_trials(study)
+        self.is_saved = True
+
+    def add(self, trial: "FrozenTrial") -> None:
+        """Have a trial written by the next `save`."""
+        self.is_saved = False
+        self._added.append(trial)
+
+    def save(self) -> None:
+        """Write what is not written yet; an earlier attempt may have been interrupted.
+
+        Raises:
+            StorageAwayError: The storage does not answer.
+            TakenOverError: Another process continues the sweep; nothing was written.
+        """
+        with self._lock, storage_errors_explained():
+            if self.is_saved:
+                return
+            if self._study.user_attrs.get(DRIVER) != self._driver:
+                name = self._study.study_name
+                raise TakenOverError(f"another process continues the sweep {name}")
+            written = len(self._study.get_trials(deepcopy=False)) - self._before
+            for trial in self._added[written:]:
+                self._study.add_trial(trial)
+                written += 1
+            self.trials = ended_trials(self._study)
+            self.is_saved = written == len(self._added)
+
+
+def ended_trials(study: "Study") -> "list[FrozenTrial]":
+    """The trials that have ended, lost ones included, by number."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def counted_trials(trials: "list[FrozenTrial]") -> "list[FrozenTrial]":
+    """The trials that count: those whose worker was not lost."""
+    return [trial for trial in trials if not trial.user_attrs.get(LOST)]
 
 
 def storage_of(root: Path, settings: dict[str, Any], name: str) -> str:
-    """The storage of a sweep: a database's URL, or the path of a journal.
+    """The storage of a sweep: the URL of a database, or the path of a journal.
 
     Args:
         root: The project's own folder.
         settings: The config group `sweep`.
-        name: The sweep's.
+        name: The sweep's name.
     """
     return settings["storage"] or str((sweep_folder(root, name) / JOURNAL).resolve())
 
 
-def find_sweep(root: Path, settings: dict[str, Any]) -> "tuple[Study, str]":
-    """Find a sweep that was begun.
+def find_study(root: Path, settings: dict[str, Any]) -> "Study":
+    """Find the study of a sweep that was started earlier.
 
     Args:
         root: The project's own folder.
-        settings: The config group `sweep`; without a `name`, the newest one is meant.
-
-    Returns:
-        Its study, and the storage that this is in.
+        settings: The config group `sweep`; without a `name`, the newest sweep is meant.
 
     Raises:
         LockstepError: There is none.
@@ -130,26 +204,26 @@ def find_sweep(root: Path, settings: dict[str, Any]) -> "tuple[Study, str]":
         with contextlib.suppress(KeyError):
             study = optuna.load_study(study_name=name, storage=open_storage(url))
             if PLAN in study.user_attrs:
-                return study, url
+                return study
     where = without_secrets(settings["storage"]) if settings["storage"] else f"{FOLDER}/"
     called = f" called {settings['name']}" if settings["name"] else ""
     raise LockstepError(
-        f"there is no sweep{called} in {where}: start one by `lockstep sweep`, or say where it is "
-        "by sweep.storage=..."
+        f"there is no sweep{called} in {where}: start one with `uv run lockstep sweep`, or name "
+        "the database that holds it with sweep.storage=..."
     )
 
 
 def _newest(root: Path, database: str | None) -> str | None:
-    """The name of the sweep that was begun last."""
+    """The name of the sweep that was started last."""
     if database:
         import optuna
 
-        found = optuna.get_all_study_summaries(open_storage(database))
-        begun = {
+        summaries = optuna.get_all_study_summaries(open_storage(database))
+        started = {
             item.study_name: item.datetime_start
-            for item in found
+            for item in summaries
             if item.datetime_start and PLAN in item.user_attrs
         }
-        return max(begun, key=lambda name: begun[name]) if begun else None
+        return max(started, key=lambda name: started[name]) if started else None
     journals = sorted((root / FOLDER).glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
     return journals[-1].parent.name if journals else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.sweep.plan import Plan
-from lockstep.sweep.study import ERROR, OVERRIDES, SURPLUS
+from lockstep.sweep.study import ERROR, OVERRIDES
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -17,15 +17,6 @@ SHOWN = 10  # of the best trials, in the description
 FIGURE_SIZE = (11, 6)  # inches
 
 
-def ended(study: "Study") -> "list[FrozenTrial]":
-    """The trials that came to an end, lost ones included, by number."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.is_finished() and SURPLUS not in trial.user_attrs
-    ]
-
-
 def value_of(trial: "FrozenTrial") -> float:
     """The value of a trial that is complete."""
     assert trial.value is not None
@@ -33,10 +24,10 @@ def value_of(trial: "FrozenTrial") -> float:
 
 
 def best_first(trials: "Sequence[FrozenTrial]", direction: str) -> "list[FrozenTrial]":
-    """The complete trials; of equal ones the earlier first.
+    """The complete trials, the best first; of equal ones, the earlier first.
 
     Args:
-        trials: Any.
+        trials: Any trials.
         direction: `maximize` or `minimize`.
     """
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -45,11 +36,15 @@ def best_first(trials: "Sequence[FrozenTrial]", direction: str) -> "list[FrozenT
 
 
 def records(trials: "Sequence[FrozenTrial]", direction: str) -> "Iterator[tuple[int, FrozenTrial]]":
-    """The trials that were better than all that ended before them, and how many those were."""
+    """The trials that were better than all that ended before them, and how many those were.
+
+    Args:
+        trials: By number, which is the order in which they ended.
+        direction: `maximize` or `minimize`.
+    """
     best = None
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    in_time = sorted(complete, key=lambda trial: str(trial.datetime_complete))
-    for before, trial in enumerate(in_time):
+    for before, trial in enumerate(complete):
         if best is None or best_first([best, trial], direction)[0] is trial:
             best = trial
             yield before, trial
@@ -60,36 +55,36 @@ def overrides_of(trial: "FrozenTrial") -> str:
     return " ".join(trial.user_attrs.get(OVERRIDES, []))
 
 
-def description(study: "Study", plan: Plan) -> str:
+def best_line(trial: "FrozenTrial", plan: Plan) -> str:
+    """A complete trial in one line."""
+    return f"trial {trial.number}: {plan.metric} {value_of(trial):.6g} with {overrides_of(trial)}"
+
+
+def description(trials: "Sequence[FrozenTrial]", plan: Plan) -> str:
     """The Markdown that heads the sweep's page in MLflow."""
-    trials = best_first(ended(study), plan.direction)
-    lines = [f"| trial | {plan.metric} | |", "|--:|--:|---|"]
-    lines += [
+    rows = [
         f"| {trial.number} | {value_of(trial):.6g} | `{overrides_of(trial)}` |"
-        for trial in trials[:SHOWN]
+        for trial in best_first(trials, plan.direction)[:SHOWN]
     ]
-    return "\n".join(
-        [
-            f"Trials of `{plan.stage}`, scored on data that they did not learn from; "
-            "the test rows were not used.",
-            "",
-            *lines,
-            "",
-            f"Run the pipeline with one of them: `uv run lockstep sweep --apply NUMBER "
-            f"sweep.name={plan.name}`",
-        ]
+    table = "\n".join([f"| trial | {plan.metric} | |", "|--:|--:|---|", *rows])
+    return (
+        f"Trials of `{plan.stage}`, scored on data that they did not learn from; "
+        f"the test rows were not used.\n\n{table}\n\n"
+        "Run the pipeline with one of them: "
+        f"`uv run lockstep sweep --apply NUMBER sweep.name={plan.name}`"
     )
 
 
-def write_summary(study: "Study", plan: Plan, folder: Path) -> None:
+def write_summary(study: "Study", trials: "Sequence[FrozenTrial]", plan: Plan, to: Path) -> None:
     """Write trials.csv and, where there is something to see, figures.
 
     Args:
-        study: With the trials.
-        plan: That of the sweep.
-        folder: To write into.
+        study: The study with the trials, for the figures.
+        trials: Those that have ended.
+        plan: The sweep's plan.
+        to: The folder to write into.
     """
-    _write_trials(ended(study), plan.metric, folder / "trials.csv")
+    _write_trials(trials, plan.metric, to / "trials.csv")
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -101,16 +96,15 @@ def write_summary(study: "Study", plan: Plan, folder: Path) -> None:
         "parallel_coordinates": figures.plot_parallel_coordinate,
         "importance": figures.plot_param_importances,
     }
-    complete = best_first(ended(study), plan.direction)
-    distinct = {value_of(trial) for trial in complete}
+    values = [value_of(trial) for trial in best_first(trials, plan.direction)]
     for name, draw in drawings.items():
-        # Nothing can be said of what matters while all trials are equally good.
-        if not complete or (name == "importance" and len(distinct) < 2):
+        # While all trials are equally good, no param matters more than another.
+        if not values or (name == "importance" and len(set(values)) < 2):
             continue
         with warnings.catch_warnings(action="ignore"):  # Optuna calls its figures experimental
             draw(study, target_name=plan.metric)
             plt.gcf().set_size_inches(FIGURE_SIZE)
-            plt.savefig(folder / f"{name}.png", dpi=100, bbox_inches="tight")
+            plt.savefig(to / f"{name}.png", dpi=100, bbox_inches="tight")
             plt.close("all")
 
 

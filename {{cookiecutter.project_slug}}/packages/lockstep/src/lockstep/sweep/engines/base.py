@@ -1,0 +1,85 @@
+"""What the driver of a sweep asks of an engine, which starts its workers somewhere.
+
+A worker scores many trials: what it costs to start one is paid once.
+"""
+
+import importlib
+import socket
+from pathlib import Path
+from typing import Any, Protocol
+
+from lockstep import LockstepError
+from lockstep.sweep.job import Job
+
+LOOPBACK = "127.0.0.1"
+# Reserved for documentation (RFC 5737), so that it lies beyond the default route.
+ELSEWHERE = "192.0.2.1"
+
+
+class Worker(Protocol):
+    """A worker that was started, or waits in a queue."""
+
+    def ended(self) -> bool:
+        """Whether it has ended, however."""
+
+    def failure(self) -> str | None:
+        """Why it ended; None if it completed its work."""
+
+    def stop(self) -> None:
+        """End it immediately."""
+
+
+class Engine(Protocol):
+    """Starts workers somewhere.
+
+    Attributes:
+        threads: How many cores each worker may use.
+    """
+
+    threads: int
+
+    def size(self) -> int:
+        """The number of workers."""
+
+    def start(self, job: Job, log: Path) -> Worker:
+        """Start a worker; it prints to the file `log` where that is possible."""
+
+    def host(self) -> str:
+        """The address of this machine to which workers connect."""
+        return LOOPBACK
+
+    def close(self) -> None:
+        """Release what the engine holds; it starts no more workers."""
+
+
+def address_towards(host: str) -> str:
+    """The address of this machine on its way to another one; nothing is sent.
+
+    Args:
+        host: The other machine.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))
+        except OSError:  # there is no network
+            return LOOPBACK
+        return str(probe.getsockname()[0])
+
+
+def import_engine(module: str, extra: str) -> Any:
+    """Import the package that an engine is made for.
+
+    Args:
+        module: Its name.
+        extra: The optional dependencies of the project that install it.
+
+    Raises:
+        LockstepError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LockstepError(
+            f"sweep/engine={extra} needs the package {module}: "
+            f"`uv sync --extra {extra}` (or `pip install {module}`)"
+        ) from error

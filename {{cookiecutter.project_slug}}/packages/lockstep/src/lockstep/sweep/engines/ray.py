@@ -1,0 +1,119 @@
+"""Workers that are tasks of a Ray cluster (https://docs.ray.io)."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from lockstep import LockstepError
+from lockstep.sweep.engines.base import Engine, Worker, import_engine
+from lockstep.sweep.job import Job
+from lockstep.sweep.worker import work
+from lockstep.values import first_line
+
+CONNECT_SECONDS = 3.0
+
+
+class Ray(Engine):
+    """Tasks of a Ray cluster."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        threads: int = 1,
+        host: str | None = None,
+    ) -> None:
+        """Choose the cluster; it is joined when its size is needed.
+
+        Args:
+            address: The address of a running cluster, or `auto`; None starts one on this machine.
+            workers: How many; by default, as many as the cluster has cores for.
+            threads: How many cores each may use.
+            host: The address at which workers reach this machine; by default, the one by which
+                the cluster knows it.
+
+        Raises:
+            LockstepError: Ray is not installed.
+        """
+        # Read when Ray is imported: workers use this environment, and `uv run` in each of them
+        # would create another one.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        self._ray = import_engine("ray", "ray")
+        self.threads = threads
+        self._address = address
+        self._workers = workers
+        self._host = host
+
+    def size(self) -> int:
+        """The number of workers."""
+        cores = int(self._joined().cluster_resources().get("CPU", 1))
+        return self._workers or max(1, cores // self.threads)
+
+    def host(self) -> str:
+        """The address of this machine to which workers connect."""
+        return self._host or str(self._joined().util.get_node_ip_address())
+
+    def start(self, job: Job, log: Path) -> "RayWorker":
+        """Start a task; what it prints is in Ray's own logs."""
+        ray = self._joined()
+        # The driver replaces a worker that is lost, whatever the engine.
+        task = ray.remote(num_cpus=self.threads, max_retries=0)(work)
+        return RayWorker(ray, task.remote(job))
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._ray.shutdown()
+
+    def _joined(self) -> Any:
+        ray = self._ray
+        if not ray.is_initialized():
+            try:
+                self._require_reachable()
+                ray.init(
+                    address=self._address or "local",
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    **({} if self._address else {"include_dashboard": False}),
+                )
+            except (OSError, RuntimeError, ValueError) as error:
+                raise LockstepError(
+                    f"the Ray cluster at {self._address} cannot be joined: {error}\n"
+                    "start one with `ray start --head`, or let sweep.engine.address be null"
+                ) from error
+        return ray
+
+    def _require_reachable(self) -> None:
+        """Find out within seconds; Ray itself would try for minutes.
+
+        Raises:
+            OSError: Nothing listens at the address of the cluster.
+        """
+        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
+        if port.isdigit():
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+
+
+class RayWorker(Worker):
+    """A task."""
+
+    def __init__(self, ray: Any, reference: Any) -> None:
+        self._ray = ray
+        self._reference = reference
+
+    def ended(self) -> bool:
+        """Whether it has ended, however."""
+        return bool(self._ray.wait([self._reference], timeout=0)[0])
+
+    def failure(self) -> str | None:
+        """Why it ended; None if it completed its work."""
+        try:
+            self._ray.get(self._reference)
+        except self._ray.exceptions.RayError as error:
+            # What the task raised, if it did; else what happened to its process or machine.
+            return first_line(getattr(error, "cause", None) or error)
+        return None
+
+    def stop(self) -> None:
+        """End it immediately."""
+        self._ray.cancel(self._reference, force=True)

@@ -1,0 +1,188 @@
+"""The trials of a sweep: Optuna draws them, workers score them, the storage keeps them.
+
+The driver alone talks to Optuna, about a study in memory. So drawing and pruning wait for no
+file or database, and a database that is away for a while costs no trial. A thread for each worker
+calls `draw`, `report`, `end` and `lose`.
+"""
+
+import contextlib
+import inspect
+import pkgutil
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from lockstep import LockstepError
+from lockstep.config.grammar import created
+from lockstep.sweep.plan import Plan
+from lockstep.sweep.space import Space
+from lockstep.sweep.study import (
+    ERROR,
+    LOST,
+    OVERRIDES,
+    WORKER,
+    StorageAwayError,
+    TrialLog,
+    counted_trials,
+)
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+FAILURES = 10  # when as many trials have failed and no other has ended, the sweep ends
+
+
+class Trials:
+    """The trials of a sweep.
+
+    Attributes:
+        log: Those that have ended.
+        ended: How many have ended, lost ones excluded.
+        running: Those that are being scored, by number in the study in memory.
+    """
+
+    def __init__(self, plan: Plan, space: Space, log: TrialLog) -> None:
+        """Tell Optuna the trials that an earlier process has completed.
+
+        Args:
+            plan: The sweep's plan.
+            space: What to try.
+            log: Where trials are kept.
+
+        Raises:
+            LockstepError: The sampler or the pruner in conf/sweep/ cannot be created.
+        """
+        import optuna
+
+        self.log = log
+        self.ended = len(counted_trials(log.trials))
+        self.running: dict[int, Trial] = {}
+        self._space = space
+        self._wanted: int = plan.settings["n_trials"]
+        timeout = plan.settings["timeout"]
+        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._pruned: set[int] = set()
+        self._lock = threading.Lock()
+        self._study = optuna.create_study(
+            study_name=plan.name,
+            direction=plan.direction,
+            sampler=_sampler(plan, len(log.trials)),
+            pruner=created(plan.settings["pruner"]) or optuna.pruners.NopPruner(),
+        )
+        self._study.add_trials(log.trials)
+
+    @property
+    def left(self) -> int:
+        """How many trials are to be drawn."""
+        is_late = time.monotonic() > self._deadline
+        return 0 if is_late else max(0, self._wanted - self.ended - len(self.running))
+
+    def draw(self, worker: str) -> "Trial | None":
+        """Draw a trial; None when there are enough, or the time is over.
+
+        Args:
+            worker: The name of the worker that will score it.
+        """
+        while True:
+            with self._lock:
+                if not self.left:
+                    return None
+                trial = self._study.ask()
+                self.running[trial.number] = trial
+                trial.set_user_attr(WORKER, worker)
+                try:
+                    trial.set_user_attr(OVERRIDES, self._space.draw(trial))
+                    return trial
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {error}"
+            self.end(trial, reason)
+
+    def report(self, trial: "Trial", step: int, value: float) -> bool:
+        """Note a value of a trial; whether the trial is worth continuing."""
+        with self._lock:
+            if trial.number not in self.running:
+                return False
+            trial.report(value, step)
+            if is_bad := trial.should_prune():
+                self._pruned.add(trial.number)
+            return not is_bad
+
+    def end(self, trial: "Trial", error: str | None) -> None:
+        """End a trial.
+
+        Args:
+            trial: It may have been lost meanwhile.
+            error: Why it failed; None: it did not.
+        """
+        from optuna.trial import TrialState
+
+        values = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        if not values and error is None:
+            error = "the objective yielded no value"
+        if error is not None:
+            self._tell(trial, TrialState.FAIL, error=error)
+        elif trial.number in self._pruned:
+            self._tell(trial, TrialState.PRUNED)
+        else:
+            self._tell(trial, TrialState.COMPLETE, value=values[max(values)])
+
+    def lose(self, trial: "Trial | None") -> None:
+        """End a trial, if it runs: its worker was lost, so another is drawn in its place."""
+        from optuna.trial import TrialState
+
+        if trial:
+            self._tell(trial, TrialState.FAIL, lost=True)
+
+    def require_success(self) -> None:
+        """Check that not all trials fail.
+
+        Raises:
+            LockstepError: They do.
+        """
+        trials = counted_trials(self.log.trials)
+        errors = [trial.user_attrs.get(ERROR) for trial in trials if trial.state.name == "FAIL"]
+        if len(errors) >= FAILURES and len(errors) == len(trials):
+            raise LockstepError(
+                f"the first {len(errors)} trials failed, all of them; the last one: {errors[-1]}\n"
+                "fix that, then start a new sweep"
+            )
+
+    def _tell(
+        self,
+        trial: "Trial",
+        state: Any,
+        *,
+        value: float | None = None,
+        error: str | None = None,
+        lost: bool = False,
+    ) -> None:
+        """End a trial, unless another thread has: an engine may call a worker lost that is not."""
+        with self._lock:
+            if self.running.pop(trial.number, None) is None:
+                return
+            if error is not None:
+                trial.set_user_attr(ERROR, error)
+            if lost:
+                trial.set_user_attr(LOST, True)
+            try:
+                self._study.tell(trial, value, state)
+            except RuntimeError as stop:
+                # A sampler that has tried everything stops Optuna's own loop, which does not run.
+                if "Study.stop" not in str(stop):
+                    raise
+                self._wanted = 0
+            self.ended += not lost
+            self.log.add(self._study.get_trials(deepcopy=False)[trial.number])
+        with contextlib.suppress(StorageAwayError):  # the driver tries again
+            self.log.save()
+
+
+def _sampler(plan: Plan, trials: int) -> Any:
+    """The sampler; unless conf/ gives it a seed, one that follows from the sweep's own."""
+    section = plan.settings["sampler"]
+    if "seed" not in inspect.signature(pkgutil.resolve_name(section["_target_"])).parameters:
+        return created(section)
+    # A sweep that is continued must not draw the same values again.
+    seed = random.Random(f"{plan.settings['seed']} {trials}").getrandbits(32)
+    return created(section, seed=seed)
