@@ -39,13 +39,14 @@ def test_a_node_of_a_ray_cluster_dies_in_mid_sweep(swept: Project, servers: Serv
     address = f"sweep.engine.address=127.0.0.1:{head.port}"
     words = ["sweep/engine=ray", address, *FOREST, "sweep.name=ray"]
     sweep = started(swept, *words, RAY_AUTH_MODE="disabled")
-    wait_for_trials(swept, "ray", 6)
-    workers = {tuple(trial.user_attrs.get("worker", ())) for trial in journal(swept, "ray").trials}
-    assert len(workers - {()}) == 3, "one for each node"
+    wait_for_trials(swept, "ray", 1)
+    while len({trial.user_attrs["worker"] for trial in journal(swept, "ray").trials}) < 3:
+        assert sweep.poll() is None, "one worker for each node"
+        time.sleep(0.2)
     node.stop(signal.SIGKILL)
     output = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == 0, output
-    assert re.search(r"worker-\d is lost: .*; another one takes its place", output), output
+    assert re.search(r"worker-\d is lost: .*; starting a replacement", output), output
     gone = lost(swept, "ray")
     assert gone <= 1
     swept.run("lockstep", "sweep", "--resume", "sweep/engine=local", f"sweep.n_trials={TRIALS + 2}")
@@ -79,7 +80,7 @@ def test_slurm_runs_the_workers_and_one_dies(swept: Project, servers: Servers) -
     assert lost(swept, "slurm") <= 1
 
 
-def test_trials_are_kept_by_postgresql_which_starts_anew_in_mid_sweep(
+def test_trials_are_kept_by_postgresql_which_restarts_in_mid_sweep(
     swept: Project, servers: Servers
 ) -> None:
     url, login, server = postgres(servers)
@@ -94,7 +95,7 @@ def test_trials_are_kept_by_postgresql_which_starts_anew_in_mid_sweep(
     output = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == 0, output
     gone = lost(swept, "shared")
-    assert gone <= 3, "at most one for each worker"
+    assert gone == 0, "workers do not need the database"
     assert output.rstrip().endswith(
         "lockstep sweep --apply best sweep.name=shared sweep.storage=..."
     )

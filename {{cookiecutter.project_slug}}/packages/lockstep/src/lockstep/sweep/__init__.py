@@ -1,8 +1,7 @@
-"""Many trials of the train stage, searched by Optuna, shown in MLflow as one family.
+"""Many trials of the train stage, searched by Optuna and shown in MLflow as one run with children.
 
-Workers ask Optuna's storage for trial after trial. Hydra's own multirun was weighed against that:
-its sweeper gives out trials in rounds and waits for the slowest of each, composes conf/ anew for
-every trial, cannot prune, and is pinned to Optuna 2 but for the release candidates of its 1.4
-(100 trials of a small forest on two cores took it 1.8 times as long, untracked). What is Hydra's is
-how a sweep is said: its override grammar and its config groups.
+One process drives a sweep: it draws the trials (`trials`), starts workers (`pool`, `engines`) and
+records what they report (`study`). Workers only score. Hydra's own multirun was not used: its
+sweeper hands out trials in rounds and waits for the slowest of each, composes conf/ for every
+trial, cannot prune, and supports Optuna 2 only, except for the release candidates of its 1.4.
 """

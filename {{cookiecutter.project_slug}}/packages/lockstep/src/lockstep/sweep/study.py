@@ -72,7 +72,7 @@ def open_storage(url: str) -> "BaseStorage":
         raise LockstepError(
             f"the sweep's storage {without_secrets(url)} cannot be opened: {reason}\n"
             "check sweep.storage, and that the database is up (for PostgreSQL: "
-            "`uv add psycopg2-binary`)"
+            "`uv add 'psycopg[binary]'`)"
         ) from error
 
 
