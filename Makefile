@@ -1,4 +1,4 @@
-# The two commands of this repository; README.md has the same without make.
+# The commands of this repository; README.md has the same without make.
 VENV := .venv
 GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3

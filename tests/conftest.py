@@ -1,4 +1,4 @@
-"""Fixtures: scaffolded projects, and the environments that they share."""
+"""Fixtures: projects, scaffolded or tiny, and the environments that they share."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ from project import STAGES, Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
 sys.dont_write_bytecode = True
-# A shell's background job ignores it, and so would every command that the tests interrupt.
+# A background job of a shell ignores SIGINT, and so would every command that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = Path(__file__).resolve().parent.parent
@@ -222,13 +222,13 @@ def page(request: pytest.FixtureRequest) -> Callable[[str], Page]:
 
 @pytest.fixture(scope="session")
 def first_project(clean_env: dict[str, str], once: Once) -> Project:
-    """A project made with every default, its environment included; tests leave it as it is."""
+    """A project with all defaults and its own environment; tests do not change it."""
     return once("first", lambda folder: make(clean_env, folder, {}, None))
 
 
 @pytest.fixture
 def scaffold(clean_env: dict[str, str], first_project: Project, tmp_path: Path) -> Scaffold:
-    """Make a project; it shares the first one's environment: `lockstep` runs the code around it."""
+    """Make a project in the first one's environment; `lockstep` imports the project's code."""
 
     def made(folder: Path | None = None, **answers: str) -> Project:
         return make(clean_env, folder or tmp_path, answers, first_project.bin)
@@ -244,7 +244,7 @@ def project(scaffold: Scaffold) -> Project:
 
 @pytest.fixture(scope="session")
 def computed(clean_env: dict[str, str], first_project: Project, once: Once) -> Project:
-    """A project whose pipeline has run up to publishing, and nothing since; tests copy it."""
+    """A project whose pipeline has run, except for the stage `publish`; tests copy it."""
 
     def build(folder: Path) -> Project:
         project = make(clean_env, folder, {}, first_project.bin)
@@ -256,13 +256,13 @@ def computed(clean_env: dict[str, str], first_project: Project, once: Once) -> P
 
 @pytest.fixture
 def unpublished(computed: Project, tmp_path: Path) -> Project:
-    """A project with the defaults whose pipeline has run up to publishing; nothing is committed."""
+    """A project with the defaults whose pipeline has run, except for `publish`; not committed."""
     return computed.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def first_result(computed: Project, once: Once) -> Project:
-    """A project whose pipeline has run once, all of it committed; tests copy it."""
+    """A project whose pipeline has run once; its results are committed; tests copy it."""
 
     def build(folder: Path) -> Project:
         project = computed.copy(folder)
@@ -277,16 +277,16 @@ def first_result(computed: Project, once: Once) -> Project:
 
 @pytest.fixture
 def published(first_result: Project, tmp_path: Path) -> Project:
-    """A project with the defaults and a first result, which is committed."""
+    """A project with the defaults and a first, committed result."""
     return first_result.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def equipped(clean_env: dict[str, str], first_project: Project, once: Once) -> Project:
-    """A project whose environment speaks with every server and has every engine for sweeps."""
+    """A project whose environment has the drivers of all servers and the engines of sweeps."""
 
     def build(folder: Path) -> Project:
-        # The first project's lock: one made anew, after some package's release, would be another.
+        # With the lock of the first project: a new one could differ after a package's release.
         project = make(clean_env, folder, {}, first_project.bin)
         binaries = project.path / ".venv" / first_project.bin.name
         project = replace(project, env=clean_env, bin=binaries)
@@ -302,14 +302,14 @@ def equipped(clean_env: dict[str, str], first_project: Project, once: Once) -> P
 
 @pytest.fixture(scope="session")
 def finished(first_result: Project, equipped: Project) -> Project:
-    """The first result in the environment that speaks with every kind of remote."""
+    """The first result, in the environment with the drivers of all remotes."""
     env = {**equipped.env, "UV_PROJECT_ENVIRONMENT": str(equipped.bin.parent)}
     return replace(first_result, bin=equipped.bin, env=env)
 
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
-    """The servers of a test, ended with it."""
+    """The servers of a test; they are stopped after it."""
     folder = tmp_path / "servers"
     folder.mkdir()
     made = Servers(folder)
@@ -335,7 +335,7 @@ def storage(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ada(first_result: Project, origin: Path, storage: Path, tmp_path: Path) -> Project:
-    """A colleague's project: a first result, committed and not yet pushed."""
+    """A colleague's project with a first result, committed but not pushed."""
     project = first_result.copy(tmp_path, "ada")
     project.git("remote", "add", "origin", str(origin))
     project.run("dvc", "remote", "modify", "storage", "url", str(storage))
@@ -350,7 +350,7 @@ def make(
     shared: Path | None,
     template: Path = TEMPLATE,
 ) -> Project:
-    """Scaffold a project in a folder; without a shared environment, with one of its own."""
+    """Scaffold a project in a folder, with a shared environment or with its own."""
     if shared:
         answers = {"create_environment": "false", **answers}
         env = {**env, "PATH": f"{shared}{os.pathsep}{env['PATH']}"}
@@ -370,6 +370,6 @@ def make(
     assert len(made) == 1, done.stdout
     binaries = shared or made[0] / ".venv" / ("Scripts" if os.name == "nt" else "bin")
     if shared:
-        # Made by `uv sync` where the project has an environment of its own.
+        # Which `uv sync` writes where the project has its own environment.
         shutil.copy(shared.parent.parent / "uv.lock", made[0])
     return Project(made[0], env, binaries, done.stdout)

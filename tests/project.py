@@ -1,4 +1,4 @@
-"""A generated project as its user meets it: commands, and what MLflow, DVC and git say."""
+"""A generated project as its user sees it: commands, and the records of MLflow, DVC and git."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ class Project:
         return {**self.env, "PATH": f"{self.bin}{os.pathsep}{self.env['PATH']}"}
 
     def copy(self, folder: Path, name: str = "penguins") -> "Project":
-        """The same in another folder, to be changed."""
+        """A copy in another folder, to be changed."""
         path = folder / name
         shutil.copytree(self.path, path, symlinks=True)
         return replace(self, path=path, env=dict(self.env))
@@ -149,7 +149,7 @@ def runs_of(client: "MlflowClient") -> list[dict[str, Any]]:
 
 
 def without_rights(project: Project, *command: str) -> list[str]:
-    """A command without root's right to write where files say that nobody may."""
+    """A command without root's right to write to read-only files."""
     if os.geteuid():
         return list(command)
     program = shutil.which(command[0], path=project.environment["PATH"])
@@ -163,7 +163,7 @@ def stages_that_ran(output: str) -> list[str]:
 
 
 def rows(database: Path, table: str) -> int:
-    """The rows of a table of MLflow's; 0 while there is none."""
+    """The number of rows of one of MLflow's tables; 0 while there is no such table."""
     if not database.exists():
         return 0
     with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:

@@ -1,4 +1,4 @@
-"""Renders the template for tests: in this process without hooks, or as a user does, with them."""
+"""Render the template for tests: in this process without hooks, or with them, as a user does."""
 
 import os
 import subprocess
@@ -45,14 +45,14 @@ def generate(
 
 
 def git(project: Path, *argv: str) -> str:
-    """What git says in a project."""
+    """The output of a git command in a project."""
     return subprocess.run(
         ["git", *argv], cwd=project, capture_output=True, check=True, text=True
     ).stdout.strip()
 
 
 def _config(folder: Path) -> Path:
-    """A configuration of cookiecutter's that keeps its records away from the user's home."""
+    """A configuration for cookiecutter that keeps its records out of the user's home."""
     config = folder / ".cookiecutter.yaml"
     config.write_text(f"replay_dir: {folder}/.replay\ncookiecutters_dir: {folder}/.clones\n")
     return config

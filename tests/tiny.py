@@ -214,14 +214,14 @@ FILES = {
 
 
         def predict(model, test, cfg):
-            """What a model predicts of the test rows, beside what they are."""
+            """The predictions for the test rows, beside their actual values."""
             table = pd.read_csv(test)
             predicted = model.predict(table.drop(columns=cfg.data.target))
             return pd.DataFrame({"actual": table[cfg.data.target], "predicted": predicted})
 
 
         def scorer(predictions, names):
-            """A function that measures the rows with some numbers."""
+            """A function that computes the metrics of the rows with the given numbers."""
             errors = (predictions["actual"] - predictions["predicted"]).abs().to_numpy()
 
             def measure(rows):
@@ -389,7 +389,7 @@ def build(folder: Path, env: Mapping[str, str]) -> Tiny:
 
 @contextlib.contextmanager
 def captured() -> Iterator[list[str]]:
-    """Catch what this process prints, and the processes that it starts.
+    """Capture the output of this process and of the processes that it starts.
 
     Yields:
         A list that gets the text at the end of the block.
