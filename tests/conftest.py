@@ -1,5 +1,6 @@
 """Fixtures: projects, scaffolded or tiny, and the environments that they share."""
 
+import logging
 import os
 import pickle
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
+from unittest import mock
 
 import pytest
 import tiny
@@ -88,6 +90,28 @@ def _tier(item: pytest.Item) -> str:
     if _shares_environment(item) or item.get_closest_marker("slow"):
         return "project"
     return "unit"
+
+
+@pytest.fixture(autouse=True)
+def isolated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what a unit test leaves in this process from the next, and spare it other processes."""
+    if not request.node.get_closest_marker("unit"):
+        yield
+        return
+    if "two_processes" not in request.fixturenames:
+        for module in ("mlflow.package", "gate.comparison"):
+            monkeypatch.setattr(f"lockstep.{module}.process_beside", tiny.in_this_process)
+    with mock.patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_"))]:
+            del os.environ[name]
+        yield
+    for library in ("dvc", "dvc_data", "dvc_objects"):  # they print to the streams of this test
+        logging.getLogger(library).handlers.clear()
+
+
+@pytest.fixture
+def two_processes() -> None:
+    """For a unit test of what other processes do, which users have and most tests do without."""
 
 
 @pytest.fixture(scope="session")

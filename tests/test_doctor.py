@@ -188,7 +188,7 @@ def test_only_some_checks_can_be_asked_for(healthy: Tiny, origin: Path) -> None:
     assert "there is no check 'git remotes'; did you mean git remote?" in output
     code, output = replace(healthy, path=healthy.path.parent).answer("doctor")
     assert code == 2
-    assert "go to the project's root" in output
+    assert "run this in the project's root" in output
 
 
 def test_a_thread_that_hangs_does_not_keep_the_doctor_from_ending(healthy: Tiny) -> None:

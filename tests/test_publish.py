@@ -1,11 +1,9 @@
 """`lockstep publish` in this process, on projects written by hand; MLflow is asked what is true."""
 
-import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -20,7 +18,6 @@ from lockstep.files import file_digest
 from lockstep.mlflow import fast_lookup, runs
 from lockstep.mlflow.environment import configure_mlflow
 from lockstep.mlflow.store import Store
-from lockstep.processes import ProcessError, Submit, _call
 from lockstep.project import Project
 
 if TYPE_CHECKING:
@@ -60,32 +57,6 @@ def toy(built: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     toy = built.copy(tmp_path)
     monkeypatch.chdir(toy.path)
     return toy
-
-
-@contextlib.contextmanager
-def in_this_process() -> Iterator[Submit]:
-    """A stand-in for `process_beside`, without the seconds that its imports take."""
-
-    def submit(workspace: Path, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(_call(workspace, function, arguments))
-        except Exception as error:
-            future.set_exception(ProcessError(f"{type(error).__name__}: {error}"))
-        return future
-
-    yield submit
-
-
-@pytest.fixture(autouse=True)
-def _one_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "two_processes" not in request.fixturenames:
-        monkeypatch.setattr("lockstep.mlflow.package.process_beside", in_this_process)
-
-
-@pytest.fixture
-def two_processes() -> None:
-    """For a test that packages its model in another process, as users do."""
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ https://mlflow.org/docs/latest/api_reference/python_api/mlflow.environment_varia
 """
 
 import base64
+import contextlib
 import os
+from collections.abc import Iterator
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 # A server that is away answers within seconds (MLflow's own defaults: four minutes a call), and the
 # command line stays free of MLflow's own notices and tracebacks. What the user sets wins.
@@ -28,7 +32,17 @@ def configure_mlflow() -> None:
 
 def tracking_uri() -> str:
     """The address that the user's environment gives; empty where it gives none."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "")
+    return os.environ.get(TRACKING_URI, "")
+
+
+@contextlib.contextmanager
+def users_tracking_uri_kept() -> Iterator[None]:
+    """Undo that `mlflow.set_tracking_uri` writes to the environment, which is the user's."""
+    before = os.environ.get(TRACKING_URI)
+    yield
+    os.environ.pop(TRACKING_URI, None)
+    if before is not None:
+        os.environ[TRACKING_URI] = before
 
 
 def authorization() -> dict[str, str]:

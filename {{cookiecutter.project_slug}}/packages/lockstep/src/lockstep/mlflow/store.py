@@ -15,7 +15,12 @@ from urllib.parse import urlsplit
 
 from lockstep import LockstepError
 from lockstep.mlflow import fast_lookup, runs, tag
-from lockstep.mlflow.environment import authorization, configure_mlflow, tracking_uri
+from lockstep.mlflow.environment import (
+    authorization,
+    configure_mlflow,
+    tracking_uri,
+    users_tracking_uri_kept,
+)
 from lockstep.mlflow.uri import SQLITE, anchored, database_of, sqlite_uri
 from lockstep.values import slug, without_secrets
 from lockstep.workspace import lock_file
@@ -151,8 +156,9 @@ class Store:
             self._create_database()
         import mlflow
 
-        # The registry looks a logged model up at the global URI, whatever the client's own is.
-        mlflow.set_tracking_uri(self.uri)
+        with users_tracking_uri_kept():
+            # The registry looks a logged model up at the global URI, not at the client's own.
+            mlflow.set_tracking_uri(self.uri)
         return mlflow.MlflowClient(self.uri)
 
     @contextlib.contextmanager
