@@ -322,7 +322,7 @@ def test_commands_outside_a_project_say_so(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "collect_seldom", lambda: None)
     assert cli.main([verb]) == 2
-    assert "go to the project's root" in capsys.readouterr().err
+    assert "run this in the project's root" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from tiny import Tiny
 from conftest import Scaffold
 from lockstep import LockstepError
 from lockstep.adapters.trusted_model import TRUSTED, load_model
-from lockstep.champion.alias import CHAMPION, history_of, move, version_called
+from lockstep.champion.alias import CHAMPION, history_of, move
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.comparison_process import Opponent, compare
 from lockstep.gate.rules import Comparison, Rules, Verdict, judge
-from lockstep.mlflow.registry import aliases_of, version_with_alias
+from lockstep.mlflow.registry import aliases_of, find_version, version_called
 from lockstep.mlflow.store import Store
 from project import Project
 
@@ -195,7 +195,7 @@ def client(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def champion(client: "MlflowClient") -> str | None:
-    version = version_with_alias(client, "penguins", CHAMPION)
+    version = find_version(client, "penguins", CHAMPION)
     return str(version.version) if version else None
 
 
@@ -261,7 +261,7 @@ def test_a_champion_by_other_means_is_part_of_the_history(
 def test_a_version_that_does_not_exist_is_reported(client: "MlflowClient") -> None:
     assert version_called(client, "penguins", "3").version in (3, "3")
     for word in ("4", "challenger"):
-        with pytest.raises(LockstepError, match=f"penguins has no version {word}"):
+        with pytest.raises(LockstepError, match=f"penguins has no version .*{word}"):
             version_called(client, "penguins", word)
     assert aliases_of(client, "penguins") == {}
 
@@ -345,7 +345,7 @@ def test_a_champion_that_was_tested_on_other_rows_is_scored_again(tiny_project: 
     project.lockstep("promote")
     project.edit("conf/data/default.yaml", "rows: 3", "rows: 4")
     output = publish(project, WORST, "compose", "split", "train", "evaluate")
-    assert "version 1 was scored again, on the test data of this run" in output
+    assert "version 1 was scored again on the test data of this run" in output
     # Trained on x = 1, 2, 3, tested on x = 5, 6: y = 25/6 + 1.5 (x - 2), in truth 9.5 and 12.
     (row,) = re.findall(r"(?m)^mean_absolute_error +([\d.]+) +([\d.]+)", output)
     assert float(row[1]) == pytest.approx(((9.5 - 26 / 3) + (12 - 61 / 6)) / 2, rel=1e-3)
@@ -418,7 +418,7 @@ def test_other_test_data_have_the_champion_scored_again(published: Project) -> N
     project.run("lockstep", "promote")
     first = project.runs()[0]["metrics"]
     output = project.experiment("-S", "split.seed=7", *POOR)
-    assert "version 1 was scored again, on the test data of this run" in output
+    assert "version 1 was scored again on the test data of this run" in output
     assert "gate: failed" in output
     # The last such line is that of the closing table: metric, this run, champion, baseline.
     shown = [line for line in output.splitlines() if line.startswith("log_loss")][-1]

@@ -292,6 +292,6 @@ def test_trace_tells_both_ways(lived: Project) -> None:
     assert len(model["came_of_it"]["runs"]) == 1
 
     tree = lived.run("lockstep", "trace", "models:/penguins@challenger")
-    assert "└── came of it" in tree
+    assert "└── used in" in tree
     assert "challenger" in tree
     assert "is not a run, model or file" in lived.run("lockstep", "trace", "what", ok=False)

@@ -77,9 +77,10 @@ class Project:
         """The name of the registered model.
 
         Raises:
-            LockstepError: The config sets none.
+            LockstepError: The config sets none, or this is not a project.
         """
         if not self.registry.get("name"):
+            _ = self.pipeline  # which says so where there is no project
             raise LockstepError(f"{PARAMS} sets no registry.name: run `uv run dvc repro`")
         return str(self.registry["name"])
 

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep import LockstepError
 from lockstep.git import git
 from lockstep.mlflow import tag
-from lockstep.mlflow.registry import named, set_alias, version_with_alias, version_with_number
+from lockstep.mlflow.registry import find_version, named, set_alias
 from lockstep.record.provenance import user_name
 from lockstep.workspace import lock_file
 
@@ -22,20 +21,7 @@ LOCK_SECONDS = 60
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
     """The champion of a registered model; None where there is none."""
-    return version_with_alias(client, name, CHAMPION)
-
-
-def version_called(client: "MlflowClient", name: str, word: str) -> "ModelVersion":
-    """A version of a registered model, by its number or an alias.
-
-    Raises:
-        LockstepError: There is no such version.
-    """
-    find = version_with_number if word.isdecimal() else version_with_alias
-    version = find(client, name, word)
-    if version is None:
-        raise LockstepError(f"{name} has no version {word}\n`uv run lockstep models` lists them")
-    return version
+    return find_version(client, name, CHAMPION)
 
 
 def number_of(version: "ModelVersion | None") -> str | None:

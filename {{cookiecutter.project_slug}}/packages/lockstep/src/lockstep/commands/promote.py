@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.champion.alias import CHAMPION, champion_of, move, number_of, version_called
+from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
 from lockstep.champion.verdict import current_verdict
+from lockstep.mlflow.registry import version_called
 from lockstep.project import Project
 
 if TYPE_CHECKING:

@@ -4,14 +4,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lockstep import LockstepError
-from lockstep.champion.alias import (
-    CHAMPION,
-    champion_of,
-    history_of,
-    move,
-    number_of,
-    version_called,
-)
+from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
+from lockstep.mlflow.registry import version_called
 from lockstep.project import Project
 
 EXAMPLE = "lockstep rollback --reason 'wrong answers for Torgersen'"

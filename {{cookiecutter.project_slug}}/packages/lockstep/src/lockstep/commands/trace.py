@@ -20,7 +20,7 @@ EXAMPLE = "lockstep trace data/raw.csv"
 SHOWN_DIGITS = 8
 TITLES = {
     "came_from": "came from",
-    "came_of_it": "came of it",
+    "came_of_it": "used in",
     "read_by": "read by",
 }
 

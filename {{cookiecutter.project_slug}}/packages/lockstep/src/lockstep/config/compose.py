@@ -76,6 +76,6 @@ def composer(workspace: Path) -> Iterator[Composer]:
 
     conf = (workspace / "conf").resolve()
     if not conf.is_dir():
-        raise LockstepError(f"{workspace} has no folder conf/: go to the project's root")
+        raise LockstepError(f"{workspace} has no folder conf/: run this in the project's root")
     with initialize_config_dir(str(conf), version_base=None):
         yield Composer(conf)

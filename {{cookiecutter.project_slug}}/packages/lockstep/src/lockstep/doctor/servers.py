@@ -33,7 +33,7 @@ def cache(project: Project) -> Finding:
     from lockstep.dvc.cache import link_type
 
     kind = link_type(project.root)
-    notes = {"": "empty so far", "copy": "copy: each file takes its space twice"}
+    notes = {"": "empty so far", "copy": "copy: each file is stored twice"}
     return Finding("ok", notes.get(kind, kind))
 
 

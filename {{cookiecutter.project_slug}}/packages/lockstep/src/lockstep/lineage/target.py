@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow import tag
+from lockstep.mlflow.registry import version_called
 from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.record.snapshot import BUNDLE, unbundle
@@ -110,11 +111,7 @@ def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
     if match is None:
         raise LockstepError(f"{uri} does not name a model's version: write models:/name@alias")
     name, alias, number = match.groups()
-    version = (
-        client.get_model_version_by_alias(name, alias)
-        if alias
-        else client.get_model_version(name, number)
-    )
+    version = version_called(client, name, alias or number)
     if not version.run_id:
         raise LockstepError(f"{uri} was registered without a run, so its origin is unknown")
     return client.get_run(version.run_id)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lockstep import LockstepError
 from lockstep.mlflow import runs, tag
 
 if TYPE_CHECKING:
@@ -15,28 +16,32 @@ if TYPE_CHECKING:
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
-def version_with_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
-    """The version of a model that has an alias; None if there is none."""
+def find_version(client: "MlflowClient", name: str, word: str) -> "ModelVersion | None":
+    """A version of a model, by its number or an alias; None if there is none."""
     from mlflow.exceptions import MlflowException
 
+    find = client.get_model_version if word.isdecimal() else client.get_model_version_by_alias
     try:
-        return client.get_model_version_by_alias(name, alias)
+        return find(name, word)
     except MlflowException as error:
         if error.error_code in ABSENT:
             return None
         raise
 
 
-def version_with_number(client: "MlflowClient", name: str, number: str) -> "ModelVersion | None":
-    """The version of a model that has a number; None if there is none."""
-    from mlflow.exceptions import MlflowException
+def version_called(client: "MlflowClient", name: str, word: str) -> "ModelVersion":
+    """A version of a model, by its number or an alias.
 
-    try:
-        return client.get_model_version(name, number)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
-            return None
-        raise
+    Raises:
+        LockstepError: There is no such version.
+    """
+    version = find_version(client, name, word)
+    if version is None:
+        missing = word if word.isdecimal() else f"with the alias {word}"
+        raise LockstepError(
+            f"the model {name} has no version {missing}\n`uv run lockstep models` lists them"
+        )
+    return version
 
 
 def version_of_state(client: "MlflowClient", name: str, state: str) -> "ModelVersion | None":
@@ -160,7 +165,7 @@ def set_alias_unless_newer(
         alias: The alias.
         time: When the run of the version started, in milliseconds since 1970.
     """
-    holder = version_with_alias(client, version.name, alias)
+    holder = find_version(client, version.name, alias)
     run = runs.active_run(client, holder.run_id) if holder else None
     if run is None or run.info.start_time <= time:
         set_alias(client, version.name, alias, str(version.version))

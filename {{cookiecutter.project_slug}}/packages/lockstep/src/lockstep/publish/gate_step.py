@@ -14,9 +14,9 @@ from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
     create_version,
     describe_version,
+    find_version,
     set_alias_unless_newer,
     version_of_state,
-    version_with_alias,
 )
 from lockstep.project import Project
 from lockstep.record.run_record import RunRecord
@@ -56,7 +56,7 @@ def judging(
         model. A state that was judged keeps its verdict.
     """
     name, rules = record.registry.get("name"), rules_of(record.registry) if gate else None
-    champion = version_with_alias(client, name, CHAMPION) if name else None
+    champion = find_version(client, name, CHAMPION) if name else None
     own = champion is not None and champion.tags.get(tag.STATE) == record.pipeline.state
     opponent = None if own or rules is None else champion
     candidate = candidate_of_workspace(record)
@@ -116,7 +116,7 @@ def _outcome(
     """Promote the version under the policy `auto`; otherwise, report how to do it."""
     number, verdict = str(version.version), tags.get(tag.VERDICT)
     promote = f"to promote this version: uv run lockstep promote {number}"
-    champion = version_with_alias(client, version.name, CHAMPION)
+    champion = find_version(client, version.name, CHAMPION)
     now = str(champion.version) if champion else None
     if number == now:
         yield f"{CHAMPION}: version {number}, this one"
