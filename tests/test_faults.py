@@ -248,7 +248,7 @@ def test_a_store_that_cannot_be_written_to_is_named(ready: Project, place: str) 
 def test_data_that_nobody_has_are_named_before_anything_runs(ready: Project) -> None:
     shutil.rmtree(ready.path / ".dvc" / "cache")
     said = ready.run("lockstep", "reproduce", "HEAD", HERE, ok=False)
-    assert "error: data cannot be brought back: data/raw.csv (md5 " in said
+    assert "error: some data could not be restored: data/raw.csv (md5 " in said
     assert "`dvc push`" in said
     assert "Traceback" not in said
     assert "Running stage" not in said
@@ -274,6 +274,6 @@ def test_an_interrupted_rebuild_can_be_asked_for_again(ready: Project, how: int)
     command = ("lockstep", "reproduce", "HEAD", HERE, "--checkout-only")
     if how == signal.SIGKILL:
         said = ready.run(*command, ok=False)
-        assert "is there already" in said
+        assert "already exists" in said
         ready.run(*said.split("`")[-2].split())
     assert "restored: " in ready.run(*command)
