@@ -20,12 +20,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The content of YAML text; None if it is empty.
-
-    Args:
-        text: The YAML.
-        name: The name of its file, for the error.
-    """
+    """The content of YAML text, None if it is empty; an error names the file `name`."""
     try:
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:

@@ -12,10 +12,7 @@ from lockstep import LockstepError
 def git(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str | None:
     """The output of a git command, without the last line break; None if it fails.
 
-    Args:
-        arguments: Those after `git`.
-        cwd: The folder to run it in.
-        env: Environment variables in addition to those of this process.
+    The variables in `env` are added to those of this process.
     """
     try:
         return _run(arguments, cwd, env)
@@ -73,12 +70,7 @@ def prefix(root: Path) -> str:
 
 
 def extract(root: Path, revision: str, folder: Path) -> Path:
-    """Write the files of a commit into a folder; the working tree stays as it is.
-
-    Args:
-        root: The project's own folder.
-        revision: The commit.
-        folder: An empty one.
+    """Write the files of a commit into an empty folder; the working tree stays as it is.
 
     Returns:
         The project's folder in it.
@@ -95,7 +87,6 @@ def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -
     """The files that differ from the commit the workspace started from, and the untracked ones.
 
     Args:
-        workspace: The folder to look in.
         base: The commit; None in a repository without one.
         generated: Files and folders that the pipeline writes; they are left out.
     """

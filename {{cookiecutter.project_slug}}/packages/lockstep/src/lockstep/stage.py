@@ -23,8 +23,8 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
     """Call `main(cfg, *paths)` of a stage's module.
 
     Args:
-        module: The module's name; it is imported from the current workspace.
-        paths: Passed on to `main`; their parent folders are created.
+        module: Imported from the current workspace.
+        paths: Their parent folders are created.
 
     Raises:
         LockstepError: A class that the params name does not accept them, or the stage reads a
@@ -55,15 +55,7 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
 
 
 def params_of(stage: str, workspace: Path) -> DictConfig:
-    """The params of a stage: those that dvc.yaml lists for it, and no others.
-
-    Args:
-        stage: The stage's name in dvc.yaml.
-        workspace: The folder that holds dvc.yaml and params.yaml.
-
-    Returns:
-        Read-only; reading a param that is not listed raises.
-    """
+    """The params that dvc.yaml lists for a stage: read-only, and reading any other one raises."""
     pipeline = read_yaml(workspace / DVC_YAML) or {}
     params = read_yaml(workspace / PARAMS)
     if params is None:
@@ -72,15 +64,10 @@ def params_of(stage: str, workspace: Path) -> DictConfig:
 
 
 def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> DictConfig:
-    """The params at some keys, and no others.
+    """The params at some dotted keys: read-only, and reading any other one raises.
 
     Args:
         everything: All params, without interpolations.
-        keys: Dotted keys.
-        stage: The stage that needs them, for the error.
-
-    Returns:
-        Read-only; reading any other param raises.
     """
     listed = OmegaConf.masked_copy(everything, [])
     missing = object()

@@ -11,10 +11,9 @@ UNLIMITED = 1000  # columns: a table's cell is never cut, whatever the terminal'
 
 
 def console(width: int | None = None) -> "Console":
-    """A console that prints texts as they are: brackets are not markup, and lines are not broken.
+    """A console that prints texts as they are: brackets are not markup, and lines do not wrap.
 
-    Args:
-        width: In columns; that of the terminal by default.
+    Its width, in columns, is the terminal's by default.
     """
     from rich.console import Console
 
@@ -31,13 +30,7 @@ def show(*renderables: "RenderableType") -> None:
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: Collection[str] = ()
 ) -> "Table":
-    """A table without lines.
-
-    Args:
-        headings: Of the columns.
-        rows: The cells of each row.
-        numeric: The headings of the columns that are aligned to the right.
-    """
+    """A table without lines; the columns whose heading is in `numeric` are aligned to the right."""
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")

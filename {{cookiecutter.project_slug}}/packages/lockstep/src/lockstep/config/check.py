@@ -17,22 +17,13 @@ class Checker:
     """Checks composed params; all problems are reported at once."""
 
     def __init__(self, workspace: Path, files: Callable[[list[str]], list[Path]]) -> None:
-        """Load the project's schema.
-
-        Args:
-            workspace: The folder that holds pyproject.toml and conf/.
-            files: Returns the config files that compose with a list of overrides.
-        """
+        """Load the project's schema; `files` is `Composer.files`."""
         self._conf = workspace / "conf"
         self._files = files
         self._schema = load_schema(workspace)
 
     def __call__(self, params: dict[str, Any], overrides: list[str]) -> None:
         """Check params against the schema, and their components against their classes.
-
-        Args:
-            params: What conf/ composes to.
-            overrides: The overrides that it was composed with.
 
         Raises:
             LockstepError: With a line for each problem: the file, the key, what would be right.
@@ -43,11 +34,7 @@ class Checker:
         self._require_none(problems, overrides)
 
     def check_schema(self, params: dict[str, Any], overrides: list[str]) -> None:
-        """Check params against the schema only, which imports no library of the components.
-
-        Raises:
-            LockstepError: As above.
-        """
+        """Check params against the schema only, which imports no library of the components."""
         self._require_none(list(schema_problems(self._schema, params)), overrides)
 
     def _require_none(self, problems: Sequence[Problem], overrides: list[str]) -> None:
@@ -57,11 +44,7 @@ class Checker:
 
 
 def check_components(params: dict[str, Any], workspace: Path) -> None:
-    """Check the components that a stage is about to build.
-
-    Args:
-        params: The params of the stage, a part of params.yaml.
-        workspace: The folder that holds conf/ and composed.yaml.
+    """Check the components in the params of a stage that is about to build them.
 
     Raises:
         LockstepError: With a line for each problem: the file, the key, what would be right.
@@ -85,16 +68,10 @@ def check_components(params: dict[str, Any], workspace: Path) -> None:
 
 
 class Places:
-    """Finds where a key is set."""
+    """Finds where a key is set: in which of the composed files, or by which override."""
 
     def __init__(self, conf: Path, files: Sequence[Path], overrides: Sequence[str]) -> None:
-        """Read the config files.
-
-        Args:
-            conf: The folder of configs.
-            files: Those that were composed; a file comes before those that it overrides.
-            overrides: The overrides that they were composed with.
-        """
+        """Read the config files; each comes before those that it overrides."""
         relative = [path.relative_to(conf.resolve()) for path in files]
         self._files = [(path, read_yaml(conf / path)) for path in relative]
         self._overridden = {override.lstrip("+").partition("=")[0] for override in overrides}

@@ -19,8 +19,7 @@ def component_problems(node: Any, path: tuple[str, ...] = ()) -> Iterator[Proble
     """What is wrong with the components in params; of nested ones, with the innermost.
 
     Args:
-        node: The params, or a part of them.
-        path: The keys that lead to the part.
+        node: The params, or the part of them at `path`.
     """
     if not isinstance(node, dict | list):
         return

@@ -37,7 +37,6 @@ class Composer:
         """The composed config with its interpolations unresolved.
 
         Args:
-            overrides: In Hydra's grammar.
             hydra: Whether to include Hydra's own section.
 
         Raises:
@@ -65,9 +64,6 @@ class Composer:
 @contextlib.contextmanager
 def composer(workspace: Path) -> Iterator[Composer]:
     """Initialise Hydra for the conf/ of a workspace.
-
-    Args:
-        workspace: The folder that holds conf/.
 
     Raises:
         LockstepError: There is no conf/.

@@ -76,10 +76,7 @@ def is_key(text: str) -> bool:
 def instantiate(node: Any, *args: Any, **options: Any) -> Any:
     """The object that a config with a `_target_` describes.
 
-    Args:
-        node: The config.
-        args: Positional arguments for the target.
-        options: Further arguments for the target, or Hydra's own, such as `_convert_`.
+    The options are arguments of the target, or Hydra's own, such as `_convert_`.
     """
     from hydra.utils import instantiate
 
@@ -87,11 +84,7 @@ def instantiate(node: Any, *args: Any, **options: Any) -> Any:
 
 
 def created(section: Any, **defaults: Any) -> Any:
-    """The object that a section of conf/ describes.
-
-    Args:
-        section: The section, or None.
-        defaults: Arguments that the section may replace.
+    """The object that a section of conf/ describes, which may replace the default arguments.
 
     Raises:
         LockstepError: It cannot be created.
@@ -112,7 +105,7 @@ def swept_values(override: "Override", options: list[str]) -> dict[str, Any]:
 
     Args:
         override: A sweep: choice(...), glob(...), range(...) or interval(...).
-        options: Those of the config group, if it is one.
+        options: Those of the config group that it sweeps over, if it does.
 
     Raises:
         ValueError: There is no such value, or Optuna cannot draw from them.

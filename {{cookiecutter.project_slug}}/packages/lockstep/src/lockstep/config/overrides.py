@@ -72,11 +72,6 @@ def _differences(left: Any, right: Any, path: tuple[str, ...]) -> Iterator[Diffe
 def overrides_between(compose: Compose, conf: Path, params: Params) -> list[str]:
     """The overrides with which conf/ composes to the given params.
 
-    Args:
-        compose: Composes conf/ with a list of overrides.
-        conf: The folder of configs; a folder in it is a group.
-        params: The composed params.
-
     Returns:
         Overrides in Hydra's grammar, such as `model=svm` and `split.seed=7`, and as few as were
         found. A difference that the grammar cannot express is left out.

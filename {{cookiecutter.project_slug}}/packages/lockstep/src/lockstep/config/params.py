@@ -32,7 +32,7 @@ class Composition:
 
     Attributes:
         current: The content of params.yaml; None if there is no such file.
-        record: The content of composed.yaml, which records how params.yaml was composed.
+        record: The content of composed.yaml.
         conf: What conf/ composes to.
         params: What params.yaml is to hold.
         overrides: The overrides with which conf/ composes to that.
@@ -46,10 +46,9 @@ class Composition:
 
 
 def compose_params(workspace: Path, *, force: bool = False) -> None:
-    """Write params.yaml and composed.yaml, which records how the first was composed.
+    """Write params.yaml, and composed.yaml, which records how it was composed.
 
     Args:
-        workspace: The folder that holds conf/.
         force: Discard the values in params.yaml that differ from conf/.
 
     Raises:
@@ -68,9 +67,6 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
 
 def pending_changes(workspace: Path) -> list[Difference]:
     """What composing conf/ would change in params.yaml.
-
-    Args:
-        workspace: The folder that holds conf/.
 
     Raises:
         LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.

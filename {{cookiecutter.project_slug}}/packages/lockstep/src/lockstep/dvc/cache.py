@@ -41,13 +41,7 @@ def link_type(root: Path) -> str:
 
 
 def share_cache(root: Path, copy: Path, env: Mapping[str, str]) -> None:
-    """Give a copy of the project the project's cache and local settings.
-
-    Args:
-        root: The project's own folder.
-        copy: The folder of the copy.
-        env: The environment variables of DVC in the copy.
-    """
+    """Give a copy of the project the project's cache and local settings."""
     local = Path(".dvc", "config.local")
     if (root / local).exists():
         shutil.copyfile(root / local, copy / local)
@@ -59,8 +53,7 @@ def fetch(root: Path, md5: str, target: Path) -> None:
     """Copy a file or folder out of DVC's cache, fetched from the remote if the cache lacks it.
 
     Args:
-        root: The project's folder.
-        md5: As dvc.lock has it; that of a folder ends with `.dir`.
+        md5: As in dvc.lock; that of a folder ends with `.dir`.
         target: The path to write.
 
     Raises:

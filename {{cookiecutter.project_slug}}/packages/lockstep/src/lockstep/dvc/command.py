@@ -23,8 +23,6 @@ def run_dvc(
     """Run a DVC command and wait for it.
 
     Args:
-        arguments: Those after `dvc`.
-        cwd: The folder to run it in.
         python: The interpreter of the environment to run it in; this process's by default.
         env: All environment variables; those of this process by default.
         quiet: Whether to keep its output from the user.
@@ -50,10 +48,6 @@ def run_dvc(
 @contextlib.contextmanager
 def dvc_beside(*arguments: str, cwd: Path) -> Iterator[Callable[[], str]]:
     """Run a DVC command while this process does something else; it ends with the `with` block.
-
-    Args:
-        arguments: Those after `dvc`.
-        cwd: The folder to run it in.
 
     Yields:
         A function that waits for the command and returns what it printed to stdout.

@@ -9,10 +9,6 @@ from lockstep import LockstepError
 def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
     """The keys of params.yaml that dvc.yaml lists for a stage.
 
-    Args:
-        pipeline: The content of dvc.yaml.
-        stage: The stage's name; `train@a`, one of a matrix, has the definition of `train`.
-
     Raises:
         LockstepError: dvc.yaml has no such stage.
     """
@@ -21,11 +17,7 @@ def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
 
 
 def stage_definition(pipeline: dict[str, Any], stage: str) -> dict[str, Any]:
-    """The definition of a stage in dvc.yaml.
-
-    Args:
-        pipeline: The content of dvc.yaml.
-        stage: The stage's name; `train@a`, one of a matrix, has the definition of `train`.
+    """The definition of a stage in dvc.yaml; `train@a`, one of a matrix, has that of `train`.
 
     Raises:
         LockstepError: dvc.yaml has no such stage.

@@ -9,14 +9,10 @@ EXPERIMENTS = "refs/exps"
 
 
 def experiment_refs(root: Path, name: str = "*") -> dict[str, str]:
-    """The DVC experiments of a project: the ref of each and its commit.
+    """The commits of a project's DVC experiments, or of those with one name, by ref.
 
     DVC keeps an experiment at refs/exps/<baseline, its first two digits apart>/<name>
     (https://dvc.org/doc/user-guide/experiment-management).
-
-    Args:
-        root: The project's own folder.
-        name: Only those with this name.
     """
     listed = git(
         "for-each-ref", "--format=%(refname) %(objectname)", f"{EXPERIMENTS}/*/*/{name}", cwd=root

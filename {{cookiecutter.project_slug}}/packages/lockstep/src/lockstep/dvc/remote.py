@@ -60,12 +60,7 @@ def probe_remote(root: Path) -> str:
 
 
 def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) -> tuple[int, str]:
-    """Push the data of commits, and of the workspace.
-
-    Args:
-        root: The project.
-        revisions: The commits.
-        dry_run: Only count.
+    """Push the data of commits and of the workspace, or with `dry_run` only count them.
 
     Returns:
         The number of files that the remote lacked, and where it is.

@@ -27,7 +27,6 @@ class ProjectArtifactRepository(LocalArtifactRepository):
         Args:
             artifact_uri: Such as `project:/mlartifacts/penguins`.
             tracking_uri: That of the embedded store, whose folder is the project's root.
-            registry_uri: Passed on to MLflow.
         """
         relative = unquote(urlsplit(artifact_uri).path).lstrip("/")
         path = _project_root(tracking_uri) / relative
@@ -39,9 +38,6 @@ def _project_root(given: str | None) -> Path:
 
     It is that of the SQLite file in the tracking URI. Without one, it is the nearest folder around
     the current one with an `mlflow.db`: `mlflow ui` runs there.
-
-    Args:
-        given: The tracking URI, if MLflow passes one.
     """
     database = database_of(given or tracking_uri())
     if database and database.exists():

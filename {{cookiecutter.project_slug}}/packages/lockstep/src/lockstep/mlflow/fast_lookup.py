@@ -15,12 +15,7 @@ SECONDS = 5.0  # to wait for another process that is writing
 
 
 def finished_runs(database: Path, experiment: str, state: str | None = None) -> dict[str, str]:
-    """The ids of an experiment's finished runs, by the state that they show.
-
-    Args:
-        database: The SQLite file.
-        experiment: The experiment's name.
-        state: Look for this one only.
+    """The ids of an experiment's finished runs, or of those with one state, by state.
 
     Raises:
         sqlite3.Error: The tables are not as expected, or locked.

@@ -68,8 +68,6 @@ def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str |
     """The id of the run that a live training left for `publish` to complete; None without one.
 
     Args:
-        store: The store that is published to.
-        workspace: The folder in which the training ran.
         histories: The files of metrics with steps. The one that the training wrote must be among
             them, unchanged.
     """

@@ -67,7 +67,6 @@ def save(
     Args:
         model_file: A joblib file with an estimator that has `predict`.
         example_file: A Parquet file with a few rows of input.
-        folder: The folder to write.
         versions: Those of the packages that the model was trained with.
 
     Returns:

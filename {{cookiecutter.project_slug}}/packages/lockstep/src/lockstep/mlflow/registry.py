@@ -75,11 +75,7 @@ def log_model(
     """Log a packaged model, once, and link it to its run.
 
     Args:
-        client: Of the store.
-        run_id: The run that made the model.
-        experiment_id: The run's experiment.
         folder: An MLflow model; the ids of run and model are written into its MLmodel.
-        tags: Of the logged model.
 
     Returns:
         The id of the logged model.
@@ -160,9 +156,6 @@ def set_alias_unless_newer(
     """Give an alias to a version, unless the one that has it is newer.
 
     Args:
-        client: Of the store.
-        version: The version.
-        alias: The alias.
         time: When the run of the version started, in milliseconds since 1970.
     """
     holder = find_version(client, version.name, alias)
@@ -172,10 +165,7 @@ def set_alias_unless_newer(
 
 
 def download_model(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path:
-    """Download the MLflow model of a version.
-
-    Returns:
-        Its folder.
+    """Download the MLflow model of a version; the result is its folder.
 
     Raises:
         OSError: It could not be downloaded.

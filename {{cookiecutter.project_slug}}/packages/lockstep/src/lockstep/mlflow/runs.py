@@ -101,13 +101,7 @@ def log_inputs(client: "MlflowClient", run_id: str, inputs: Iterable[DataInput])
 def log_files(
     client: "MlflowClient", run_id: str, files: Iterable[tuple[Path, str | None]]
 ) -> None:
-    """Upload files and folders.
-
-    Args:
-        client: Of the store.
-        run_id: The run's id.
-        files: Each with its folder among the run's artifacts; None is the top.
-    """
+    """Upload files and folders, each with its folder among the artifacts; None is the top."""
     for path, folder in files:
         upload = client.log_artifacts if path.is_dir() else client.log_artifact
         upload(run_id, str(path), folder)
@@ -172,14 +166,7 @@ def input_digests(run: "Run") -> dict[str, str]:
 
 
 def download(client: "MlflowClient", run_id: str, path: str, folder: Path) -> Path | None:
-    """Download an artifact of a run; None if the run has none at this path.
-
-    Args:
-        client: Of the store.
-        run_id: The run's id.
-        path: Of the file or folder among the run's artifacts.
-        folder: An existing folder; the artifact is put into a subfolder for this run.
-    """
+    """Download an artifact into a subfolder for its run; None if the run has none at this path."""
     from mlflow.exceptions import MlflowException
 
     target = folder / run_id

@@ -44,7 +44,6 @@ class Store:
     """The MLflow store of a project; nothing is opened before it is used.
 
     Attributes:
-        root: The project's own folder.
         experiment: The name of the project's experiment.
         embedded: Whether the store is the file `mlflow.db` in the project's root.
         uri: MLflow's tracking URI.
@@ -71,11 +70,7 @@ class Store:
         return urlsplit(self.uri).scheme in ("http", "https")
 
     def page(self, path: str) -> str:
-        """The link to a page of the MLflow UI, or the command that starts the UI for it.
-
-        Args:
-            path: Of the page, such as `/#/experiments/1`.
-        """
+        """The link to a page such as `/#/experiments/1`, or the command that starts the MLflow UI."""
         if self.is_server:
             return f"{without_secrets(self.uri).rstrip('/')}{path}"
         uri = "" if self.embedded else f" --backend-store-uri {without_secrets(self.uri)}"
@@ -87,12 +82,9 @@ class Store:
         return database is None or database.exists()
 
     def finished(self, state: str | None = None) -> dict[str, str]:
-        """The ids of the finished runs, by the state that they show.
+        """The ids of the finished runs, or of those with one state, by the state that they show.
 
         An SQLite store is asked without importing MLflow.
-
-        Args:
-            state: Look for this one only.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -113,10 +105,7 @@ class Store:
         return self.finished(state).get(state)
 
     def ask(self, path: str) -> str:
-        """What the server answers at an address for which MLflow's client has no call.
-
-        Args:
-            path: Below the server's own address.
+        """What the server answers at a path for which MLflow's client has no call.
 
         Raises:
             OSError: It did not answer within seconds, or refused.
@@ -163,10 +152,7 @@ class Store:
 
     @contextlib.contextmanager
     def errors_explained(self, advice: str = RETRY_ADVICE) -> Iterator[None]:
-        """Replace what MLflow raises by an error whose message says what to do.
-
-        Args:
-            advice: What to do.
+        """Replace what MLflow raises by an error whose message ends with advice.
 
         Raises:
             StoreError: The store as a whole does not work.

@@ -29,7 +29,6 @@ def apply(workspace: Path, words: Sequence[str], wanted: str) -> None:
     """Write a trial as an experiment into conf/, and run the pipeline with it.
 
     Args:
-        workspace: The project's folder.
         words: Settings; sweep.name chooses the sweep, by default the newest.
         wanted: The trial's number, or `best`.
 

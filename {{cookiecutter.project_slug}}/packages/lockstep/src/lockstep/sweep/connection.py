@@ -1,6 +1,6 @@
-"""How the driver of a sweep and its workers talk: JSON over TCP, after a handshake with a key.
+"""How a sweep's driver and its workers communicate: JSON over TCP, after a handshake with a key.
 
-The key is random and lives as long as the driver. What is sent is not encrypted.
+The key is random and lives as long as the driver. Messages are not encrypted.
 """
 
 import json
@@ -40,19 +40,10 @@ def receive(connection: Connection) -> Any:
 
 
 class Reception:
-    """The driver's end, to which workers connect.
-
-    Attributes:
-        address: What they have to know.
-    """
+    """The driver's end, to which workers connect at its `address`."""
 
     def __init__(self, host: str, serve: Callable[[Connection], None]) -> None:
-        """Listen on a free port.
-
-        Args:
-            host: An address of this machine.
-            serve: Talks with a worker, in a thread.
-        """
+        """Listen on a free port; `serve` talks to each worker, in a thread."""
         key = secrets.token_hex(32)
         self._listener = Listener((host, 0), backlog=BACKLOG, authkey=key.encode())
         _, port, *_ = self._listener.address

@@ -24,12 +24,10 @@ class Job:
     """What a worker has to know.
 
     Attributes:
-        workspace: The project's folder.
-        plan: The sweep's plan, as JSON-like values.
-        folder: It holds a copy of conf/ as it was when the sweep started.
-        driver: Where the worker connects.
-        worker: Its name.
-        threads: How many cores it may use.
+        plan: A `Plan` as JSON-like values.
+        folder: The sweep's; it holds a copy of conf/ as it was when the sweep started.
+        worker: The worker's name.
+        threads: How many cores the worker may use.
     """
 
     workspace: str
@@ -40,11 +38,11 @@ class Job:
     threads: int
 
     def as_json(self) -> str:
-        """For another process."""
+        """The job as text, for another process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        """What `as_json` gave."""
+        """The job in a text that `as_json` wrote."""
         values = json.loads(text)
         return cls(**{**values, "driver": Address(*values["driver"])})

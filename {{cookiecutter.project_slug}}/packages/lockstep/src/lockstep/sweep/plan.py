@@ -72,7 +72,6 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     Where the trials are kept is not part of the plan: see `settings_of`.
 
     Args:
-        workspace: The project's folder.
         words: From the command line, in Hydra's grammar: all trials share a single value, and try
             the values of a sweep (`choice(...)`, `a,b`, `range(...)`, `interval(...)`).
 
@@ -123,14 +122,10 @@ def settings_of(workspace: Path, words: Sequence[str]) -> dict[str, Any]:
 
 
 def require_same(plan: Plan, again: Plan) -> None:
-    """Check that a sweep to be continued is still the same one.
-
-    Args:
-        plan: As it started.
-        again: As it would start now.
+    """Check that the trials of a sweep and those of its continuation, `again`, can be compared.
 
     Raises:
-        LockstepError: Its trials could not be compared.
+        LockstepError: They cannot.
     """
     old = {**plan.basis, "space": plan.space, "metric": [plan.metric, plan.direction]}
     new = {**again.basis, "space": again.space, "metric": [again.metric, again.direction]}
@@ -177,11 +172,7 @@ def _merged(space: dict[str, Any], shared: list[str], tried: dict[str, str]) -> 
 
 
 def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
-    """Run the stages whose data the trials share.
-
-    Raises:
-        LockstepError: They fail.
-    """
+    """Run the stages whose data the trials share."""
     print(f"data: dvc repro {' '.join(stages)}", flush=True)
     try:
         run_dvc("repro", *stages, cwd=workspace)
@@ -190,16 +181,7 @@ def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
 
 
 def _require_data_of(params: dict[str, Any], project: Project, stages: list[str]) -> None:
-    """Check that the data was made with the params of the trials.
-
-    Args:
-        params: Those of the trials.
-        project: Its params.yaml is what the data was made with.
-        stages: Those that made the data.
-
-    Raises:
-        LockstepError: It was not.
-    """
+    """Check that the stages made the data with the params of the trials."""
     for stage in stages:
         for key in stage_params(project.pipeline.declared, stage):
             used, wanted = selected(project.params, key), selected(params, key)

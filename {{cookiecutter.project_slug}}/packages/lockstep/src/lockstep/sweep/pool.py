@@ -38,9 +38,8 @@ class Member:
     """A worker, as its driver sees it.
 
     Attributes:
-        worker: The engine's handle.
         trial: The last one that it was given.
-        dismissed: Whether it was told that there are no more trials.
+        dismissed: Whether it knows that there are no more trials.
         broken: When its connection broke.
     """
 
@@ -54,13 +53,11 @@ class Pool:
     """The workers of a sweep, whatever the engine."""
 
     def __init__(self, trials: Trials, engine: Engine, start: Start, folder: Path) -> None:
-        """Prepare; workers start with `work`.
+        """Prepare; `work` starts the workers.
 
         Args:
-            trials: What the workers score.
-            engine: Where they run.
             start: Has the engine start a worker, from its name and the address of the driver.
-            folder: For their logs.
+            folder: Holds their logs.
         """
         self._trials = trials
         self._engine = engine
@@ -75,7 +72,7 @@ class Pool:
         """Have workers score all trials.
 
         Args:
-            size: How many workers.
+            size: How many workers to start.
             show: Shows the trials so far, for about a second at most.
             say: Prints a line.
 
@@ -154,11 +151,7 @@ class Pool:
                     self._add(name, address)
 
     def _give_up_after_losses(self, name: str, reason: str) -> None:
-        """Check that trials end although workers are lost.
-
-        Raises:
-            LockstepError: They do not.
-        """
+        """Raise an error if one worker after another is lost and no trial ends."""
         ended = self._trials.ended
         count, before = self._losses.get(name, (0, -1))
         count = count + 1 if ended == before else 1
@@ -172,11 +165,7 @@ class Pool:
             raise LockstepError("\n".join(lines))
 
     def _save(self, say: Callable[[str], None]) -> None:
-        """Write what could not be written when it ended.
-
-        Raises:
-            StorageAwayError: The storage has not answered for too long.
-        """
+        """Write the trials that could not be written when they ended."""
         try:
             self._trials.log.save()
             self._away = None

@@ -25,7 +25,6 @@ class Progress:
         """Prepare; the table appears within a `with` block.
 
         Args:
-            plan: The sweep's plan.
             before: How many trials an earlier process has completed.
         """
         from rich.live import Live
@@ -56,12 +55,7 @@ class Progress:
         self._console.print(text)
 
     def show(self, trials: Trials, trouble: str | None) -> None:
-        """Update the table.
-
-        Args:
-            trials: Those of the sweep.
-            trouble: Why MLflow does not show them, if it does not.
-        """
+        """Update the table; `trouble` is why MLflow does not show the trials, if it does not."""
         ended = counted_trials(trials.log.trials)
         self._print_errors(ended)
         cells = self._cells(ended, len(trials.running))

@@ -67,8 +67,7 @@ class Space:
         """Read it.
 
         Args:
-            lines: What to try.
-            options: The option of each config group that a trial has which draws no other.
+            options: The option of each config group in trials that draw no other one.
             conf: The folder of configs; a folder in it is a group.
 
         Raises:

@@ -77,12 +77,7 @@ def open_storage(url: str) -> "BaseStorage":
 
 
 def create_study(name: str, url: str, direction: "Direction") -> "Study":
-    """Create the study of a new sweep.
-
-    Args:
-        name: The sweep's name.
-        url: The storage, as `open_storage` takes it.
-        direction: `maximize` or `minimize`.
+    """Create the study of a new sweep, in the storage that `open_storage` opens.
 
     Raises:
         LockstepError: A sweep of that name exists.
@@ -123,12 +118,7 @@ class TrialLog:
     """
 
     def __init__(self, study: "Study", driver: str) -> None:
-        """Become the only one who writes to a study.
-
-        Args:
-            study: The sweep's study.
-            driver: A name for this process.
-        """
+        """Become the only process that writes to a study; `driver` is a name for this process."""
         study.set_user_attr(DRIVER, driver)
         self._study = study
         self._driver = driver
@@ -175,13 +165,7 @@ def counted_trials(trials: "list[FrozenTrial]") -> "list[FrozenTrial]":
 
 
 def storage_of(root: Path, settings: dict[str, Any], name: str) -> str:
-    """The storage of a sweep: the URL of a database, or the path of a journal.
-
-    Args:
-        root: The project's own folder.
-        settings: The config group `sweep`.
-        name: The sweep's name.
-    """
+    """The storage of a sweep: the URL of a database, or the path of a journal."""
     return settings["storage"] or str((sweep_folder(root, name) / JOURNAL).resolve())
 
 
@@ -189,7 +173,6 @@ def find_study(root: Path, settings: dict[str, Any]) -> "Study":
     """Find the study of a sweep that was started earlier.
 
     Args:
-        root: The project's own folder.
         settings: The config group `sweep`; without a `name`, the newest sweep is meant.
 
     Raises:

@@ -24,23 +24,17 @@ def value_of(trial: "FrozenTrial") -> float:
 
 
 def best_first(trials: "Sequence[FrozenTrial]", direction: str) -> "list[FrozenTrial]":
-    """The complete trials, the best first; of equal ones, the earlier first.
-
-    Args:
-        trials: Any trials.
-        direction: `maximize` or `minimize`.
-    """
+    """The complete trials, the best first; of equal ones, the earlier first."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     sign = -1 if direction == "maximize" else 1
     return sorted(complete, key=lambda trial: (sign * value_of(trial), trial.number))
 
 
 def records(trials: "Sequence[FrozenTrial]", direction: str) -> "Iterator[tuple[int, FrozenTrial]]":
-    """The trials that were better than all that ended before them, and how many those were.
+    """The trials that were better than all before them, and how many those were.
 
     Args:
         trials: By number, which is the order in which they ended.
-        direction: `maximize` or `minimize`.
     """
     best = None
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -76,14 +70,7 @@ def description(trials: "Sequence[FrozenTrial]", plan: Plan) -> str:
 
 
 def write_summary(study: "Study", trials: "Sequence[FrozenTrial]", plan: Plan, to: Path) -> None:
-    """Write trials.csv and, where there is something to see, figures.
-
-    Args:
-        study: The study with the trials, for the figures.
-        trials: Those that have ended.
-        plan: The sweep's plan.
-        to: The folder to write into.
-    """
+    """Write trials.csv and, where there is something to see, figures into a folder."""
     _write_trials(trials, plan.metric, to / "trials.csv")
     import matplotlib as mpl
 

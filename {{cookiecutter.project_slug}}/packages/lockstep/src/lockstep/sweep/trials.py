@@ -30,7 +30,7 @@ from lockstep.sweep.study import (
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-FAILURES = 10  # when as many trials have failed and no other has ended, the sweep ends
+FAILURES = 10  # when this many trials have failed and no other has ended, the sweep ends
 
 
 class Trials:
@@ -43,12 +43,7 @@ class Trials:
     """
 
     def __init__(self, plan: Plan, space: Space, log: TrialLog) -> None:
-        """Tell Optuna the trials that an earlier process has completed.
-
-        Args:
-            plan: The sweep's plan.
-            space: What to try.
-            log: Where trials are kept.
+        """Start from the trials that an earlier process has completed.
 
         Raises:
             LockstepError: The sampler or the pruner in conf/sweep/ cannot be created.
@@ -79,11 +74,7 @@ class Trials:
         return 0 if is_late else max(0, self._wanted - self.ended - len(self.running))
 
     def draw(self, worker: str) -> "Trial | None":
-        """Draw a trial; None when there are enough, or the time is over.
-
-        Args:
-            worker: The name of the worker that will score it.
-        """
+        """Draw a trial for a worker; None when there are enough, or the time is over."""
         while True:
             with self._lock:
                 if not self.left:
@@ -99,7 +90,7 @@ class Trials:
             self.end(trial, reason)
 
     def report(self, trial: "Trial", step: int, value: float) -> bool:
-        """Note a value of a trial; whether the trial is worth continuing."""
+        """Record a value of a trial; the result is whether the trial is worth continuing."""
         with self._lock:
             if trial.number not in self.running:
                 return False
@@ -109,12 +100,7 @@ class Trials:
             return not is_bad
 
     def end(self, trial: "Trial", error: str | None) -> None:
-        """End a trial.
-
-        Args:
-            trial: It may have been lost meanwhile.
-            error: Why it failed; None: it did not.
-        """
+        """End a trial, unless it was lost meanwhile; `error` is why it failed, if it did."""
         from optuna.trial import TrialState
 
         values = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values

@@ -72,14 +72,7 @@ class TrialConfigs:
     """Composes the config of each trial; a combination of options is composed once."""
 
     def __init__(self, compose: Composer, plan: Plan, workspace: Path, conf: Path) -> None:
-        """Read what the stage declares.
-
-        Args:
-            compose: Composes conf/.
-            plan: The sweep's plan.
-            workspace: The project's folder.
-            conf: The folder that is composed.
-        """
+        """Read what the stage declares; `conf` is the folder that is composed."""
         self._conf = conf
         self._stage = plan.stage
         self._keys = stage_params(Pipeline(workspace).declared, plan.stage)

@@ -53,11 +53,7 @@ class Engine(Protocol):
 
 
 def address_towards(host: str) -> str:
-    """The address of this machine on its way to another one; nothing is sent.
-
-    Args:
-        host: The other machine.
-    """
+    """The address of this machine on its way to another one; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((host, 9))
@@ -67,11 +63,7 @@ def address_towards(host: str) -> str:
 
 
 def import_engine(module: str, extra: str) -> Any:
-    """Import the package that an engine is made for.
-
-    Args:
-        module: Its name.
-        extra: The optional dependencies of the project that install it.
+    """Import the package that an engine needs, which an extra of this package installs.
 
     Raises:
         LockstepError: It is not installed.

@@ -16,8 +16,8 @@ class Local(Engine):
         """Choose the number of workers.
 
         Args:
-            workers: How many; by default, as many as there are cores for.
-            threads: How many cores each may use.
+            workers: By default, as many as there are cores for.
+            threads: How many cores each worker may use.
         """
         self.threads = threads
         self._workers = workers
