@@ -25,6 +25,15 @@ def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def overlap(path: str, others: Iterable[str], separator: str = "/") -> bool:
+    """Whether one of the others is the path or the dotted key, is in it, or is around it."""
+    inside = path + separator
+    return any(
+        path == other or other.startswith(inside) or path.startswith(other + separator)
+        for other in others
+    )
+
+
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-like value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -26,18 +26,12 @@ def lock_file(root: Path, name: str) -> Path:
 
 
 def import_from_workspace() -> None:
-    """Import the code of the current workspace, not the installed one.
+    """Import the project's own code from the current workspace.
 
     `dvc exp run --temp`, the queue and `lockstep reproduce` work in a copy of the project, while
     the environment's editable installs point to the original.
     """
-    workspace = Path.cwd()
-    glue = _own_copy(workspace)
-    if glue:
-        lockstep.__path__[:] = [str(glue / "lockstep")]
-    for folder in (glue, workspace / "src"):
-        if folder and folder.is_dir():
-            sys.path.insert(0, str(folder))
+    sys.path.insert(0, str(Path.cwd() / "src"))
 
 
 def cli_of_workspace() -> ModuleType | None:
@@ -47,7 +41,8 @@ def cli_of_workspace() -> ModuleType | None:
     of the two is mixed: what is loaded of this package is unloaded, and the processes that the copy
     starts import the copy, too.
     """
-    glue = _own_copy(Path.cwd())
+    copies = (Path.cwd() / folder for folder in GLUE)
+    glue = next((copy for copy in copies if (copy / "lockstep/__init__.py").is_file()), None)
     if glue is None or Path(str(lockstep.__file__)).parent.samefile(glue / "lockstep"):
         return None
     for name in [name for name in sys.modules if name.partition(".")[0] == "lockstep"]:
@@ -56,9 +51,3 @@ def cli_of_workspace() -> ModuleType | None:
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(glue), *([inherited] if inherited else [])])
     return importlib.import_module("lockstep.cli")
-
-
-def _own_copy(workspace: Path) -> Path | None:
-    """The folder that a workspace's own copy of this package is imported from; None without one."""
-    folders = (workspace / folder for folder in GLUE)
-    return next((folder for folder in folders if (folder / "lockstep/__init__.py").is_file()), None)

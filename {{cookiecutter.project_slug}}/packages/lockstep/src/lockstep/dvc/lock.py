@@ -3,9 +3,11 @@
 https://dvc.org/doc/user-guide/project-structure/dvcyaml-files#dvclock-file
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from lockstep.values import overlap
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,8 @@ def stages_of_lock(lock: dict[str, Any]) -> dict[str, LockedStage]:
 
 
 def makers_of(path: str, makers: Mapping[str, LockedStage]) -> list[LockedStage]:
-    """The stages that made a path, something in it, or a folder around it.
-
-    Args:
-        path: The path.
-        makers: The stage that made each path.
-    """
+    """The stages that made a path, something in it, or a folder around it."""
     return [stage for out, stage in makers.items() if overlap(path, [out])]
-
-
-def overlap(path: str, others: Iterable[str]) -> bool:
-    """Whether one of the others is the path, lies in it, or is a folder around it."""
-    return any(
-        path == other or other.startswith(f"{path}/") or path.startswith(f"{other}/")
-        for other in others
-    )
 
 
 def _hashes(entry: dict[str, Any], key: str) -> dict[str, str]:

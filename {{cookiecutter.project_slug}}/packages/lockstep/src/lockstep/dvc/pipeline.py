@@ -7,9 +7,9 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
-from lockstep.dvc.lock import LockedStage, makers_of, overlap, stages_of_lock
+from lockstep.dvc.lock import LockedStage, makers_of, stages_of_lock
 from lockstep.files import read_yaml, tree_digest
-from lockstep.values import digest, selected
+from lockstep.values import digest, overlap, selected
 from lockstep.workspace import DVC_LOCK, DVC_YAML
 
 
@@ -20,7 +20,6 @@ class Pipeline:
         """Read dvc.yaml and dvc.lock.
 
         Args:
-            workspace: The folder that holds them.
             read: Returns the content of a YAML file, None if there is no such file; by default it
                 reads the workspace's files.
 

@@ -1,14 +1,12 @@
 """Whether every trial of a sweep has a valid config, checked before the first one."""
 
-from collections.abc import Iterable
-
 from lockstep import LockstepError
 from lockstep.config.check import Checker
 from lockstep.config.compose import Composer
 from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.sweep.space import Space
-from lockstep.values import flattened, nearest, selected
+from lockstep.values import flattened, nearest, overlap, selected
 
 
 def check_trials(
@@ -17,10 +15,7 @@ def check_trials(
     """Check that each trial has a valid config, and the data that all trials share.
 
     Args:
-        compose: Composes conf/.
-        space: What the trials try.
         shared: The overrides that all trials share.
-        pipeline: The project's pipeline.
         stage: The stage whose functions and params the trials use.
 
     Raises:
@@ -65,22 +60,14 @@ def _check_keys(
         known = flattened(compose([*shared, *options]))
         for dimension in [*space.always, *dimensions]:
             key = dimension.key.lstrip("+")
-            if not dimension.group and key == dimension.key and not _within(key, known):
+            if not dimension.group and key == dimension.key and not overlap(key, known, "."):
                 raise LockstepError(
                     f"the sweep would try {key}, which conf/{' with ' * bool(options)}"
                     f"{' '.join(options)} does not have{nearest(key, known)}\n"
                     f"to add a key that conf/ leaves out, write +{key}"
                 )
-            if not _within(key, read):
+            if not overlap(key, read, "."):
                 raise LockstepError(
                     f"the sweep would try {key}, which the stage {stage} does not read: all "
                     f"trials would be the same\nit reads {', '.join(read)}"
                 )
-
-
-def _within(key: str, others: Iterable[str]) -> bool:
-    """Whether one of the others is the key, or is below it or above it."""
-    return any(
-        key == other or other.startswith(f"{key}.") or key.startswith(f"{other}.")
-        for other in others
-    )

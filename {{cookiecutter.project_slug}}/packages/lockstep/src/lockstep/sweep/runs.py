@@ -45,21 +45,13 @@ METRICS_AT_ONCE = 990  # MLflow takes 1000; https://mlflow.org/docs/latest/rest-
 
 
 class SweepRuns:
-    """The runs of a sweep.
+    """The runs of a sweep; the study remembers the sweep's own one.
 
     Attributes:
         trouble: Why MLflow does not show the trials, if it does not.
     """
 
     def __init__(self, plan: Plan, study: "Study", log: TrialLog, project: Project) -> None:
-        """Prepare; nothing is opened yet.
-
-        Args:
-            plan: The sweep's plan.
-            study: It remembers the sweep's run.
-            log: The trials to show.
-            project: Its store shows them.
-        """
         self._plan = plan
         self._study = study
         self._log = log
@@ -88,7 +80,7 @@ class SweepRuns:
                 self._finish(status)
 
     def link(self) -> str:
-        """How to look at the sweep's run."""
+        """The link to the sweep's run."""
         return self._project.store.page(f"/#/experiments/{self._experiment}/runs/{self.run_id}")
 
     def _update(self, until: float) -> None:
@@ -135,7 +127,7 @@ class SweepRuns:
         return self._client
 
     def _known_children(self, client: "MlflowClient") -> dict[int, tuple[str, bool]]:
-        """The children that an interrupted sweep has shown already."""
+        """The children that an interrupted sweep left, by the trial's number."""
         query = f"tags.`{tag.PARENT}` = '{self.run_id}'"
         return {
             int(run.data.tags[tag.TRIAL]): (run.info.run_id, run.info.status != "RUNNING")
@@ -144,15 +136,15 @@ class SweepRuns:
         }
 
     def _show(self, client: "MlflowClient", trial: "FrozenTrial", run_id: str | None) -> str:
-        """A child with all that is known of a trial."""
+        """Write all that is known of a trial into a child; the result is the child's run id."""
         start, end = _milliseconds(trial.datetime_start), _milliseconds(trial.datetime_complete)
         tags = {
             tag.PARENT: str(self.run_id),
             tag.SWEEP: self._plan.name,
             tag.TRIAL: str(trial.number),
             "sweep.state": trial.state.name,
-            "mlflow.source.name": f"lockstep sweep {self._plan.name}",
-            "mlflow.source.type": "PROJECT",
+            tag.SOURCE_NAME: f"lockstep sweep {self._plan.name}",
+            tag.SOURCE_TYPE: "PROJECT",
         }
         lost = trial.user_attrs.get(LOST)
         error = "its worker was lost" if lost else trial.user_attrs.get(ERROR)
@@ -174,19 +166,13 @@ class SweepRuns:
         """Where the sweep comes from."""
         origin = Origin.of_workspace(self._project.workspace, self._project.root, [DVC_LOCK])
         tags = {
+            **origin.tags,
             tag.SWEEP: self._plan.name,
-            "mlflow.user": origin.user,
-            "mlflow.source.name": "lockstep sweep",
-            "mlflow.source.type": "PROJECT",
-            tag.COMMIT: origin.commit,
-            "mlflow.source.git.branch": origin.branch,
-            "mlflow.source.git.repoURL": origin.repository,
-            "git.dirty": str(bool(origin.changed)).lower(),
-            "git.changed": ", ".join(origin.changed)[:TAG_LENGTH],
+            tag.SOURCE_NAME: "lockstep sweep",
+            tag.SOURCE_TYPE: "PROJECT",
             "overrides": " ".join(self._plan.overrides),
-            **origin.machine,
         }
-        return {key: value for key, value in tags.items() if value}
+        return {key: value[:TAG_LENGTH] for key, value in tags.items() if value}
 
     def _describe(self, client: "MlflowClient", run_id: str) -> None:
         """What the sweep tries, and on which data."""
