@@ -43,7 +43,8 @@ def packages_of(workspace: Path) -> dict[str, str]:
 
 def file_digest(path: Path) -> str:
     """The MD5 of a file, as DVC computes it."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    with path.open("rb") as stream:  # data may be larger than memory
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def tree_digest(path: Path) -> str:

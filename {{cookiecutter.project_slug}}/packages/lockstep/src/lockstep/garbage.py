@@ -1,8 +1,8 @@
-"""How often Python collects garbage, in processes that import much and end soon.
+"""Rarer garbage collection, for processes that import a lot and end soon.
 
-MLflow and scikit-learn create 300,000 objects that stay. Without this module, which saves going
-through them again and again while more are created, and once more at exit, `lockstep run` of a
-training of half a second and `lockstep publish` of a new state each take a quarter more CPU time.
+Importing MLflow and scikit-learn creates 300,000 objects that stay. Python's collector would visit
+them again and again, and once more at exit: without this module, `lockstep run` of a training of
+half a second and `lockstep publish` of a new state each take a quarter more CPU time.
 """
 
 import atexit
@@ -14,14 +14,14 @@ OBJECTS = 50_000  # new ones between two collections; Python's default is 700, f
 
 
 def collect_seldom() -> None:
-    """Collect garbage seldom, and at the end of the process not at all."""
+    """Collect garbage rarely, and not at all at exit."""
     gc.set_threshold(OBJECTS)
     atexit.register(gc.freeze)
 
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Exempt what is imported from garbage collection; all else stays Python's default.
+    """Exempt what is imported from garbage collection, which otherwise stays as usual.
 
     For the project's own code, which may rely on cycles of large objects being collected soon.
     """

@@ -102,7 +102,7 @@ def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -
 
 
 def ask_remote(root: Path, remote: str, seconds: float) -> None:
-    """Ask a remote for its branches. Nobody is asked for a password, on whatever screen.
+    """Ask a remote for its HEAD; no terminal or window ever prompts for a password.
 
     Raises:
         TimeoutError: It did not answer in time.

@@ -136,23 +136,20 @@ class _Streamer:
         self._process = subprocess.Popen(
             STREAMER, cwd=workspace, stdin=subprocess.PIPE, text=True, encoding="utf-8"
         )
+        assert self._process.stdin is not None
+        self._stdin: IO[str] = self._process.stdin
 
     def send(self, message: dict[str, Any]) -> None:
         """Pass a message on; if the streamer is gone, the training goes on without it."""
         with contextlib.suppress(OSError, ValueError):
-            stream = self._stdin()
-            stream.write(json.dumps(message) + "\n")
-            stream.flush()
+            self._stdin.write(json.dumps(message) + "\n")
+            self._stdin.flush()
 
     def close(self) -> None:
         """Let it finish, for up to `FLUSH_SECONDS`."""
         with contextlib.suppress(OSError):
-            self._stdin().close()
+            self._stdin.close()
         try:
             self._process.wait(FLUSH_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-
-    def _stdin(self) -> IO[str]:
-        assert self._process.stdin is not None
-        return self._process.stdin

@@ -84,7 +84,7 @@ class _Process:
 
 
 def _serve(connection: Connection) -> None:
-    """Answer requests until nobody is left to ask."""
+    """Answer requests until the other end closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     collect_seldom()
     with contextlib.suppress(EOFError, OSError):
@@ -103,7 +103,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _call(workspace: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call a function in a workspace; afterwards the workspace's own modules are forgotten.
+    """Call a function in a workspace, then unload the modules that it imported from there.
 
     The next workspace may hold other versions of them, and this one may be deleted.
     """

@@ -80,7 +80,7 @@ class Project:
             LockstepError: The config sets none, or this is not a project.
         """
         if not self.registry.get("name"):
-            _ = self.pipeline  # which says so where there is no project
+            _ = self.pipeline  # fails with a better message where there is no project
             raise LockstepError(f"{PARAMS} sets no registry.name: run `uv run dvc repro`")
         return str(self.registry["name"])
 

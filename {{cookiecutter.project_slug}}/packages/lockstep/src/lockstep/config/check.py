@@ -1,4 +1,4 @@
-"""Check params, and report where conf/ sets what is wrong."""
+"""Check params, and report where in conf/ a wrong value is set."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

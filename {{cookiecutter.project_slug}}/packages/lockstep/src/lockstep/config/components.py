@@ -1,6 +1,6 @@
 """Check the components in params, the nodes with a `_target_`, against what their classes accept.
 
-This imports the classes: whoever is about to build them checks them.
+This imports the classes, so only code that is about to build them runs the check.
 """
 
 import importlib

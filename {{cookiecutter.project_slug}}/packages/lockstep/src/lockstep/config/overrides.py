@@ -115,7 +115,7 @@ def _other_option(compose: Compose, group: Path, base: Params, params: Params) -
 
 
 def _distance(left: Any, right: Params) -> int:
-    """The overrides between two sections; one that cannot be written counts like many."""
+    """The overrides between two sections; one that cannot be written counts as many."""
     return sum(1 if item.override else 1000 for item in differences(left or {}, right))
 
 

@@ -9,21 +9,19 @@ import importlib.metadata
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from lockstep import LockstepError
 from lockstep.config.check import Checker
 from lockstep.config.compose import composer
-from lockstep.config.overrides import Difference, differences, overrides_between
+from lockstep.config.overrides import Difference, Params, differences, overrides_between
 from lockstep.dvc.environment import experiment_name
 from lockstep.files import read_yaml, write_whole
 from lockstep.values import digest
 from lockstep.workspace import COMPOSED, PARAMS
 
 HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
-Params = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,7 @@ def _composition(workspace: Path, *, force: bool) -> Composition:
 
 
 def _keeps(current: Params, conf: Params, record: Params) -> bool:
-    """Whether params.yaml stays as it is.
-
-    Raises:
-        LockstepError: It should not stay, but holds values that would be lost.
-    """
+    """Whether to keep params.yaml; it is an error if composing it again would lose values."""
     if current == conf or experiment_name():
         return True
     recorded = record.get("digests", {})

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from lockstep import LockstepError
+from lockstep.values import selected
 
 
 def stage_params(pipeline: dict[str, Any], stage: str) -> list[str]:
@@ -43,12 +44,8 @@ def interpolated(pipeline: dict[str, Any]) -> dict[str, Any]:
             variables.update(entry)
 
     def value_of(match: re.Match[str]) -> str:
-        value: Any = variables
-        for key in match[1].strip().split("."):
-            if not isinstance(value, dict) or key not in value:
-                return match[0]
-            value = value[key]
-        return str(value)
+        value = selected(variables, match[1].strip())
+        return match[0] if value is None else str(value)
 
     def resolved(node: Any) -> Any:
         if isinstance(node, str):

@@ -91,7 +91,7 @@ class Pipeline:
     def outs(self) -> dict[str, str]:
         """The md5 of what the upstream stages made, by path.
 
-        An out with `persist: true` is left out: people edit it, and stages only start it
+        An out with `persist: true` is left out: people edit what a stage only creates
         (params.yaml, schema.yaml).
         """
         persistent = {

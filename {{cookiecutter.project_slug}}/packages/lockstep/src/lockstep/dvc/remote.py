@@ -1,7 +1,7 @@
 """DVC's remote: check it, push to it, pull from it.
 
-`dvc push` pushes the workspace or all of history, nothing between, and it silently skips data that
-are neither here nor there. DVC's internals do better; only this folder uses them.
+`dvc push` pushes the workspace or all of history, nothing in between, and silently skips data that
+neither the cache nor the remote has. DVC's internals do better; only this folder uses them.
 """
 
 import contextlib
@@ -72,9 +72,11 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
     with _opened(root, DOCTOR) as (repo, _, place), _errors() as errors:
         for odb, objects in repo.used_objs(revs=list(revisions), push=True).items():
             status = repo.cloud.status(objects, odb=odb)
-            if status.missing:
+            if missing := sorted({str(item.obj_name) for item in status.missing}):
                 raise LockstepError(
-                    _missing(place, {str(item.obj_name) for item in status.missing})
+                    f"neither this machine nor {place} has the data of {', '.join(missing)}\n"
+                    "`uv run dvc repro` makes them again; `git push --no-verify` pushes without "
+                    "them"
                 )
             count += len(status.new)
             failed = () if dry_run else repo.cloud.push(objects, odb=odb).failed
@@ -110,7 +112,7 @@ def pull_data(root: Path) -> dict[str, int]:
 
 
 def require_server(settings: Mapping[str, str]) -> None:
-    """Show within seconds that a server which speaks HTTP is away: DVC's clients try for minutes.
+    """Fail within seconds if a server that speaks HTTP is down: DVC's clients retry for minutes.
 
     Args:
         settings: The remote's in DVC's configuration.
@@ -138,19 +140,22 @@ def require_server(settings: Mapping[str, str]) -> None:
 def _opened(root: Path, cure: str = "") -> "Iterator[tuple[Repo, Any, str]]":
     """The project as DVC sees it, its remote, and where that is.
 
-    Whatever fails within becomes one line, followed by the cure: what a library raises when its
-    remote is away or refuses is different for each kind.
+    Any failure becomes one line, followed by the cure: each library raises something different
+    when its remote is down or refuses.
     """
+    from dvc.config import NoRemoteError
     from dvc.repo import Repo
 
     place = "DVC"
     try:
         with Repo(str(root)) as repo:
-            remote = _remote(repo)
-            place = _place(remote)
+            remote = repo.cloud.get_remote()
+            place = str(remote.fs.unstrip_protocol(remote.path)).removeprefix("file://")
             yield repo, remote, place
     except LockstepError:
         raise
+    except NoRemoteError as error:
+        raise LockstepError(f"DVC has no remote\n{ADD_REMOTE}") from error
     except Exception as error:
         raise LockstepError(f"{place}: {_one_line(error)}{cure}") from error
 
@@ -180,26 +185,6 @@ def _errors() -> Iterator[list[str]]:
     finally:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
-
-
-def _remote(repo: "Repo") -> Any:
-    from dvc.config import NoRemoteError
-
-    try:
-        return repo.cloud.get_remote()
-    except NoRemoteError as error:
-        raise LockstepError(f"DVC has no remote\n{ADD_REMOTE}") from error
-
-
-def _place(remote: Any) -> str:
-    return str(remote.fs.unstrip_protocol(remote.path)).removeprefix("file://")
-
-
-def _missing(place: str, paths: set[str]) -> str:
-    return (
-        f"neither this machine nor {place} has the data of {', '.join(sorted(paths))}\n"
-        "`uv run dvc repro` makes them again; `git push --no-verify` pushes without them"
-    )
 
 
 def _one_line(error: BaseException) -> str:

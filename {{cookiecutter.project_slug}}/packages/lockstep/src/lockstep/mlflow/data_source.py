@@ -12,8 +12,8 @@ from lockstep.dvc.cache import fetch
 class DVCDatasetSource(DatasetSource):
     """A file or folder in DVC's cache or remote.
 
-    It is found by its md5, whatever the workspace holds now; path, repository and commit are where
-    it was.
+    It is found by its md5, whatever the workspace holds now; path, repository and commit record
+    where it was.
     """
 
     def __init__(self, path: str, md5: str, repository: str = "", commit: str = "") -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
-# A server that is away answers within seconds (MLflow's own defaults: four minutes a call), and the
-# command line stays free of MLflow's own notices and tracebacks. What the user sets wins.
+# A call to a server that is down fails within seconds (with MLflow's defaults, after four minutes),
+# and the terminal stays free of MLflow's notices and tracebacks. What the user sets wins.
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
@@ -31,13 +31,13 @@ def configure_mlflow() -> None:
 
 
 def tracking_uri() -> str:
-    """The address that the user's environment gives; empty where it gives none."""
+    """The tracking URI in the user's environment; empty if there is none."""
     return os.environ.get(TRACKING_URI, "")
 
 
 @contextlib.contextmanager
 def users_tracking_uri_kept() -> Iterator[None]:
-    """Undo that `mlflow.set_tracking_uri` writes to the environment, which is the user's."""
+    """Restore the user's own variable, which `mlflow.set_tracking_uri` overwrites."""
     before = os.environ.get(TRACKING_URI)
     yield
     os.environ.pop(TRACKING_URI, None)

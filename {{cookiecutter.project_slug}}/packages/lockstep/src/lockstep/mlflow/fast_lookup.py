@@ -1,7 +1,7 @@
 """A fast path around MLflow's client: it reads the private tables of an SQLite store.
 
-`import mlflow` takes longer than everything else that a repeated `lockstep publish` does. This
-answers the one question that it has, in milliseconds. MLflow may change these tables in any
+`import mlflow` takes longer than everything else that a repeated `lockstep publish` does. Its only
+question is answered here in milliseconds. MLflow may change these tables in any
 release: `tests/test_publish.py` then fails, and `Store.finished` asks MLflow's client instead.
 """
 

@@ -113,7 +113,7 @@ def model_names(store: Store) -> list[str]:
 
 
 def _require_database_server(store: Store) -> None:
-    """Show within seconds that a database server is away: MLflow itself tries for minutes."""
+    """Fail within seconds if a database server is down: MLflow itself retries for minutes."""
     parts = urlsplit(store.uri)
     port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
     if store.is_server or not parts.hostname or not port:

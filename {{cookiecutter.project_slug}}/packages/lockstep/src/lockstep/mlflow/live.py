@@ -1,8 +1,7 @@
 """Stream the metrics of a running training to MLflow: the process that `history` starts.
 
 It reads JSON lines: `{"step": 1, "loss": 0.5}` for metrics, and `{"end": true}` when the training
-has succeeded. If the input ends without the latter, the training died in some way, and the run is
-marked FAILED.
+has succeeded. If the input ends without the latter, the training died: the run is marked FAILED.
 """
 
 import contextlib

@@ -43,7 +43,7 @@ def model_packager() -> Iterator[Callable[[Pipeline, Mapping[str, str]], Package
             name = str(model["path"])
             if (pipeline.workspace / name).is_dir():
                 return lambda: Path(shutil.copytree(pipeline.workspace / name, folder))
-            example = (model.get("meta") or {}).get("example")
+            example = pipeline.about_model().get("example")
             notes = submit(pipeline.workspace, save, name, example, folder, dict(versions))
             return functools.partial(_wait, notes, name, folder)
 
@@ -124,7 +124,7 @@ def _signature(model: Any, example_file: str) -> tuple[Any, Any]:
 def _requirements(packages: set[str], versions: Mapping[str, str]) -> list[str]:
     """What a server must install, pinned: MLflow and the packages behind the model.
 
-    The versions are those of the training, where they are known, else those installed.
+    The versions are those of the training where known, else those installed.
     """
     names = {
         _distribution(package)

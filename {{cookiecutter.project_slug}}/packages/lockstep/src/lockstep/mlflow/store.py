@@ -1,6 +1,6 @@
 """The store of a project's runs: an SQLite file by default, an MLflow server by configuration.
 
-Nothing here imports MLflow before it must: that takes longer than all the rest of publishing.
+MLflow is imported as late as possible: that takes longer than the rest of publishing.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class Store:
         return urlsplit(self.uri).scheme in ("http", "https")
 
     def page(self, path: str) -> str:
-        """The link to a page such as `/#/experiments/1`, or the command that starts the MLflow UI."""
+        """The link to a page such as `/#/experiments/1`, or the command that starts the UI."""
         if self.is_server:
             return f"{without_secrets(self.uri).rstrip('/')}{path}"
         uri = "" if self.embedded else f" --backend-store-uri {without_secrets(self.uri)}"
@@ -96,9 +96,11 @@ class Store:
                 return fast_lookup.finished_runs(database, self.experiment, state)
         with self.errors_explained():
             client = self.client()
-            experiment_id = self.find_experiment_id(client)
-            found = runs.finished(client, experiment_id, state) if experiment_id else []
-            return {run.data.tags[tag.STATE]: run.info.run_id for run in found}
+            experiment = client.get_experiment_by_name(self.experiment)
+            if experiment is None:
+                return {}
+            finished = runs.finished(client, experiment.experiment_id, state)
+            return {run.data.tags[tag.STATE]: run.info.run_id for run in finished}
 
     def find_finished(self, state: str) -> str | None:
         """The id of the finished run that shows a state; None if there is none."""
@@ -116,7 +118,7 @@ class Store:
             return str(response.read().decode())
 
     def require_reachable(self) -> None:
-        """Find out within seconds whether a server is away.
+        """Fail within seconds if a server is down.
 
         Raises:
             StoreError: Nothing listens at its address.
@@ -172,11 +174,6 @@ class Store:
             raise (StoreError if broken else LockstepError)(
                 f"MLflow at {without_secrets(self.uri)} reports: {message}\n{advice}"
             ) from error
-
-    def find_experiment_id(self, client: "MlflowClient") -> str | None:
-        """The id of the experiment; None while there is none."""
-        experiment = client.get_experiment_by_name(self.experiment)
-        return experiment.experiment_id if experiment else None
 
     def experiment_id(self, client: "MlflowClient") -> str:
         """The id of the experiment, which is created, or restored if it was deleted."""

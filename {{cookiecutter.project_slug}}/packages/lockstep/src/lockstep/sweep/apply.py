@@ -8,7 +8,7 @@ from lockstep import LockstepError
 from lockstep.config.compose import composer
 from lockstep.config.grammar import parsed
 from lockstep.dvc.command import DVCError, run_dvc
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
 from lockstep.project import Project
 from lockstep.sweep.plan import Plan, settings_of
 from lockstep.sweep.study import OVERRIDES, PARENT, PLAN, ended_trials, find_study
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEADER = """\
 # @package _global_
 # dvc exp run -S experiment={name}
-# Trial {number} of the sweep {sweep}: its {metric} there was {value:.6g}.
+# Trial {trial.number} of the sweep {plan.name}: its {plan.metric} there was {value:.6g}.
 """
 
 
@@ -41,8 +41,7 @@ def apply(workspace: Path, words: Sequence[str], wanted: str) -> None:
     trial = _chosen(study, plan, wanted)
     name = f"{plan.name}-{trial.number}"
     overrides = [*_shared(plan), *trial.user_attrs[OVERRIDES]]
-    about = {"number": trial.number, "sweep": plan.name, "metric": plan.metric}
-    header = HEADER.format(name=name, value=value_of(trial), **about)
+    header = HEADER.format(name=name, trial=trial, plan=plan, value=value_of(trial))
     _write_experiment(workspace, name, header, overrides)
     command = ["exp", "run", "--name", name, "--set-param", f"experiment={name}"]
     print(f"$ dvc {' '.join(command)}", flush=True)
@@ -78,11 +77,7 @@ def _shared(plan: Plan) -> list[str]:
 
 
 def _write_experiment(workspace: Path, name: str, header: str, overrides: list[str]) -> None:
-    """Write conf/experiment/<name>.yaml.
-
-    Raises:
-        LockstepError: It cannot express the overrides, or a different file exists.
-    """
+    """Write conf/experiment/<name>.yaml, unless it exists; fail if that one is different."""
     import yaml
 
     path = workspace / "conf" / "experiment" / f"{name}.yaml"
@@ -141,10 +136,6 @@ def _link(project: Project, plan: Plan, study: "Study", trial: "FrozenTrial") ->
         return
     with project.store.errors_explained():
         client = project.store.client()
-        for key, value in (
-            (tag.SWEEP, plan.name),
-            (tag.TRIAL, str(trial.number)),
-            (tag.SWEEP_RUN, sweep_id),
-        ):
-            client.set_tag(run_id, key, value)
-        client.set_tag(sweep_id, f"sweep.applied.{trial.number}", run_id)
+        tags = {tag.SWEEP: plan.name, tag.TRIAL: str(trial.number), tag.SWEEP_RUN: sweep_id}
+        runs.log(client, run_id, tags=tags)
+        runs.log(client, sweep_id, tags={f"sweep.applied.{trial.number}": run_id})

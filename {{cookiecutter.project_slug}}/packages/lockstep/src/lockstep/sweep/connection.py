@@ -61,7 +61,7 @@ class Reception:
         while not self._closed:
             try:
                 connection = self._listener.accept()
-            except Exception:  # whatever a stranger sent
+            except Exception:  # whatever a process without the key sent
                 time.sleep(RETRY_SECONDS)
             else:
                 _start_thread(self._serve, connection)
@@ -96,7 +96,7 @@ class Driver:
                 answer = receive(self._connection)
                 self._answers.put(answer)
         except (EOFError, OSError):
-            os._exit(1)  # in the middle of a trial, whose score nobody wants any more
+            os._exit(1)  # in the middle of a trial, whose score is no longer needed
 
 
 def _start_thread(function: Callable[..., None], *arguments: Any) -> None:

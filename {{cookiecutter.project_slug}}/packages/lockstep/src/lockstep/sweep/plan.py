@@ -1,4 +1,4 @@
-"""What a sweep is to do, worked out and checked before its first trial."""
+"""The plan of a sweep, made and checked before its first trial."""
 
 import os
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def metric(self) -> str:
-        """The metric as it is shown: of scikit-learn's `neg_...`, the positive number."""
+        """The metric as it is shown: for scikit-learn's `neg_...`, the positive number."""
         return str(self.settings["metric"]).removeprefix(NEGATED)
 
     @property
@@ -156,7 +156,7 @@ def _read(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _merged(space: dict[str, Any], shared: list[str], tried: dict[str, str]) -> dict[str, Any]:
-    """What the config tries, without keys that the command line sets; and what that tries.
+    """What the config tries, without the keys on the command line, and what the latter tries.
 
     A section of an option stays where the option is chosen or tried.
     """

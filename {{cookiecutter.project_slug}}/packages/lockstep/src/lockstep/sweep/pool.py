@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 POLL_SECONDS = 0.2
-LOSSES = 3  # a worker and its replacements may be lost as often in a row before any trial ends
+LOSSES = 3  # of a worker and its replacements in a row, without a trial that ends between them
 BROKEN_SECONDS = 30.0  # how long the engine may take to notice a worker whose connection broke
-STORAGE_SECONDS = 60.0  # how long a storage that worked may be away
+STORAGE_SECONDS = 60.0  # how long a storage that worked may be unreachable
 
 Start = Callable[[str, Address], Worker]
 
@@ -56,8 +56,8 @@ class Pool:
         """Prepare; `work` starts the workers.
 
         Args:
-            start: Has the engine start a worker, from its name and the address of the driver.
-            folder: Holds their logs.
+            start: Has the engine start a worker, given its name and the address of the driver.
+            folder: Holds the workers' logs.
         """
         self._trials = trials
         self._engine = engine
@@ -179,9 +179,9 @@ class Pool:
 
 @contextlib.contextmanager
 def _interrupted_between_steps() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C wait for the end of a step, which takes seconds; a second one does not.
+    """Let Ctrl-C wait for the end of a step, which takes seconds; a second one does not wait.
 
-    That may leave half an import of MLflow's, or a transaction that locks the store.
+    An interrupted step may leave MLflow half imported, or a transaction that locks the store.
 
     Yields:
         A function to be called between steps, which raises KeyboardInterrupt if there was one.

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lockstep import terminal
@@ -22,11 +21,7 @@ class Progress:
     """The trials so far, the best of them, and the time left."""
 
     def __init__(self, plan: Plan, before: int) -> None:
-        """Prepare; the table appears within a `with` block.
-
-        Args:
-            before: How many trials an earlier process has completed.
-        """
+        """Prepare; the trials that ended `before` say nothing about the pace of this process."""
         from rich.live import Live
 
         self._plan = plan
@@ -41,12 +36,7 @@ class Progress:
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove the table; the lines above it stay."""
         self._live.stop()
 

@@ -28,16 +28,15 @@ from lockstep.sweep.study import (
 )
 from lockstep.sweep.summary import description, records, value_of, write_summary
 from lockstep.values import first_line
-from lockstep.workspace import DVC_LOCK
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-# MLflow's word for each of Optuna's states in which a trial ends.
+# MLflow's status for each of Optuna's states in which a trial ends.
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-UPDATE_SECONDS = 1.0  # that one update may take, so that the table moves on
+UPDATE_SECONDS = 1.0  # for one update, so that the table stays current
 RETRY_SECONDS = 30.0  # before a store that failed is tried again
 NAME_LENGTH = 250
 TAG_LENGTH = 5000
@@ -100,7 +99,7 @@ class SweepRuns:
                 yield
             self.trouble = None
         except BaseException as error:
-            self._client = None  # nobody knows how much of the last trial is there: look again
+            self._client = None  # the last trial may be written in part: look again
             if not isinstance(error, LockstepError):
                 raise
             self.trouble = first_line(error)
@@ -164,7 +163,7 @@ class SweepRuns:
 
     def _tags(self) -> dict[str, str]:
         """Where the sweep comes from."""
-        origin = Origin.of_workspace(self._project.workspace, self._project.root, [DVC_LOCK])
+        origin = Origin.of_workspace(self._project.workspace, self._project.root, [])
         tags = {
             **origin.tags,
             tag.SWEEP: self._plan.name,

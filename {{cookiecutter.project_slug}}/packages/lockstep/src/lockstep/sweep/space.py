@@ -23,14 +23,12 @@ class Dimension:
     """A key of the config, and the values to try.
 
     Attributes:
-        name: What Optuna and MLflow call it.
-        key: Left of the `=` in the override.
+        name: The name in Optuna and MLflow.
+        key: The part of the override to the left of `=`.
         group: Whether options of a config group are tried, not values.
-        choices: The values, as Hydra writes them; or, where there are none of these,
-        low: the lowest one,
-        high: the highest one,
-        step: the distance between two; None: any number between is tried,
-        log: whether orders of magnitude count alike.
+        choices: The values, as Hydra writes them; empty for the numbers from low to high.
+        step: The distance between two numbers; None allows any number in between.
+        log: Whether numbers are drawn on a logarithmic scale.
     """
 
     name: str
@@ -43,7 +41,7 @@ class Dimension:
     log: bool = False
 
     def draw(self, trial: "BaseTrial") -> str:
-        """The value that a trial is to have, as Hydra writes it."""
+        """Draw a value for a trial, as Hydra writes it."""
         if self.choices:
             return hydra_text(trial.suggest_categorical(self.name, self.choices))
         if isinstance(self.low, int):
@@ -54,7 +52,7 @@ class Dimension:
         return repr(drawn)
 
     def ends(self) -> list[str]:
-        """The values between which all others lie; of choices, all."""
+        """The lowest and the highest value; of choices, all."""
         if self.choices:
             return [hydra_text(choice) for choice in self.choices]
         return [repr(self.low), repr(self.high)]
@@ -64,7 +62,7 @@ class Space:
     """All that a sweep tries."""
 
     def __init__(self, lines: Lines, options: Mapping[str, str], conf: Path) -> None:
-        """Read it.
+        """Read what to try.
 
         Args:
             options: The option of each config group in trials that draw no other one.
@@ -93,7 +91,7 @@ class Space:
                 self.always = dimensions
 
     def draw(self, trial: "BaseTrial") -> list[str]:
-        """The overrides that a trial is to have, in Hydra's grammar."""
+        """Draw the overrides of a trial, in Hydra's grammar."""
         drawn = []
         options = dict(self._options)
         for dimension in self.always:
@@ -106,10 +104,10 @@ class Space:
         ]
 
     def branches(self) -> Iterator[tuple[list[str], list[Dimension]]]:
-        """The combinations of options that bring dimensions of their own, and these dimensions.
+        """The combinations of options to check, with the dimensions that each of them has.
 
         Returns:
-            For each the overrides that choose it, and what is tried there beside options.
+            The overrides that choose each, and what it tries besides options.
         """
         values = [dimension for dimension in self.always if not dimension.group]
         groups = [dimension for dimension in self.always if dimension.group]

@@ -57,10 +57,12 @@ def open_storage(url: str) -> "BaseStorage":
     Raises:
         LockstepError: It cannot be opened.
     """
+    import optuna
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     from sqlalchemy.exc import SQLAlchemyError
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" not in url:
         Path(url).parent.mkdir(parents=True, exist_ok=True)
         # The other kind of lock is a symlink, which not every user of Windows may create.
@@ -84,7 +86,6 @@ def create_study(name: str, url: str, direction: "Direction") -> "Study":
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(study_name=name, storage=open_storage(url), direction=direction)
     except optuna.exceptions.DuplicatedStudyError as error:
@@ -96,7 +97,7 @@ def create_study(name: str, url: str, direction: "Direction") -> "Study":
 
 @contextlib.contextmanager
 def storage_errors_explained() -> Iterator[None]:
-    """Turn what Optuna raises when its database is away, or a disk full, into a message.
+    """Explain what Optuna raises when its database is unreachable or the disk is full.
 
     Raises:
         StorageAwayError: In place of Optuna's own exception.
@@ -180,7 +181,6 @@ def find_study(root: Path, settings: dict[str, Any]) -> "Study":
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     name = settings["name"] or _newest(root, settings["storage"])
     url = storage_of(root, settings, name or "")
     if name and ("://" in url or Path(url).exists()):

@@ -1,7 +1,7 @@
 """The trials of a sweep: Optuna draws them, workers score them, the storage keeps them.
 
 The driver alone talks to Optuna, about a study in memory. So drawing and pruning wait for no
-file or database, and a database that is away for a while costs no trial. A thread for each worker
+file or database, and a database that is down for a while costs no trial. A thread for each worker
 calls `draw`, `report`, `end` and `lose`.
 """
 
@@ -101,24 +101,20 @@ class Trials:
 
     def end(self, trial: "Trial", error: str | None) -> None:
         """End a trial, unless it was lost meanwhile; `error` is why it failed, if it did."""
-        from optuna.trial import TrialState
-
         values = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if not values and error is None:
             error = "the objective yielded no value"
         if error is not None:
-            self._tell(trial, TrialState.FAIL, error=error)
+            self._tell(trial, "FAIL", error=error)
         elif trial.number in self._pruned:
-            self._tell(trial, TrialState.PRUNED)
+            self._tell(trial, "PRUNED")
         else:
-            self._tell(trial, TrialState.COMPLETE, value=values[max(values)])
+            self._tell(trial, "COMPLETE", value=values[max(values)])
 
     def lose(self, trial: "Trial | None") -> None:
         """End a trial, if it runs: its worker was lost, so another is drawn in its place."""
-        from optuna.trial import TrialState
-
         if trial:
-            self._tell(trial, TrialState.FAIL, lost=True)
+            self._tell(trial, "FAIL", lost=True)
 
     def require_success(self) -> None:
         """Check that not all trials fail.
@@ -137,13 +133,15 @@ class Trials:
     def _tell(
         self,
         trial: "Trial",
-        state: Any,
+        state: str,
         *,
         value: float | None = None,
         error: str | None = None,
         lost: bool = False,
     ) -> None:
-        """End a trial, unless another thread has: an engine may call a worker lost that is not."""
+        """End a trial, unless another thread has: an engine may report a live worker as lost."""
+        from optuna.trial import TrialState
+
         with self._lock:
             if self.running.pop(trial.number, None) is None:
                 return
@@ -152,7 +150,7 @@ class Trials:
             if lost:
                 trial.set_user_attr(LOST, True)
             try:
-                self._study.tell(trial, value, state)
+                self._study.tell(trial, value, TrialState[state])
             except RuntimeError as stop:
                 # A sampler that has tried everything stops Optuna's own loop, which does not run.
                 if "Study.stop" not in str(stop):

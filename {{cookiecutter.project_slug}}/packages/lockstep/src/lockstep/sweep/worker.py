@@ -95,7 +95,7 @@ class TrialConfigs:
 
 
 def _composed(compose: Composer, overrides: list[str]) -> "DictConfig":
-    """All but the sweep's own section, which may need variables of the driver's machine."""
+    """The config without its section `sweep`, which may need variables of the driver's machine."""
     from omegaconf import OmegaConf
 
     cfg = compose.config(overrides)
@@ -103,7 +103,7 @@ def _composed(compose: Composer, overrides: list[str]) -> "DictConfig":
 
 
 def _reason(error: Exception) -> str:
-    """Why a trial failed; of a library's error, its class says part of it."""
+    """Why a trial failed; for a library's error, its class is part of the reason."""
     text = str(error) if isinstance(error, LockstepError) else f"{type(error).__name__}: {error}"
     return text.strip()
 

@@ -20,7 +20,7 @@ class Worker(Protocol):
     """A worker that was started, or waits in a queue."""
 
     def ended(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended, for any reason."""
 
     def failure(self) -> str | None:
         """Why it ended; None if it completed its work."""

@@ -53,7 +53,7 @@ class LocalWorker(Worker):
             stdin.write(job.as_json().encode() + b"\n")
 
     def ended(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended, for any reason."""
         return self._process.poll() is not None
 
     def failure(self) -> str | None:

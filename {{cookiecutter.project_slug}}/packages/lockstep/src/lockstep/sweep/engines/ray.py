@@ -28,8 +28,8 @@ class Ray(Engine):
 
         Args:
             address: The address of a running cluster, or `auto`; None starts one on this machine.
-            workers: How many; by default, as many as the cluster has cores for.
-            threads: How many cores each may use.
+            workers: By default, as many as the cluster has cores for.
+            threads: How many cores each worker may use.
             host: The address at which workers reach this machine; by default, the one by which
                 the cluster knows it.
 
@@ -84,11 +84,7 @@ class Ray(Engine):
         return ray
 
     def _require_reachable(self) -> None:
-        """Find out within seconds; Ray itself would try for minutes.
-
-        Raises:
-            OSError: Nothing listens at the address of the cluster.
-        """
+        """Raise OSError within seconds if the cluster is down: Ray itself tries for minutes."""
         host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
         if port.isdigit():
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -102,7 +98,7 @@ class RayWorker(Worker):
         self._reference = reference
 
     def ended(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended, for any reason."""
         return bool(self._ray.wait([self._reference], timeout=0)[0])
 
     def failure(self) -> str | None:

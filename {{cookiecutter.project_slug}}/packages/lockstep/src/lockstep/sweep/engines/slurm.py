@@ -31,9 +31,9 @@ class Slurm(Engine):
         """Choose what a job asks for.
 
         Args:
-            workers: How many jobs.
-            threads: How many cores each may use.
-            minutes: How long each may run.
+            workers: The number of jobs.
+            threads: How many cores each job may use.
+            minutes: How long each job may run.
             options: More options of `sbatch`, by their long names: {"partition": "cpu"}.
             host: The address at which jobs reach this machine; by default, the one that it has
                 on its default route.
@@ -89,7 +89,7 @@ class SlurmWorker(Worker):
         self._missed = 0
 
     def ended(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended, for any reason."""
         return bool(self._job.done()) or self._is_gone()
 
     def failure(self) -> str | None:
