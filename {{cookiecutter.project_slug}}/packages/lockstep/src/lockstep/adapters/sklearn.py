@@ -1,6 +1,6 @@
 """scikit-learn: its models in the format of DVC's cache and in those of MLflow.
 
-DVC keeps a joblib file, which is identical to the bit when the same model is trained again. MLflow
+DVC keeps a joblib file, which is bit-identical when the same model is trained again. MLflow
 gets skops, which runs no code when it is loaded, or a pickle where skops cannot hold a model.
 """
 
@@ -19,10 +19,10 @@ def load_model(file: Path) -> Any:
 
 
 def skops_types(model: Any) -> list[str]:
-    """The types that a model is made of, beyond those that skops trusts anyway.
+    """The types in a model that skops does not trust by default.
 
     Raises:
-        Exception: skops cannot hold the model; it raises what the estimator's own code raises.
+        Exception: skops cannot hold the model; the estimator's own code may raise anything.
     """
     import skops.io
 
@@ -33,8 +33,8 @@ def packages_behind(model: Any, types: Sequence[str]) -> set[str]:
     """The packages that have to be installed where a model is loaded, by import name.
 
     Args:
-        model: An estimator, or a pipeline of which the last step decides.
-        types: What `skops_types` found.
+        model: An estimator, or a pipeline, whose last step decides.
+        types: As `skops_types` returns them.
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     names = [type(last).__module__, *types]

@@ -8,7 +8,7 @@ import yaml
 
 from lockstep import LockstepError
 
-# The packages whose types any project accepts, beside those that its own config names.
+# The packages whose types any project accepts, besides those that its own config names.
 TRUSTED = frozenset({"numpy", "pandas", "scipy", "sklearn"})
 
 
@@ -21,7 +21,6 @@ def load_model(folder: Path, trusted: Collection[str] | None) -> Any:
     sandbox. The embedded store is as trusted as the folder that it is in.
 
     Args:
-        folder: An MLflow model.
         trusted: The packages whose types are accepted; None if the store is the project's own.
 
     Returns:

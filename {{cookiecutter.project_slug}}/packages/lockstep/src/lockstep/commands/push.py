@@ -43,17 +43,8 @@ def run(arguments: Namespace) -> None:
         push(project, experiments=arguments.experiments, dry_run=arguments.dry_run)
 
 
-def push(project: Project, *, experiments: bool = False, dry_run: bool = False) -> None:
-    """Push the data, then the commits that refer to them, then the runs that refer to both.
-
-    Args:
-        project: What to push.
-        experiments: Push DVC's experiments and their data, too.
-        dry_run: Only print what would be pushed.
-
-    Raises:
-        LockstepError: The pipeline's record is not committed, there is no remote, or a step failed.
-    """
+def push(project: Project, *, experiments: bool, dry_run: bool) -> None:
+    """Push the data, then the commits that refer to them, then the runs that refer to both."""
     root = project.root
     route = find_route(root)
     require_commit(root)
@@ -85,11 +76,7 @@ def push(project: Project, *, experiments: bool = False, dry_run: bool = False) 
 
 
 def push_outgoing_data(project: Project) -> None:
-    """Push the data of the commits that `git push` is about to send: the pre-push hook.
-
-    Raises:
-        LockstepError: The data cannot be pushed.
-    """
+    """Push the data of the commits that `git push` is about to send: the pre-push hook."""
     from lockstep.dvc.remote import push_data
 
     # https://pre-commit.com/#pre-push: the first push of a repository sets only the branch.

@@ -33,11 +33,7 @@ CHECKS = [
 
 
 def named(names: Iterable[str]) -> list[Check]:
-    """The checks of these names, in the order of the table.
-
-    Raises:
-        LockstepError: There is no check of such a name.
-    """
+    """The checks of these names, in the order of the table."""
     known = {check.name: check for check in CHECKS}
     wanted = set(names)
     for name in wanted - known.keys():
@@ -48,7 +44,7 @@ def named(names: Iterable[str]) -> list[Check]:
 
 
 def import_libraries(checks: Iterable[Check]) -> None:
-    """Import what the checks take, so that none is charged with the time."""
+    """Import the libraries that the checks use, so that no check is charged for the time."""
     configure_mlflow()
     for library in {name: None for check in checks for name in check.imports}:
         importlib.import_module(library)

@@ -15,12 +15,7 @@ State = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
-
-    Attributes:
-        text: One line.
-        cure: The commands that fix it.
-    """
+    """What a check found, in a line, and the commands that fix it."""
 
     state: State
     text: str
@@ -32,11 +27,10 @@ class Check:
     """One thing to look at.
 
     Attributes:
-        name: As the table shows it.
-        look: Returns what it found. What it raises is a failure; the lines after the first of a
+        look: An exception that it raises is a failure; the lines after the first of a
             LockstepError are the commands that fix it.
-        needs: The check without whose success there is no point in looking.
-        imports: The libraries that it takes. They are imported before the clock starts.
+        needs: The check that has to succeed first.
+        imports: The libraries that it uses. They are imported before the clock starts.
         seconds: How long it may take.
     """
 
@@ -61,7 +55,6 @@ def run_checks(checks: Sequence[Check], project: Project) -> Iterator[tuple[Chec
 
     Args:
         checks: Each after the one that it needs. One that is not among them is not waited for.
-        project: What to look at.
 
     Yields:
         Each check with its finding, in order.

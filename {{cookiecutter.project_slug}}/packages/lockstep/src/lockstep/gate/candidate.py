@@ -22,12 +22,10 @@ class Candidate:
     """A model to judge.
 
     Attributes:
-        metrics: Those of its run.
         evaluation: The content of the file of intervals and slices; empty if there is none.
         predictions: The file of the model's predictions for the test rows, or None.
         params: The params.yaml that it was made with.
-        test: The path and md5 of the test rows, or None where the pipeline names none.
-        workspace: The folder of the pipeline.
+        test: The path and md5 of the test rows, or None if the pipeline names none.
     """
 
     metrics: dict[str, float]
@@ -38,14 +36,7 @@ class Candidate:
     workspace: Path
 
     def test_rows(self, folder: Path) -> Path:
-        """The file of test rows: the workspace's own if it has the same content, else from DVC.
-
-        Args:
-            folder: Where to put what comes from DVC.
-
-        Raises:
-            LockstepError: Neither DVC's cache nor its remote has them.
-        """
+        """The file of test rows: the workspace's own if unchanged, else a copy from DVC."""
         assert self.test is not None
         path, md5 = self.test
         local = self.workspace / path
@@ -78,14 +69,7 @@ def candidate_of_workspace(record: RunRecord) -> Candidate:
 def candidate_of_run(
     client: "MlflowClient", run: "Run", pipeline: Pipeline, folder: Path
 ) -> Candidate:
-    """The model of a run, whose files are at the paths that the pipeline has now.
-
-    Args:
-        client: Of the store.
-        run: The run.
-        pipeline: That of the workspace.
-        folder: Where to put the run's files.
-    """
+    """The model of a run, whose files are at the paths that the pipeline has now."""
     about = pipeline.about_model()
     evaluation, predictions, params = (
         runs.download(client, run.info.run_id, path, folder) if path else None

@@ -53,11 +53,10 @@ class Comparison:
 
     Attributes:
         version: The champion's.
-        metrics: The champion's on these rows, by name.
+        metrics: The champion's on these rows.
         difference: The model's deciding metric minus the champion's; None if they were not
             compared.
-        interval: That of the difference.
-        rescored: Whether the champion was tested on other data at first.
+        rescored: Whether the champion was originally tested on other data.
         problem: Why the two could not be compared.
     """
 
@@ -131,10 +130,9 @@ def judge(
     """Check a model.
 
     Args:
-        metrics: Its metrics; those of the baseline as `baseline.NAME`.
+        metrics: Those of the baseline are named `baseline.NAME`.
         evaluation: `metrics` and `slices`, as the pipeline measured them; empty if it did not.
-        comparison: That with the champion; None when there is no champion.
-        rules: The requirements.
+        comparison: With the champion; None if there is no champion.
     """
     checks = [
         _bounded(name, metrics.get(name), bounds) for name, bounds in rules.thresholds.items()

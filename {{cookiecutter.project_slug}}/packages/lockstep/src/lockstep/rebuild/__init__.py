@@ -1,1 +1,1 @@
-"""The way back from a run, and the way on from a file."""
+"""Restore a recorded state, run it again, and compare the results."""

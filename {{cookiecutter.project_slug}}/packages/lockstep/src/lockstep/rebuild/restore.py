@@ -35,16 +35,7 @@ class Restored:
     """
 
     def __init__(self, root: Path, name: str, revision: str) -> None:
-        """Create the worktree.
-
-        Args:
-            root: The project's own folder; DVC's cache and local settings are shared with it.
-            name: Part of the worktree's name.
-            revision: The commit to check out.
-
-        Raises:
-            LockstepError: The folder already exists, or git fails.
-        """
+        """Create the worktree; it shares DVC's cache and local settings with the project."""
         self._root = root
         top = Path(git.git_or_fail("rev-parse", "--show-toplevel", cwd=root))
         self._tree = top.parent / f"{top.name}-{slug(name)}"
@@ -64,15 +55,7 @@ class Restored:
             raise
 
     def fetch_data(self, pipeline: Pipeline, stages: Iterable[str]) -> None:
-        """Fetch the data that DVC keeps: the sources of the pipeline, and what stages made.
-
-        Args:
-            pipeline: That of the worktree.
-            stages: The names of the stages whose outputs are fetched, too.
-
-        Raises:
-            LockstepError: Some are neither in DVC's cache nor in its remote.
-        """
+        """Fetch the sources of the pipeline and the outputs of some stages from DVC."""
         pointers = {pipeline.pointer_of(path): None for path in pipeline.sources()}
         targets = [*filter(None, pointers), *stages]
         if not targets:
@@ -91,9 +74,6 @@ class Restored:
 
         Args:
             python: The preferred Python version; where it is missing, uv chooses one.
-
-        Raises:
-            LockstepError: It cannot be installed.
         """
         uv = shutil.which("uv") or shutil.which("uv", path=str(self._binaries))
         if uv is None or not (self.folder / UV_LOCK).exists():
@@ -121,9 +101,6 @@ class Restored:
 
     def rerun(self, stages: Sequence[str]) -> None:
         """Run stages again even if DVC finds them up to date; nothing is added to its cache.
-
-        Args:
-            stages: Their names, in order.
 
         Raises:
             StageFailedError: One of them fails.

@@ -1,1 +1,1 @@
-"""What a run says: its provenance, params, metrics, and the snapshot of its code."""
+"""What a run records: its provenance, params, metrics, and the snapshot of its code."""

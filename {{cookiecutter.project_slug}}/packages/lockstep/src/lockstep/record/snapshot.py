@@ -33,8 +33,7 @@ def snapshot_of_workspace(
     is what the stage read.
 
     Args:
-        project: The project; the repository of its root gets the commit.
-        origin: The origin of the workspace's content.
+        project: The repository of its root gets the commit.
         limit: The size limit of a file, in megabytes.
 
     Returns:
@@ -58,23 +57,13 @@ def snapshot_of_workspace(
             env["GIT_OBJECT_DIRECTORY"] = str(root / objects)
             git.git_or_fail("read-tree", origin.commit or "HEAD", cwd=workspace, env=env)
         git.git_or_fail("-c", "core.safecrlf=false", "add", "--all", ":/", cwd=workspace, env=env)
-        lost = _restore_edited(pipeline, root, origin, env)
+        lost = _restore_edited(pipeline, root, origin.commit, env)
         tree = git.git_or_fail("write-tree", cwd=workspace, env=env)
         return _commit(root, tree, origin.commit, origin, pipeline.state, env), lost
 
 
 def snapshot_of_commit(root: Path, revision: str, origin: Origin, state: str) -> str:
-    """Take a snapshot of a commit.
-
-    Args:
-        root: The project's own folder.
-        revision: The commit; it becomes the parent.
-        origin: The origin of its content.
-        state: The state that it holds.
-
-    Returns:
-        The snapshot's commit.
-    """
+    """Take a snapshot of a commit, which becomes its parent; return the snapshot's commit."""
     return _commit(root, f"{revision}^{{tree}}", revision, origin, state, {})
 
 
@@ -82,18 +71,14 @@ def write_bundle(root: Path, state: str, path: Path) -> None:
     """Write the bundle of a state's snapshot.
 
     It contains the commits that no remote has, as far as this clone knows; in a repository without
-    remotes, all but the snapshot's parent.
-
-    Args:
-        root: The project's own folder.
-        state: The state of which a snapshot was taken.
-        path: The file to write.
+    remotes, only the snapshot.
     """
     ref = f"{REFS}/{state}"
-    known = ["--remotes"] if git.git("for-each-ref", "refs/remotes", cwd=root) else []
-    if not known and git.git("rev-parse", "--verify", "--quiet", f"{ref}^", cwd=root):
-        known = [f"{ref}^"]
-    exclude = ["--not", *known] if known else []
+    exclude: list[str] = []
+    if git.git("for-each-ref", "refs/remotes", cwd=root):
+        exclude = ["--not", "--remotes"]
+    elif git.git("rev-parse", "--verify", "--quiet", f"{ref}^", cwd=root):
+        exclude = ["--not", f"{ref}^"]
     git.git_or_fail("bundle", "create", "--quiet", str(path), ref, *exclude, cwd=root)
 
 
@@ -103,8 +88,7 @@ def unbundle(root: Path, state: str, bundle: Path) -> None:
     Raises:
         LockstepError: The repository lacks the commit that the snapshot builds on.
     """
-    missing = git.git("bundle", "verify", "--quiet", str(bundle), cwd=root) is None
-    if missing:
+    if git.git("bundle", "verify", "--quiet", str(bundle), cwd=root) is None:
         heads = bundle.read_bytes().split(b"\n\n", 1)[0].decode(errors="replace").splitlines()
         needed = [line[1:].split()[0] for line in heads if line.startswith("-")]
         raise LockstepError(
@@ -132,21 +116,21 @@ def _refuse_large_files(workspace: Path, limit: float) -> None:
 
 
 def _restore_edited(
-    pipeline: Pipeline, root: Path, origin: Origin, env: dict[str, str]
+    pipeline: Pipeline, root: Path, commit: str | None, env: dict[str, str]
 ) -> list[str]:
-    """Reset edited code in the index to `origin.commit`, if that is what its stage read.
+    """Reset edited code in the index to a commit, if that is what its stage read.
 
     Returns:
         The edited code that is in no commit as its stage read it.
     """
     edited = pipeline.edited_code()
-    if not edited or not origin.commit:
+    if not edited or not commit:
         return edited
     with tempfile.TemporaryDirectory() as folder:
-        before = git.extract(root, origin.commit, Path(folder))
+        before = git.extract(root, commit, Path(folder))
         kept = [path for path in edited if tree_digest(before / path) == pipeline.code[path]]
     if kept:
-        reset = ("reset", "--quiet", origin.commit, "--", *kept)
+        reset = ("reset", "--quiet", commit, "--", *kept)
         git.git_or_fail(*reset, cwd=pipeline.workspace, env=env)
     return [path for path in edited if path not in kept]
 

@@ -74,11 +74,7 @@ def pull_commits(root: Path, route: Route) -> str:
 
 
 def require_commit(root: Path) -> None:
-    """Refuse a repository without a commit.
-
-    Raises:
-        LockstepError: It has none.
-    """
+    """Refuse a repository without a commit."""
     if git.head(root) is None:
         raise LockstepError("there is no commit yet\ngit add --all && git commit")
 
