@@ -3,9 +3,11 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+Item = TypeVar("Item")
 
 
 def selected(params: Any, key: str) -> Any:
@@ -37,6 +39,15 @@ def overlap(path: str, others: Iterable[str], separator: str = "/") -> bool:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-like value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def under(prefix: str, values: Mapping[str, Item]) -> dict[str, Item]:
+    """The values whose names start with a prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in values.items()
+        if name.startswith(prefix)
+    }
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,8 +1,10 @@
 """The names of a project's files, and where its code is imported from."""
 
+import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +25,26 @@ def lock_file(root: Path, name: str) -> Path:
     path = root / TEMPORARY / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def one_at_a_time(root: Path, name: str, busy: str, seconds: float = 0) -> Iterator[None]:
+    """Let one process of a project at a time do something.
+
+    Args:
+        seconds: How long to wait for the other process.
+
+    Raises:
+        LockstepError: Another process is still doing it; the message is `busy`.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        lock = FileLock(lock_file(root, name), timeout=seconds).acquire()
+    except Timeout as error:
+        raise lockstep.LockstepError(busy) from error
+    with lock:
+        yield
 
 
 def import_from_workspace() -> None:

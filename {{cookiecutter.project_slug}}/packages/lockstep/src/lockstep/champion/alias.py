@@ -20,7 +20,7 @@ LOCK_SECONDS = 60
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
-    """The champion of a registered model; None where there is none."""
+    """The champion of a registered model; None if there is none."""
     return find_version(client, name, CHAMPION)
 
 
@@ -38,7 +38,7 @@ def move(
     reason: str | None = None,
     back: bool = False,
 ) -> bool:
-    """Move the alias `champion`, unless somebody else moved it meanwhile.
+    """Move the alias `champion`, unless somebody else moved it in the meantime.
 
     On one machine a lock in the project makes this safe. MLflow has no compare-and-set, so when two
     machines share a server, both may see the old champion within the same milliseconds: the alias
@@ -49,12 +49,8 @@ def move(
     out.
 
     Args:
-        client: Of the store.
-        root: The project's own folder.
-        version: The new champion.
         previous: The number of the champion that the version was judged against; None if there was
             none.
-        reason: Recorded with the version.
         back: Whether this returns to an earlier champion.
 
     Returns:
@@ -71,10 +67,10 @@ def move(
         if current != number:
             set_alias(client, name, CHAMPION, number)
         elif history[-1:] == [number]:
-            return True  # and recorded
+            return True  # an earlier call moved and recorded it
         if previous == number:  # an interrupted command did not record it
             previous = history[-1] if history else None
-        _record(client, version, previous, actor(root), reason, back=back)
+        _record(client, version, previous, _actor(root), reason, back=back)
         kept = _history_after(history, number, previous, back=back)[-REMEMBERED:]
         client.set_registered_model_tag(name, tag.CHAMPION_HISTORY, " ".join(kept))
         return number_of(champion_of(client, name)) == number
@@ -100,10 +96,11 @@ def _record(
         client.set_model_version_tag(name, previous, f"{CHAMPION}.until", ended)
 
 
-def actor(root: Path) -> str:
+def _actor(root: Path) -> str:
     """The user's name and address in git's configuration; else the login name."""
-    name, email = (git("config", f"user.{key}", cwd=root) for key in ("name", "email"))
-    return f"{name or user_name()} <{email}>" if email else name or user_name()
+    name = git("config", "user.name", cwd=root) or user_name()
+    email = git("config", "user.email", cwd=root)
+    return f"{name} <{email}>" if email else name
 
 
 def history_of(client: "MlflowClient", name: str) -> list[str]:

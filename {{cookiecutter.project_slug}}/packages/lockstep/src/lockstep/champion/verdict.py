@@ -41,7 +41,7 @@ def current_verdict(
         return "failed", [f"version {version.version} has no run, so it has no metrics"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
-        with comparing(client, project.store, candidate, champion, rules) as comparison:
+        with comparing(client, project, candidate, champion, rules) as comparison:
             verdict = judge(candidate.metrics, candidate.evaluation, comparison(), rules)
     write_verdict(client, run.info.run_id, verdict)
     describe_version(client, version, tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH])

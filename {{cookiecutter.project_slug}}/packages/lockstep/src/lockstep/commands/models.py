@@ -10,8 +10,9 @@ from lockstep.champion.alias import CHAMPION, champion_of
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import aliases_of, named
 from lockstep.project import Project
+from lockstep.record.metrics import beside_baseline
 from lockstep.terminal import show, table
-from lockstep.values import number
+from lockstep.values import number, under
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,29 +31,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Run the verb."""
-    list_models(Project(Path.cwd()), as_json=arguments.as_json, limit=arguments.limit)
-
-
-def list_models(project: Project, *, as_json: bool, limit: int) -> None:
-    """Print the newest versions, and the champion even if it is older.
-
-    Args:
-        project: The project.
-        as_json: Whether to print a list of objects, with everything that is known of a version.
-        limit: The number of versions.
-    """
+    """Print the newest versions, and the champion even if it is older."""
+    project = Project(Path.cwd())
     name = project.model_name
     with project.store.errors_explained():
         client = project.store.client()
         order = ["version_number DESC"]
-        versions = list(client.search_model_versions(named(name), limit, order))
+        versions = list(client.search_model_versions(named(name), arguments.limit, order))
         champion = champion_of(client, name)
         if champion and str(champion.version) not in {str(item.version) for item in versions}:
             versions.append(champion)
         aliases = aliases_of(client, name) if versions else {}
         rows = [_row(client, version, aliases) for version in versions]
-    if as_json:
+    if arguments.as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     elif rows:
         _show_table(rows, project.registry.get("metric"))
@@ -63,7 +54,7 @@ def list_models(project: Project, *, as_json: bool, limit: int) -> None:
 def _row(
     client: "MlflowClient", version: "ModelVersion", aliases: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Everything that is known of a version."""
+    """Everything known about a version."""
     run = runs.active_run(client, version.run_id)
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return {
@@ -76,16 +67,12 @@ def _row(
         "commit": version.tags.get(tag.COMMIT),
         "run": version.run_id,
         "made": created.isoformat(timespec="seconds"),
-        CHAMPION: {
-            key.removeprefix(f"{CHAMPION}."): value
-            for key, value in version.tags.items()
-            if key.startswith(f"{CHAMPION}.")
-        },
+        CHAMPION: under(f"{CHAMPION}.", version.tags),
     }
 
 
 def _show_table(rows: list[dict[str, Any]], deciding: str | None) -> None:
-    names = [name for name in rows[0]["metrics"] if not name.startswith("baseline.")]
+    names = [name for name, _, _ in beside_baseline(rows[0]["metrics"])]
     names = sorted(names, key=lambda name: name != deciding)[:SHOWN_METRICS]
     cells = [
         (

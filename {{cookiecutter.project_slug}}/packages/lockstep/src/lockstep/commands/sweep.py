@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep import LockstepError
 from lockstep.config.grammar import created
 from lockstep.project import Project
 from lockstep.sweep.apply import apply
@@ -35,7 +34,7 @@ from lockstep.sweep.study import (
 from lockstep.sweep.summary import best_first, best_line
 from lockstep.sweep.trials import Trials
 from lockstep.values import counted
-from lockstep.workspace import lock_file
+from lockstep.workspace import one_at_a_time
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -71,15 +70,7 @@ def run(arguments: Namespace) -> None:
 
 
 def sweep(workspace: Path, words: Sequence[str]) -> None:
-    """Start a sweep.
-
-    Args:
-        workspace: The project's folder.
-        words: Hydra's overrides: values that all trials share, and what they try.
-
-    Raises:
-        LockstepError: It cannot be done; the trials that have ended are kept.
-    """
+    """Start a sweep; the overrides are values that all trials share, and what they try."""
     plan = plan_of(workspace, words)
     engine = created(plan.settings["engine"])
     project = Project(workspace)
@@ -91,7 +82,6 @@ def resume(workspace: Path, words: Sequence[str]) -> None:
     """Continue a sweep that was interrupted, or one that should have more trials.
 
     Args:
-        workspace: The project's folder.
         words: Changes to its settings, such as sweep.n_trials; sweep.name chooses the sweep, by
             default the newest.
 
@@ -117,11 +107,12 @@ def _is_of_engine(word: str, end: str = "") -> bool:
 def _run(
     project: Project, plan: Plan, study: "Study", engine: Engine, words: Sequence[str]
 ) -> None:
-    with _only_driver(project, plan):
+    busy = f"another process is running the sweep {plan.name}"
+    with one_at_a_time(project.root, f"sweep-{plan.name}", busy):
         log = TrialLog(study, f"{socket.gethostname()}:{os.getpid()}:{time.time()}")
         study.set_user_attr(PLAN, dataclasses.asdict(plan))
         folder = sweep_folder(project.root, plan.name)
-        # A copy is composed: conf/ may be edited meanwhile, and `--apply` writes to it.
+        # Trials compose a copy: conf/ may be edited during the sweep, and `--apply` writes to it.
         shutil.rmtree(folder / "conf", ignore_errors=True)
         shutil.copytree(project.workspace / "conf", folder / "conf")
         trials = Trials(plan, Space(plan.space, plan.options, folder / "conf"), log)
@@ -150,24 +141,6 @@ def _score(trials: Trials, plan: Plan, engine: Engine, runs: SweepRuns, project:
             progress.show(trials, runs.trouble)
 
         Pool(trials, engine, start, folder).work(size, show, progress.say)
-
-
-@contextlib.contextmanager
-def _only_driver(project: Project, plan: Plan) -> Iterator[None]:
-    """Let no other process of this project drive the same sweep.
-
-    Raises:
-        LockstepError: Another one does.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(lock_file(project.root, f"sweep-{plan.name}"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise LockstepError(f"another process is running the sweep {plan.name}") from error
-    with lock:
-        yield
 
 
 def _options_for(plan: Plan, words: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The model card of a run, in Markdown: what a model was made from, how well and where it works.
 
-Its sections are those of Mitchell et al., Model Cards for Model Reporting, 2019, that a pipeline
-can fill in.
+It has the sections of Mitchell et al., Model Cards for Model Reporting, 2019, that a pipeline can
+fill in.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Any
 
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.rules import LEAST_ROWS, cell
+from lockstep.record.metrics import BASELINE_PREFIX, beside_baseline
 from lockstep.record.run_record import RunRecord
 from lockstep.values import number
 
@@ -18,19 +19,19 @@ CARD = "model_card.md"
 def model_card(record: RunRecord) -> str:
     """The card of a run's model."""
     evaluation = candidate_of_workspace(record).evaluation
-    sections = [
-        (f"{record.registry.get('name', 'Model')}: {record.name}", list(record.reproduce_hint)),
-        ("Metrics", list(_metrics(record.metrics, evaluation))),
-        ("Slices", list(_slices(evaluation.get("slices", {})))),
-        ("Limits", list(_limits(record, evaluation))),
-        ("Plots", list(_plots(record))),
-        ("Data", list(_data(record))),
-        ("Params", list(_params(record))),
-    ]
-    first, *others = [section for section in sections if section[1]]
-    lines = [f"# {first[0]}", "", *first[1]]
-    for title, content in others:
-        lines += ["", f"## {title}", "", *content]
+    sections = {
+        "Metrics": _metrics(record.metrics, evaluation),
+        "Slices": _slices(evaluation.get("slices", {})),
+        "Limits": _limits(record, evaluation),
+        "Plots": _plots(record),
+        "Data": record.data_table,
+        "Params": _params(record),
+    }
+    name = record.registry.get("name", "Model")
+    lines = [f"# {name}: {record.name}", "", *record.reproduce_hint]
+    for title, content in sections.items():
+        if rows := list(content):
+            lines += ["", f"## {title}", "", *rows]
     return "\n".join(lines) + "\n"
 
 
@@ -42,14 +43,11 @@ def _metrics(metrics: dict[str, float], evaluation: dict[str, Any]) -> Iterator[
         yield from (f"On {rows} test rows that the model never saw.", "")
     yield f"| metric | value | {share} | baseline | better |"
     yield "|---|--:|--:|--:|---|"
-    for name, value in metrics.items():
-        if name.startswith("baseline."):
-            continue
+    for name, value, baseline in beside_baseline(metrics):
         about = measured.get(name, {})
         interval = " to ".join(map(number, about.get("interval", [])))
         better = {"maximize": "higher", "minimize": "lower"}.get(about.get("direction"), "")
-        baseline = number(metrics.get(f"baseline.{name}"), "")
-        yield f"| {name} | {number(value)} | {interval} | {baseline} | {better} |"
+        yield f"| {name} | {number(value)} | {interval} | {number(baseline, '')} | {better} |"
 
 
 def _slices(slices: dict[str, Any]) -> Iterator[str]:
@@ -86,7 +84,7 @@ def _limits(record: RunRecord, evaluation: dict[str, Any]) -> Iterator[str]:
             f"{unseen:.1%} of all rows may have gone unnoticed."
         )
     for name, about in measured.items():
-        baseline = record.metrics.get(f"baseline.{name}")
+        baseline = record.metrics.get(BASELINE_PREFIX + name)
         low, high = about.get("interval", (None, None))
         if None not in (baseline, low, high) and low <= baseline <= high:
             yield f"- By {name}, the model may not be better than the baseline."
@@ -99,12 +97,6 @@ def _plots(record: RunRecord) -> Iterator[str]:
     for path, folder in record.artifacts:
         for picture in sorted(path.glob("**/*.png")) if path.is_dir() else []:
             yield f"![{picture.stem}]({folder}/{picture.relative_to(path).as_posix()})"
-
-
-def _data(record: RunRecord) -> Iterator[str]:
-    yield from ("| data | md5 | read by |", "|---|---|---|")
-    for item in record.datasets:
-        yield f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
 
 
 def _params(record: RunRecord) -> Iterator[str]:

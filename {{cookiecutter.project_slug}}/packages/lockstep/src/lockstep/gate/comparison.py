@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.config.settings import settings
-from lockstep.dvc.pipeline import Pipeline
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import HEADING, Comparison, Rules, Verdict
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import download_model
-from lockstep.mlflow.store import Store
 from lockstep.processes import ProcessError, process_beside
+from lockstep.project import Project
 from lockstep.values import first_line
 
 if TYPE_CHECKING:
@@ -36,23 +34,16 @@ def rules_of(registry: dict[str, Any]) -> Rules | None:
 @contextlib.contextmanager
 def comparing(
     client: "MlflowClient",
-    store: Store,
+    project: Project,
     candidate: Candidate,
     champion: "ModelVersion | None",
     rules: Rules,
 ) -> Iterator[Callable[[], Comparison | None]]:
     """Start to compare a model with the champion.
 
-    Args:
-        client: Of the store.
-        store: That of the champion.
-        candidate: The model.
-        champion: None where there is none yet.
-        rules: Which metric decides, and how its interval is computed.
-
     Yields:
-        A function that waits for the comparison; None without a champion. What prevents a
-        comparison is the comparison's `problem`.
+        A function that waits for the comparison; it returns None without a champion. What prevents
+        a comparison is the comparison's `problem`.
     """
     if champion is None:
         yield lambda: None
@@ -60,8 +51,8 @@ def comparing(
     version = str(champion.version)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            scoring = _scoring_of(candidate)
-            opponent = _opponent(client, store, candidate, champion, Path(folder))
+            scoring = _scoring_of(project, candidate)
+            opponent = _opponent(client, project, candidate, champion, Path(folder))
         except LockstepError as error:
             problem = str(error)
             yield lambda: Comparison(version, problem=problem)
@@ -102,17 +93,13 @@ def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> None
     runs.log(client, run_id, tags={**tags_of(verdict), tag.NOTE: note})
 
 
-def _scoring_of(candidate: Candidate) -> str:
-    """The module that measures predictions.
-
-    Raises:
-        LockstepError: The project has none, or the pipeline no predictions to measure.
-    """
+def _scoring_of(project: Project, candidate: Candidate) -> str:
+    """The project's module that measures predictions."""
     if candidate.predictions is None or candidate.test is None:
         raise LockstepError(
             "there are no predictions of the test rows: dvc.yaml lists none under the model's meta"
         )
-    scoring = settings(candidate.workspace).get("scoring")
+    scoring = project.settings.get("scoring")
     if scoring is None:
         raise LockstepError("pyproject.toml sets no `scoring` under [tool.lockstep]")
     return scoring
@@ -120,16 +107,12 @@ def _scoring_of(candidate: Candidate) -> str:
 
 def _opponent(
     client: "MlflowClient",
-    store: Store,
+    project: Project,
     candidate: Candidate,
     champion: "ModelVersion",
     folder: Path,
 ) -> "Opponent":
-    """The champion's predictions where it was tested on the same data, else its model.
-
-    Raises:
-        LockstepError: They could not be loaded.
-    """
+    """The champion's predictions if it was tested on the same data, else its model."""
     from lockstep.gate.comparison_process import Opponent
 
     version = str(champion.version)
@@ -140,7 +123,7 @@ def _opponent(
     path, md5 = candidate.test
     same_rows = runs.input_digests(run).get(path) == md5
     if same_rows:
-        declared = Pipeline(candidate.workspace).about_model()["predictions"]
+        declared = project.pipeline.about_model()["predictions"]
         if predictions := runs.download(client, run.info.run_id, declared, folder):
             return Opponent(version, predictions)
     try:
@@ -151,6 +134,6 @@ def _opponent(
         version,
         model=model,
         test=candidate.test_rows(folder),
-        from_own_store=store.embedded,
+        from_own_store=project.store.embedded,
         rescored=not same_rows,
     )

@@ -1,7 +1,7 @@
-"""Compare a model with the champion on the same test rows, in a process beside that of MLflow.
+"""Compare a model with the champion on the same test rows, in a separate process.
 
-The project's own scoring imports what MLflow's process does not need (scikit-learn, say).
-Predictions are compared, so no model is loaded when both were tested on the same data.
+The project's scoring imports libraries that the process with MLflow does not need, such as
+scikit-learn. Predictions are compared, so no model is loaded if both were tested on the same data.
 """
 
 import importlib
@@ -17,6 +17,7 @@ from lockstep.files import read_yaml
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
 from lockstep.intervals import difference, intervals
+from lockstep.record.metrics import beside_baseline
 from lockstep.values import first_line
 from lockstep.workspace import PARAMS
 
@@ -26,12 +27,11 @@ class Opponent:
     """The champion, as files.
 
     Attributes:
-        version: Its number.
-        predictions: What it predicts for the candidate's test rows; None where that is not known.
-        model: The folder of its MLflow model, to predict with where predictions are missing.
+        predictions: What it predicts for the candidate's test rows; None if that is not known.
+        model: The folder of its MLflow model, to predict with if predictions are missing.
         test: The test rows to predict then.
         from_own_store: Whether the model comes from a store that is this project's alone.
-        rescored: Whether it was tested on other data at first.
+        rescored: Whether it was originally tested on other data.
     """
 
     version: str
@@ -48,9 +48,7 @@ def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules
     Args:
         scoring: The project's module, with `scorer(predictions, names)` and, for a champion that
             was tested on other data, `predict(model, test, cfg)`.
-        candidate: The model; it has predictions.
-        opponent: The champion.
-        rules: Which metric decides, and how its interval is computed.
+        candidate: It has predictions.
 
     Returns:
         The comparison, or the problem that prevented it.
@@ -65,7 +63,7 @@ def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules
 def _compared(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:
     project = importlib.import_module(scoring)
     metric, _ = deciding_metric(candidate.metrics, candidate.evaluation, rules)
-    names = [name for name in candidate.metrics if not name.startswith("baseline.")]
+    names = [name for name, _, _ in beside_baseline(candidate.metrics)]
     ours = pd.read_parquet(candidate.predictions)
     theirs = _predictions(project, candidate, opponent)
     if ours["actual"].tolist() != theirs["actual"].tolist():

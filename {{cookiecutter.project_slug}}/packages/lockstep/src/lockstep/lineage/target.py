@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
-from lockstep.mlflow import tag
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import version_called
 from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import CHECK_ADDRESS
@@ -27,9 +27,9 @@ class Target:
     """What a word names.
 
     Attributes:
-        name: How to refer to it in messages.
+        name: How messages refer to it.
         revision: The commit that holds its code.
-        run: Its run in MLflow; None where it was found in git alone.
+        run: Its run in MLflow; None if it was found in git alone.
     """
 
     name: str
@@ -43,7 +43,6 @@ def resolve_target(word: str, project: "Project") -> Target:
     Args:
         word: A run's id or name, models:/name@alias, models:/name/3, a DVC experiment or a git
             revision; the first of these that exists.
-        project: The project.
 
     Raises:
         LockstepError: There is no such thing, or its code is not available.
@@ -74,11 +73,7 @@ def _target_in_git(word: str, root: Path) -> Target | None:
 
 
 def find_run(word: str, store: Store) -> "Run | None":
-    """The run that a word names; None if there is none.
-
-    Args:
-        word: A run's id or name, models:/name@alias or models:/name/3.
-        store: Where the runs are.
+    """The run with an id or name, or of models:/name@alias or models:/name/3; None without one.
 
     Raises:
         LockstepError: The store cannot be reached, several runs have the name, or there is no such
@@ -92,18 +87,18 @@ def find_run(word: str, store: Store) -> "Run | None":
             return _run_of_model(client, word)
         if re.fullmatch("[0-9a-f]{32}", word):
             return client.get_run(word)
-        experiment = client.get_experiment_by_name(store.experiment)
-        if experiment is None:
+        experiment_id = store.find_experiment_id(client)
+        if experiment_id is None:
             return None
-        quoted = word.replace("'", "\\'")
-        query = f"attributes.run_name = '{quoted}' and attributes.status = 'FINISHED'"
-        matches = client.search_runs([experiment.experiment_id], query, max_results=5)
+        name = f"attributes.run_name = {runs.quoted(word)}"
+        query = f"{name} and attributes.status = 'FINISHED'"
+        matches = client.search_runs([experiment_id], query, max_results=5)
     # The run that `lockstep sweep --apply` makes of a trial has the trial's name.
-    runs = [run for run in matches if tag.STATE in run.data.tags] or matches
-    if len(runs) > 1:
-        ids = ", ".join(run.info.run_id for run in runs)
+    named = [run for run in matches if tag.STATE in run.data.tags] or matches
+    if len(named) > 1:
+        ids = ", ".join(run.info.run_id for run in named)
         raise LockstepError(f"several runs are called {word}: give the id of one, {ids}")
-    return runs[0] if runs else None
+    return named[0] if named else None
 
 
 def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
@@ -121,12 +116,12 @@ def _revision_of(run: "Run", project: "Project") -> str:
     """The snapshot of a run, fetched into the repository if it is missing there."""
     tags, store = run.data.tags, project.store
     revision = tags.get(tag.SNAPSHOT)
-    if revision is None and (trial := tags.get(tag.TRIAL)):
-        raise LockstepError(
-            f"{run.info.run_name} is a trial, and only runs of the pipeline can be rebuilt: run it "
-            f"by `uv run lockstep sweep --apply {trial} sweep.name={tags[tag.SWEEP]}`"
-        )
     if revision is None:
+        if trial := tags.get(tag.TRIAL):
+            raise LockstepError(
+                f"{run.info.run_name} is a trial, and only runs of the pipeline can be rebuilt: "
+                f"run it by `uv run lockstep sweep --apply {trial} sweep.name={tags[tag.SWEEP]}`"
+            )
         raise LockstepError(
             f"run {run.info.run_name} has no snapshot of its code: it was not published by "
             "`lockstep publish` in a git repository"

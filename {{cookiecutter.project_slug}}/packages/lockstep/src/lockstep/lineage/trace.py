@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lockstep import git
-from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml, tree_digest
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import aliases_of
-from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import CHECK_ADDRESS
+from lockstep.values import under
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,11 +24,7 @@ Node = dict[str, Any]
 def trace_run(client: "MlflowClient", run: "Run") -> Node:
     """Everything that a run records: code, params, stages with what they read and wrote, models."""
     tags = run.data.tags
-    stages = {
-        key.removeprefix(tag.STAGE_PREFIX): json.loads(value)
-        for key, value in tags.items()
-        if key.startswith(tag.STAGE_PREFIX)
-    }
+    stages = {name: json.loads(text) for name, text in under(tag.STAGE_PREFIX, tags).items()}
     written = {path for stage in stages.values() for path in stage["outs"]}
     return {
         "run": run.info.run_name,
@@ -38,9 +33,9 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             "code": {
                 "commit": tags.get(tag.COMMIT),
                 "snapshot": tags.get(tag.SNAPSHOT),
-                "changed": [name for name in tags.get("git.changed", "").split(", ") if name],
+                "changed": [name for name in tags.get(tag.CHANGED, "").split(", ") if name],
             },
-            "experiment": tags.get("dvc.experiment"),
+            "experiment": tags.get(tag.EXPERIMENT),
             "sweep": tags.get(tag.SWEEP),
             "overrides": tags.get("overrides", ""),
             "params": dict(run.data.params),
@@ -61,12 +56,13 @@ def trace_file(project: "Project", path: str) -> Node | None:
         None if neither the workspace nor dvc.lock has such a path.
     """
     workspace, pipeline = project.workspace, project.pipeline
-    recorded = _recorded(pipeline, path)
+    stages = pipeline.locked.values()
+    digests = (paths[path] for s in stages for paths in (s.outs, s.deps) if path in paths)
+    recorded = next(digests, None)
     if recorded is None and not (workspace / path).exists():
         return None
     md5 = recorded or tree_digest(workspace / path)
-    makers = [stage for stage in pipeline.locked.values() if stage.outs.get(path) == md5]
-    maker = makers[0] if makers else None
+    maker = next((stage for stage in stages if stage.outs.get(path) == md5), None)
     pointer = pipeline.pointer_of(path)
     imported = (read_yaml(workspace / pointer) if pointer else {}).get("deps", [{}])[0]
     last_commit = ("log", "-1", "--format=%H", "--", path, *([pointer] if pointer else []))
@@ -81,8 +77,8 @@ def trace_file(project: "Project", path: str) -> Node | None:
             "params": maker.params if maker else {},
         },
         "came_of_it": {
-            "read_by": [stage.name for stage in pipeline.locked.values() if path in stage.deps],
-            "runs": list(_runs_with(pipeline, path, md5, project.store)),
+            "read_by": [stage.name for stage in stages if path in stage.deps],
+            "runs": list(_runs_with(project, path, md5)),
         },
     }
 
@@ -99,28 +95,18 @@ def _models(client: "MlflowClient", run_id: str) -> list[Node]:
     ]
 
 
-def _runs_with(pipeline: Pipeline, path: str, md5: str, store: Store) -> Iterator[Node]:
-    """The runs of which a stage read or wrote a file with this content."""
-    stages = [
-        name for name, stage in pipeline.locked.items() if path in {**stage.deps, **stage.outs}
-    ]
-    if not stages or not store.exists():
+def _runs_with(project: "Project", path: str, md5: str) -> Iterator[Node]:
+    """The runs in which a stage read or wrote a file with this content."""
+    locked, store = project.pipeline.locked, project.store
+    stage = next((s.name for s in locked.values() if path in {**s.deps, **s.outs}), None)
+    if stage is None or not store.exists():
         return
     with store.errors_explained(CHECK_ADDRESS):
         client = store.client()
-        experiment = client.get_experiment_by_name(store.experiment)
-        if experiment is None:
+        experiment_id = store.find_experiment_id(client)
+        if experiment_id is None:
             return
-        query = f"tags.`{tag.STAGE_PREFIX}{stages[0]}` LIKE '%{md5}%'"
-        for run in client.search_runs([experiment.experiment_id], query, max_results=LISTED_RUNS):
+        query = f"tags.`{tag.STAGE_PREFIX}{stage}` LIKE '%{md5}%'"
+        for run in client.search_runs([experiment_id], query, max_results=LISTED_RUNS):
             info = run.info
             yield {"run": info.run_name, "id": info.run_id, "models": _models(client, info.run_id)}
-
-
-def _recorded(pipeline: Pipeline, path: str) -> str | None:
-    """The md5 of a path in dvc.lock."""
-    for stage in pipeline.locked.values():
-        for paths in (stage.outs, stage.deps):
-            if path in paths:
-                return paths[path]
-    return None

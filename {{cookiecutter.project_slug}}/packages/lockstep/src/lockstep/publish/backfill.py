@@ -18,7 +18,7 @@ from lockstep.dvc.cache import fetch
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import parse_yaml
-from lockstep.mlflow.package import Package, model_packager
+from lockstep.mlflow.package import model_packager
 from lockstep.mlflow.store import StoreError
 from lockstep.project import Project
 from lockstep.publish.publish import publish_record
@@ -34,8 +34,6 @@ class KnownState:
     """A state that git keeps.
 
     Attributes:
-        root: The project's own folder.
-        state: Its identity.
         revision: The commit that contains it.
         ref: The ref of the snapshot or of the DVC experiment; empty for a commit on a branch.
     """
@@ -63,6 +61,12 @@ class KnownState:
         """The name of its run."""
         return self.origin.name(self.state)
 
+    def snapshot(self) -> str:
+        """The commit of its snapshot, which is taken unless there is one."""
+        if self.is_snapshot:
+            return self.revision
+        return snapshot_of_commit(self.root, self.revision, self.origin, self.state)
+
 
 def publish_all(project: Project) -> int:
     """Publish every run that the store lacks, the oldest first; it can be interrupted and repeated.
@@ -83,8 +87,10 @@ def publish_all(project: Project) -> int:
             try:
                 with _restored(known) as restored:
                     model = package(restored.pipeline, restored.packages)
-                    _publish(project, known, restored, model)
-            except StoreError:  # it would stop all the others, too
+                    record = RunRecord(restored, known.origin, known.snapshot())
+                    # An old model is judged when somebody wants to promote it.
+                    publish_record(project, record, model, gate=False)
+            except StoreError:  # no other state could be published, either
                 raise
             except LockstepError as error:
                 failures += 1
@@ -98,13 +104,13 @@ def unpublished(project: Project) -> list[KnownState]:
     """The states that git keeps and the store lacks, the oldest first."""
     published = project.store.finished()
     missing: dict[str, KnownState] = {}
-    for known in known_states(project.root):
+    for known in _known_states(project.root):
         if known.state not in published:
             missing.setdefault(known.state, known)
     return sorted(missing.values(), key=lambda known: known.origin.time)
 
 
-def known_states(root: Path) -> Iterator[KnownState]:
+def _known_states(root: Path) -> Iterator[KnownState]:
     """All states that git keeps; one may come more than once, snapshots come first."""
     snapshots = git.git("for-each-ref", "--format=%(objectname) %(refname)", REFS, cwd=root) or ""
     for line in snapshots.splitlines():
@@ -116,16 +122,12 @@ def known_states(root: Path) -> Iterator[KnownState]:
     experiments = {commit: ref for ref, commit in experiment_refs(root).items()}
     for revision in [*experiments, *history.splitlines()]:
         with contextlib.suppress(LockstepError):  # the pipeline had not run, or was not Lockstep's
-            state = pipeline_at(root, revision).state
+            state = _pipeline_at(root, revision).state
             yield KnownState(root, state, revision, experiments.get(revision, ""))
 
 
-def pipeline_at(root: Path, revision: str) -> Pipeline:
-    """The pipeline of a commit.
-
-    Raises:
-        LockstepError: The commit has no dvc.yaml with stages.
-    """
+def _pipeline_at(root: Path, revision: str) -> Pipeline:
+    """The pipeline of a commit."""
     place = f"{revision}:{git.prefix(root)}"
 
     def read(name: str) -> Any:
@@ -136,11 +138,7 @@ def pipeline_at(root: Path, revision: str) -> Pipeline:
 
 @contextlib.contextmanager
 def _restored(known: KnownState) -> Iterator[Project]:
-    """The files of a state in a temporary folder, with those that DVC keeps.
-
-    Raises:
-        LockstepError: DVC has a file neither in its cache nor in its remote.
-    """
+    """The files of a state in a temporary folder, with those that DVC keeps."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         project = Project(git.extract(known.root, known.revision, Path(folder)))
         for path in project.pipeline.published_paths:
@@ -151,12 +149,3 @@ def _restored(known: KnownState) -> Iterator[Project]:
                 except LockstepError as error:
                     raise LockstepError(f"{path}: {error}") from error
         yield project
-
-
-def _publish(project: Project, known: KnownState, restored: Project, model: Package) -> None:
-    snapshot = known.revision
-    if not known.is_snapshot:
-        snapshot = snapshot_of_commit(known.root, known.revision, known.origin, known.state)
-    record = RunRecord(restored, known.origin, snapshot)
-    # An old model is judged when somebody wants to promote it.
-    publish_record(project, record, model, gate=False)

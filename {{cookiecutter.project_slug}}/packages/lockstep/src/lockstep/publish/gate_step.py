@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.champion.alias import CHAMPION, move
+from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
 from lockstep.gate.rules import Comparison, Rules, judge
@@ -14,7 +14,6 @@ from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
     create_version,
     describe_version,
-    find_version,
     set_alias_unless_newer,
     version_of_state,
 )
@@ -46,21 +45,19 @@ def judging(
     """Start the comparison with the champion, which takes a while.
 
     Args:
-        client: Of the project's store.
         project: The project to whose store the record is published.
-        record: What is published.
-        gate: Whether to judge its model.
+        gate: Whether to judge the model, or only to register it.
 
     Yields:
         A function that registers and judges the model, given the ids of its run and of the logged
         model. A state that was judged keeps its verdict.
     """
     name, rules = record.registry.get("name"), rules_of(record.registry) if gate else None
-    champion = find_version(client, name, CHAMPION) if name else None
+    champion = champion_of(client, name) if name else None
     own = champion is not None and champion.tags.get(tag.STATE) == record.pipeline.state
     opponent = None if own or rules is None else champion
     candidate = candidate_of_workspace(record)
-    with comparing(client, project.store, candidate, opponent, rules or Rules()) as compare:
+    with comparing(client, project, candidate, opponent, rules or Rules()) as compare:
 
         def judgement(run_id: str, model_id: str | None) -> Judgement:
             if not name or model_id is None:
@@ -116,8 +113,7 @@ def _outcome(
     """Promote the version under the policy `auto`; otherwise, report how to do it."""
     number, verdict = str(version.version), tags.get(tag.VERDICT)
     promote = f"to promote this version: uv run lockstep promote {number}"
-    champion = find_version(client, version.name, CHAMPION)
-    now = str(champion.version) if champion else None
+    now = number_of(champion_of(client, version.name))
     if number == now:
         yield f"{CHAMPION}: version {number}, this one"
     elif verdict == "passed" and record.registry.get("policy") == "auto":

@@ -3,10 +3,8 @@
 The run is a projection of what DVC stores: published late, again or elsewhere, it is the same.
 """
 
-import contextlib
 import math
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +21,18 @@ from lockstep.publish.gate_step import Judgement, judging
 from lockstep.record.provenance import Origin
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
-from lockstep.workspace import lock_file
+from lockstep.workspace import one_at_a_time
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 LOCK_SECONDS = 600  # to wait for another publish
+BUSY = f"another `lockstep publish` has been running for {LOCK_SECONDS} s: wait for it, or stop it"
 
 
 def record_of_workspace(project: Project) -> RunRecord:
-    """What the run of the workspace shows; takes the snapshot of the code.
+    """The content of the workspace's run; takes the snapshot of the code.
 
     Raises:
         LockstepError: The workspace differs from what dvc.lock records, or the snapshot fails.
@@ -45,7 +44,7 @@ def record_of_workspace(project: Project) -> RunRecord:
             "run `uv run dvc repro`"
         )
     project.store.require_reachable()
-    origin = Origin.of_workspace(project.workspace, project.root, project.pipeline.written)
+    origin = Origin.of_workspace(project, project.pipeline.written)
     limit = project.tracking.get("snapshot_limit", math.inf)
     snapshot, edited = snapshot_of_workspace(project, origin, limit)
     if edited:
@@ -63,10 +62,8 @@ def publish_record(
     """Create the run of a state, or complete an interrupted one.
 
     Args:
-        project: The project to whose store it is published.
-        record: What the run shows.
-        package: Waits for its model.
-        gate: Whether its model is judged.
+        project: The project to whose store it is published; the record may be of a copy.
+        package: Waits for the packaged model.
 
     Returns:
         The run and the judgement of its model; None if the run exists.
@@ -75,7 +72,8 @@ def publish_record(
         LockstepError: It cannot be published now; no incomplete run is shown as finished.
     """
     store = project.store
-    with _publish_lock(project.root), store.errors_explained():
+    lock = one_at_a_time(project.root, "publish", BUSY, LOCK_SECONDS)
+    with lock, store.errors_explained():
         client = store.client()
         experiment_id = store.experiment_id(client)
         state = record.pipeline.state
@@ -91,22 +89,6 @@ def publish_record(
             judgement = judge(run_id, model_id)
         client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)
         return client.get_run(run_id), judgement
-
-
-@contextlib.contextmanager
-def _publish_lock(root: Path) -> Iterator[None]:
-    """Let one process of a project publish at a time."""
-    from filelock import FileLock, Timeout
-
-    try:
-        lock = FileLock(lock_file(root, "publish"), timeout=LOCK_SECONDS).acquire()
-    except Timeout as error:
-        raise LockstepError(
-            f"another `lockstep publish` has been running for {LOCK_SECONDS} s: wait for it, or "
-            "stop it"
-        ) from error
-    with lock:
-        yield
 
 
 def _run_to_fill(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lockstep import terminal
 from lockstep.mlflow.store import Store
-from lockstep.record.metrics import BASELINE_PREFIX
+from lockstep.record.metrics import beside_baseline
 from lockstep.record.run_record import RunRecord
 from lockstep.values import number
 
@@ -17,16 +17,10 @@ COLUMNS = ("this run", "champion", "baseline")
 
 
 def print_report(store: Store, record: RunRecord, run: "Run", judgement: "Judgement") -> None:
-    """Print the metrics beside the champion's, the verdict, and where to see the run in MLflow."""
+    """Print the metrics next to the champion's, the verdict, and a link to the run in MLflow."""
     rows = [
-        [
-            name,
-            number(value),
-            number(judgement.champion.get(name)),
-            number(record.metrics.get(BASELINE_PREFIX + name)),
-        ]
-        for name, value in record.metrics.items()
-        if not name.startswith(BASELINE_PREFIX)
+        [name, number(value), number(judgement.champion.get(name)), number(baseline)]
+        for name, value, baseline in beside_baseline(record.metrics)
     ]
     path = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     terminal.show(

@@ -1,4 +1,4 @@
-"""What was recorded of a state beside what came out when it ran again."""
+"""What was recorded about a state, compared with the results of running it again."""
 
 import math
 import platform
@@ -10,6 +10,7 @@ from lockstep.dvc.lock import LockedStage
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of
 from lockstep.record.metrics import metrics_of
+from lockstep.values import under
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -19,11 +20,10 @@ IDENTICAL, SAME_METRICS, DIFFERENT = "identical", "same metrics", "different"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a state.
+    """What is known about a state.
 
     Attributes:
-        stages: Those upstream of the publishing one, in order, as dvc.lock records them.
-        metrics: By name.
+        stages: The stages upstream of the publishing one, in order, as dvc.lock records them.
         environment: Versions of packages and of Python, and the platform.
     """
 
@@ -39,31 +39,26 @@ def evidence_of(pipeline: Pipeline) -> Evidence:
 
 
 def recorded_evidence(pipeline: Pipeline, run: "Run | None") -> Evidence:
-    """What was recorded of a state.
+    """What was recorded about a state.
 
     Args:
-        pipeline: That of a workspace with the state's own dvc.lock.
-        run: The state's run, whose metrics and environment count; None if there is no run.
+        pipeline: Of a workspace with the state's own dvc.lock.
+        run: The state's run, whose metrics and environment take precedence; None without one.
     """
     metrics = metrics_of(pipeline)
     if run is None:
         return Evidence(pipeline.upstream, metrics, packages_of(pipeline.workspace))
     tags = run.data.tags
-    packages = {
-        key.removeprefix("package."): value
-        for key, value in tags.items()
-        if key.startswith("package.")
-    }
     return Evidence(
         pipeline.upstream,
         {name: run.data.metrics.get(name, value) for name, value in metrics.items()},
-        {"platform": tags.get("system.platform", ""), **packages},
+        {"platform": tags.get("system.platform", ""), **under("package.", tags)},
     )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One item, as it was recorded and as it came out; None where it is missing."""
+    """One item, as it was recorded and as it was reproduced; None if it is missing."""
 
     name: str
     recorded: str | float | None
@@ -79,22 +74,14 @@ class Row:
 
 
 class Reproduction:
-    """A state as it was recorded, beside the same state when it ran again.
+    """A state as it was recorded, compared with the results of running it again.
 
     Attributes:
         outputs: The md5 of each output of the stages that ran again.
-        metrics: All metrics.
         environment: What differs in the environment.
     """
 
     def __init__(self, recorded: Evidence, reproduced: Evidence, stages: Sequence[str]) -> None:
-        """Compare the two.
-
-        Args:
-            recorded: What is expected.
-            reproduced: What came out.
-            stages: The names of those that ran again, in order; only their outputs count.
-        """
         self._stages = [(name, _stage(recorded, name), _stage(reproduced, name)) for name in stages]
         self.outputs = [
             row for _, one, other in self._stages for row in _rows(one.outs, other.outs)

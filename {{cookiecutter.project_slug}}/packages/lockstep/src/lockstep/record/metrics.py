@@ -22,12 +22,23 @@ def metrics_of(pipeline: Pipeline) -> dict[str, float]:
     }
 
 
-def metrics_table(metrics: dict[str, float]) -> list[str]:
-    """A Markdown table of the metrics beside the baseline's; no lines if there are no metrics."""
-    rows = [
-        f"| {name} | {number(value)} | {number(metrics.get(BASELINE_PREFIX + name), '')} |"
+def beside_baseline(metrics: dict[str, float]) -> list[tuple[str, float, float | None]]:
+    """The name of each metric of the model, its value and the baseline's; None if that is unknown.
+
+    The baseline's own metrics are left out.
+    """
+    return [
+        (name, value, metrics.get(BASELINE_PREFIX + name))
         for name, value in metrics.items()
         if not name.startswith(BASELINE_PREFIX)
+    ]
+
+
+def metrics_table(metrics: dict[str, float]) -> list[str]:
+    """A Markdown table of the metrics and the baseline's; no lines if there are no metrics."""
+    rows = [
+        f"| {name} | {number(value)} | {number(baseline, '')} |"
+        for name, value, baseline in beside_baseline(metrics)
     ]
     return ["| metric | this run | baseline |", "|---|--:|--:|", *rows, ""] if rows else []
 

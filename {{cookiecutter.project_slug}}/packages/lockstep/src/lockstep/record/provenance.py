@@ -14,6 +14,7 @@ from pathlib import Path
 from lockstep import git
 from lockstep.dvc.environment import experiment_baseline, experiment_name
 from lockstep.mlflow import tag
+from lockstep.project import Project
 from lockstep.workspace import DVC_LOCK
 
 
@@ -24,12 +25,10 @@ class Origin:
     Attributes:
         time: When it was first published or committed, in milliseconds since 1970.
         commit: The commit that the work started from; None in a repository without commits.
-        branch: None on a detached HEAD, and where it is unknown.
+        branch: None on a detached HEAD, or if it is unknown.
         repository: The URL of the git remote `origin`.
         changed: The files that differed from the commit.
-        experiment: The DVC experiment's name.
         baseline: The commit that the DVC experiment started from.
-        user: Who made it.
         machine: The machine and the versions of the tools, by tag.
     """
 
@@ -44,22 +43,20 @@ class Origin:
     machine: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of_workspace(cls, workspace: Path, root: Path, generated: Iterable[str]) -> "Origin":
+    def of_workspace(cls, project: Project, generated: Iterable[str] = ()) -> "Origin":
         """The origin of the current content of a workspace.
 
         Args:
-            workspace: Where the pipeline ran; for `dvc exp run --temp` a temporary copy.
-            root: The project's own folder.
-            generated: Files and folders that the pipeline writes; they do not count as changed.
+            generated: What the pipeline writes besides dvc.lock; it does not count as changed.
         """
         baseline = experiment_baseline()
-        commit = baseline or git.head(workspace)
+        commit = baseline or git.head(project.workspace)
         return cls(
             time=int(time.time() * 1000),
             commit=commit,
-            branch=git.branch(root),
-            repository=git.remote_url(root),
-            changed=git.changed_files(workspace, commit, [DVC_LOCK, *generated]),
+            branch=git.branch(project.root),
+            repository=git.remote_url(project.root),
+            changed=git.changed_files(project.workspace, commit, [DVC_LOCK, *generated]),
             experiment=experiment_name(),
             baseline=baseline,
             user=user_name(),
@@ -71,8 +68,6 @@ class Origin:
         """The origin of the content of a commit or a DVC experiment; its machine is unknown.
 
         Args:
-            root: The project's own folder.
-            revision: The commit.
             ref: The experiment's ref, `refs/exps/ab/cdef.../name`; empty for an ordinary commit.
         """
         text = git.git_or_fail("show", "-s", "--format=%ct%n%an", revision, cwd=root)
@@ -93,15 +88,11 @@ class Origin:
         return cls(**json.loads(message[message.index("{") :]))
 
     def message(self, name: str) -> str:
-        """A commit message with all of it.
-
-        Args:
-            name: The name of the run.
-        """
+        """A commit message with all of it, headed by the name of the run."""
         return f"lockstep: {name}\n\n{json.dumps(dataclasses.asdict(self), indent=1)}\n"
 
     def name(self, state: str) -> str:
-        """The name of a state's run: that of its DVC experiment, else branch and state."""
+        """The name of a state's run: its DVC experiment's name, else branch and state."""
         return self.experiment or f"{self.branch or (self.commit or 'run')[:7]}-{state[:7]}"
 
     @property

@@ -17,15 +17,12 @@ from lockstep.record.provenance import Origin
 from lockstep.values import flattened
 from lockstep.workspace import COMPOSED, DVC_LOCK, DVC_YAML, PARAMS
 
-DVC_SOURCE = {tag.SOURCE_NAME: DVC_YAML, tag.SOURCE_TYPE: "PROJECT"}
-
 
 class RunRecord:
     """The content of one run.
 
     Attributes:
         project: A project whose workspace holds the files that the run shows.
-        origin: Where they come from.
         snapshot: The commit of the code behind them; None without git.
     """
 
@@ -65,10 +62,7 @@ class RunRecord:
     @cached_property
     def datasets(self) -> list[DataInput]:
         """The data that shaped the run."""
-        place = {
-            "repository": self.origin.repository or "",
-            "commit": self.origin.commit or "",
-        }
+        place = {"repository": self.origin.repository or "", "commit": self.origin.commit or ""}
         return [
             DataInput(path, md5, readers, {"path": path, "md5": md5, **place})
             for path, (md5, readers) in self.pipeline.data().items()
@@ -99,7 +93,8 @@ class RunRecord:
         """Code, experiment, environment and machine behind the run, and its description."""
         tags = {
             tag.STATE: self.pipeline.state,
-            **DVC_SOURCE,
+            tag.SOURCE_NAME: DVC_YAML,
+            tag.SOURCE_TYPE: "PROJECT",
             **self.origin.tags,
             tag.SNAPSHOT: self.snapshot,
             tag.LOCKSTEP_VERSION: lockstep.__version__,
@@ -134,12 +129,16 @@ class RunRecord:
         if self.overrides:
             lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
         lines += metrics_table(self.metrics)
-        lines += ["| data | md5 | read by |", "|---|---|---|"]
-        lines += [
+        return "\n".join([*lines, *self.data_table, "", *self.reproduce_hint])
+
+    @property
+    def data_table(self) -> list[str]:
+        """A Markdown table of the data that shaped the run."""
+        rows = [
             f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
             for item in self.datasets
         ]
-        return "\n".join([*lines, "", *self.reproduce_hint])
+        return ["| data | md5 | read by |", "|---|---|---|", *rows]
 
     @cached_property
     def reproduce_hint(self) -> list[str]:
@@ -155,7 +154,7 @@ class RunRecord:
 
 
 def _locked(stage: LockedStage) -> str:
-    """What a stage read and wrote, by md5: MLflow's search finds the run by each of them."""
+    """What a stage read and wrote, as JSON; MLflow's search finds the run by each md5 in it."""
     return json.dumps({"deps": stage.deps, "outs": stage.outs})
 
 
@@ -164,5 +163,5 @@ def _text(value: Any) -> str:
 
 
 def _folder(path: Path, name: str) -> str | None:
-    """The artifact folder of a file is that of its path; a folder keeps its name."""
+    """Where to put an artifact: a file into the folder of its path, a folder under its own name."""
     return name if path.is_dir() else (Path(name).parent.as_posix().strip(".") or None)

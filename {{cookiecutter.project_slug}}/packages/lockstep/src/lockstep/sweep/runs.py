@@ -163,7 +163,7 @@ class SweepRuns:
 
     def _tags(self) -> dict[str, str]:
         """Where the sweep comes from."""
-        origin = Origin.of_workspace(self._project.workspace, self._project.root, [])
+        origin = Origin.of_workspace(self._project)
         tags = {
             **origin.tags,
             tag.SWEEP: self._plan.name,
