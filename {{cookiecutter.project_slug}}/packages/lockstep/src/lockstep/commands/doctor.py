@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from lockstep.terminal import console
 
 EXAMPLE = "lockstep doctor --json"
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
-Results = Iterable[tuple[Check, Finding]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -29,57 +27,40 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    only = arguments.only.split(",") if arguments.only else None
-    healthy = examine(Path.cwd(), as_json=arguments.as_json, strict=arguments.strict, only=only)
+    healthy = _examine(arguments)
     sys.stdout.flush()
     # Python would wait for the thread of a check, or of a library, whose server never answers.
     os._exit(int(not healthy))
 
 
-def examine(
-    workspace: Path,
-    *,
-    as_json: bool = False,
-    strict: bool = False,
-    only: Iterable[str] | None = None,
-) -> bool:
-    """Run the checks and print their findings.
+def _examine(arguments: Namespace) -> bool:
+    """Run the checks and print their findings; return whether the project is healthy.
 
     A failure is what stops the next command or loses something; a warning, what is merely not done
     yet.
-
-    Args:
-        workspace: The project's folder.
-        as_json: Print `{"healthy": …, "checks": […]}` in place of the table.
-        strict: Count warnings as failures.
-        only: The names of the checks; all of them by default.
-
-    Returns:
-        Whether the project is healthy.
-
-    Raises:
-        LockstepError: This is not a project, conf/ does not set where runs are kept, or there is no
-            such check.
     """
-    checks = CHECKS if only is None else named(name.strip() for name in only)
-    project = Project(workspace)
+    only = arguments.only
+    checks = named(name.strip() for name in only.split(",")) if only else CHECKS
+    project = Project(Path.cwd())
     # Read before the threads start, which share them.
     _ = project.pipeline
     if any("mlflow" in check.imports for check in checks):
         _ = project.store
     import_libraries(checks)
-    red = ("failed", "warning") if strict else ("failed",)
-    if not as_json:
-        findings = [_show(check, finding) for check, finding in run_checks(checks, project)]
-        return not any(finding.state in red for finding in findings)
-    results = list(run_checks(checks, project))
-    healthy = not any(finding.state in red for _, finding in results)
-    entries = [{"name": check.name, **asdict(finding)} for check, finding in results]
-    print(json.dumps({"healthy": healthy, "checks": entries}, indent=2, ensure_ascii=False))
+    findings: dict[str, Finding] = {}
+    for check, finding in run_checks(checks, project):
+        findings[check.name] = finding
+        if not arguments.as_json:
+            _show(check, finding)
+    red = ("failed", "warning") if arguments.strict else ("failed",)
+    healthy = not any(finding.state in red for finding in findings.values())
+    if arguments.as_json:
+        entries = [{"name": name, **asdict(finding)} for name, finding in findings.items()]
+        print(json.dumps({"healthy": healthy, "checks": entries}, indent=2, ensure_ascii=False))
     return healthy
 
 
-def _show(check: Check, finding: Finding) -> Finding:
+def _show(check: Check, finding: Finding) -> None:
     from rich.text import Text
 
     width = max(len(check.name) for check in CHECKS)
@@ -88,4 +69,3 @@ def _show(check: Check, finding: Finding) -> Finding:
     terminal.print(Text.assemble(f"{check.name:{width}}  ", state, f"  {finding.text}"))
     for command in finding.cure:
         terminal.print(f"{'':{width}}           $ {command}")
-    return finding

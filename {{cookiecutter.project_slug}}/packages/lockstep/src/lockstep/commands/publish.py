@@ -30,12 +30,7 @@ def run(arguments: Namespace) -> bool:
 
 
 def publish(project: Project) -> None:
-    """Publish the state that dvc.lock records, unless its run exists.
-
-    Raises:
-        LockstepError: The pipeline has not run, the workspace differs from what dvc.lock records,
-            or the store cannot be reached.
-    """
+    """Publish the state that dvc.lock records, unless its run exists."""
     if run_id := project.store.find_finished(project.pipeline.state):
         print(f"already published: run {run_id}")
         return

@@ -20,18 +20,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Run the verb."""
+    """Pull the branch's commits, then their data."""
     del arguments
-    pull(Project(Path.cwd()))
-
-
-def pull(project: Project) -> None:
-    """Pull the branch's commits, then their data.
-
-    Raises:
-        LockstepError: There is no remote, the branches have diverged, or a step failed.
-    """
-    root = project.root
+    root = Project(Path.cwd()).root
     route = find_route(root)
     require_commit(root)
     locked = tree_digest(root / UV_LOCK)

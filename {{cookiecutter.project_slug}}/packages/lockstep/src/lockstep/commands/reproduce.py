@@ -3,6 +3,7 @@
 import platform
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
@@ -18,6 +19,9 @@ from lockstep.rebuild.evidence import (
 )
 from lockstep.rebuild.restore import Restored, StageFailedError
 from lockstep.terminal import show, table
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 EXAMPLE = "lockstep reproduce models:/penguins@champion"
 SHOWN_DIGITS = 10
@@ -47,21 +51,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> bool:
-    """Run the verb.
-
-    Returns:
-        Whether the metrics differ.
-
-    Raises:
-        LockstepError: The run could not be restored, or fails now.
-    """
+    """Run the verb; return whether the metrics differ."""
     project = Project(Path.cwd())
     target = resolve_target(arguments.target, project)
     print(f"code: {target.revision[:10]}, the snapshot of {target.name}", flush=True)
     restored = Restored(project.root, target.name, target.revision)
     try:
-        recorded = recorded_evidence(Pipeline(restored.folder), target.run)
-        reproduction = _rebuild(restored, recorded, arguments)
+        reproduction = _rebuild(restored, target.run, arguments)
     except BaseException as error:
         if not arguments.keep and not isinstance(error, StageFailedError):
             restored.remove()
@@ -78,9 +74,10 @@ def run(arguments: Namespace) -> bool:
     return differs
 
 
-def _rebuild(restored: Restored, recorded: Evidence, arguments: Namespace) -> Reproduction | None:
+def _rebuild(restored: Restored, run: "Run | None", arguments: Namespace) -> Reproduction | None:
     """Restore data and environment, and run the stages again; None with `--checkout-only`."""
     pipeline = Pipeline(restored.folder)
+    recorded = recorded_evidence(pipeline, run)
     _print_notes(recorded, pipeline)
     stages = _stages_from(pipeline, arguments.start)
     earlier = [name for name in pipeline.upstream if name not in stages]
@@ -109,7 +106,7 @@ def _stages_from(pipeline: Pipeline, start: str | None) -> list[str]:
 
 
 def _print_notes(recorded: Evidence, pipeline: Pipeline) -> None:
-    """Print what may make the results differ, before anything that takes long."""
+    """Print why the results may differ, before any long-running step."""
     if edited := pipeline.edited_code():
         print(f"note: only later versions of {', '.join(edited)} exist, not what the stages read")
     then, now = recorded.environment.get("platform", ""), platform.platform()

@@ -17,26 +17,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Run the verb."""
-    return rollback(Project(Path.cwd()), arguments.reason)
-
-
-def rollback(project: Project, reason: str | None) -> int:
     """Return to the previous champion, at once and without a gate.
 
     This undoes the last promotion; a second rollback undoes the one before that, and so on. To go
     forward again, promote. If two people roll back at the same moment, only one rollback is done.
 
-    Args:
-        project: The project.
-        reason: Recorded with the version.
-
     Returns:
-        0 when it is done; 1 when somebody else moved the champion meanwhile.
+        0 on success; 1 if somebody else moved the champion in the meantime.
 
     Raises:
         LockstepError: There was no earlier champion.
     """
+    project = Project(Path.cwd())
     name = project.model_name
     with project.store.errors_explained():
         client = project.store.client()
@@ -48,7 +40,7 @@ def rollback(project: Project, reason: str | None) -> int:
                 "versions, `uv run lockstep promote VERSION` promotes one"
             )
         version = version_called(client, name, earlier[-1])
-        moved = move(client, project.root, version, current, reason=reason, back=True)
+        moved = move(client, project.root, version, current, reason=arguments.reason, back=True)
     if not moved:
         print(
             "not rolled back: somebody else moved the champion meanwhile\n"

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "lockstep trace data/raw.csv"
 SHOWN_DIGITS = 8
-TITLES = {
-    "came_from": "came from",
-    "came_of_it": "used in",
-    "read_by": "read by",
-}
+TITLES = {"came_from": "came from", "came_of_it": "used in", "read_by": "read by"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,28 +31,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    node = trace(Project(Path.cwd()), arguments.target)
+    node = _trace(Project(Path.cwd()), arguments.target)
     if arguments.as_json:
         print(json.dumps(node, indent=2))
     else:
         show(_tree(node))
 
 
-def trace(project: Project, target: str) -> Node:
-    """Where a run, a model's version or a file came from, and what was made from it.
-
-    Args:
-        project: The project.
-        target: A run's id or name, models:/name@alias, models:/name/3, or a path in the project.
-
-    Raises:
-        LockstepError: There is no such thing, or the store cannot be reached.
-    """
+def _trace(project: Project, target: str) -> Node:
+    """Where a file, a run or a model's version came from, and what was made from it."""
     if node := trace_file(project, Path(target).as_posix()):
         return node
-    if found := find_run(target, project.store):
+    if run := find_run(target, project.store):
         with project.store.errors_explained(CHECK_ADDRESS):
-            return trace_run(project.store.client(), found)
+            return trace_run(project.store.client(), run)
     raise LockstepError(
         f"{target!r} is not a run, model or file of this project\n`uv run mlflow ui` shows the runs"
     )
@@ -72,9 +60,8 @@ def _tree(node: Node) -> "Tree":
 
 
 def _grow(tree: "Tree", value: Any) -> None:
-    """Add what is in a mapping or a list to a branch; what is empty is left out."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
+    """Add the items of a mapping or a list to a branch, except for empty ones."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if item in (None, "", [], {}):
             continue
         label = TITLES.get(str(key), str(key))
