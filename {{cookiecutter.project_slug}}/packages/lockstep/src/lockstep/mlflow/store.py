@@ -96,11 +96,9 @@ class Store:
                 return fast_lookup.finished_runs(database, self.experiment, state)
         with self.errors_explained():
             client = self.client()
-            experiment = client.get_experiment_by_name(self.experiment)
-            if experiment is None:
-                return {}
-            finished = runs.finished(client, experiment.experiment_id, state)
-            return {run.data.tags[tag.STATE]: run.info.run_id for run in finished}
+            experiment_id = self.find_experiment_id(client)
+            found = runs.finished(client, experiment_id, state) if experiment_id else []
+            return {run.data.tags[tag.STATE]: run.info.run_id for run in found}
 
     def find_finished(self, state: str) -> str | None:
         """The id of the finished run that shows a state; None if there is none."""
@@ -174,6 +172,11 @@ class Store:
             raise (StoreError if broken else LockstepError)(
                 f"MLflow at {without_secrets(self.uri)} reports: {message}\n{advice}"
             ) from error
+
+    def find_experiment_id(self, client: "MlflowClient") -> str | None:
+        """The id of the experiment; None while there is none."""
+        experiment = client.get_experiment_by_name(self.experiment)
+        return experiment.experiment_id if experiment else None
 
     def experiment_id(self, client: "MlflowClient") -> str:
         """The id of the experiment, which is created, or restored if it was deleted."""
