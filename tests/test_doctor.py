@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -206,6 +207,32 @@ main(["doctor"])
     done = subprocess.run(command, cwd=healthy.path, env=env, stdout=subprocess.PIPE, timeout=60)
     assert done.returncode == 1
     assert b"failed   no answer within 0.2 s" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process")
+def test_ctrl_c_ends_the_doctor_while_a_check_hangs(healthy: Tiny) -> None:
+    code = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from threading import Event
+from lockstep.doctor import checks
+from lockstep.doctor.checkup import Check
+from lockstep.cli import main
+
+def hangs(_):
+    print("looking", flush=True)
+    Event().wait()
+
+checks.CHECKS[:] = [Check("hangs", hangs, seconds=60)]
+main(["doctor"])
+"""
+    env = {**healthy.env, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=healthy.path, env=env, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"looking\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_a_check_that_hangs_or_breaks_holds_up_no_other() -> None:

@@ -155,6 +155,7 @@ def test_a_server_that_fails_is_reported_before_dvc_is_asked(
             remote.require_server(settings)
     assert time.monotonic() - start < 5
     remote.require_server({"url": "ssh://127.0.0.1:9/dvc"})
+    remote.require_server({"url": f"{web}/200".replace("://", "://ada:secret@")})
     assert ask_dvc(tiny, f"{web}/401").state == "failed", "DVC itself is asked"
 
 

@@ -112,7 +112,9 @@ def ask_remote(root: Path, remote: str, seconds: float) -> None:
     env |= {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never"}
     if "GIT_SSH" not in env:
         ssh = env.get("GIT_SSH_COMMAND") or git("config", "core.sshCommand", cwd=root) or "ssh"
-        env["GIT_SSH_COMMAND"] = f"{ssh} -o BatchMode=yes -o ConnectTimeout={seconds:.0f}"
+        if Path(ssh.split()[0]).stem == "ssh":  # not plink, which has no such options
+            ssh += f" -o BatchMode=yes -o ConnectTimeout={seconds:.0f}"
+        env["GIT_SSH_COMMAND"] = ssh
     try:
         done = subprocess.run(
             ["git", "-c", "credential.interactive=false", "ls-remote", "--quiet", remote, "HEAD"],

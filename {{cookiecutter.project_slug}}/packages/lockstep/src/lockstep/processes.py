@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.garbage import collect_seldom
+from lockstep.values import first_line
 
 Submit = Callable[..., Future[Any]]
 
@@ -38,14 +40,13 @@ def process_beside() -> Iterator[Submit]:
     with ThreadPoolExecutor(1) as messenger:
 
         def submit(workspace: Path, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-            process.start()
             return messenger.submit(process.call, str(workspace.resolve()), function, arguments)
 
         try:
             yield submit
         finally:
             messenger.shutdown(wait=False, cancel_futures=True)
-            process.kill()
+            process.end()
 
 
 class _Process:
@@ -54,30 +55,43 @@ class _Process:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._process: multiprocessing.process.BaseProcess | None = None
-
-    def start(self) -> None:
-        """Start it, unless it is running."""
-        if self._process and self._process.is_alive():
-            return
-        self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs,))
-        self._process.start()
-        theirs.close()  # so that the end of the process is the end of the connection
+        self._lock = threading.Lock()  # between the thread that calls and the one that ends
+        self._ended = False
 
     def call(self, *request: Any) -> Any:
         """Send a request, and wait for the answer."""
+        connection = self._started()
         try:
-            self._connection.send(request)
-            succeeded, result = self._connection.recv()
+            connection.send(request)
+            succeeded, result = connection.recv()
         except (EOFError, OSError) as error:
-            self.kill()
+            self._kill()
             raise ProcessError("the process died; it may have run out of memory") from error
+        except Exception as error:  # a result made of classes that this process lacks
+            raise ProcessError(f"the result cannot be read: {first_line(error)}") from error
         if not succeeded:
             raise ProcessError(result)
         return result
 
-    def kill(self) -> None:
-        """End it at once."""
+    def end(self) -> None:
+        """End it at once, and for good."""
+        with self._lock:
+            self._ended = True
+            self._kill()
+
+    def _started(self) -> Connection:
+        """The connection to the process, which is started if it is not running."""
+        with self._lock:
+            if self._ended:
+                raise ProcessError("the process has been ended")
+            if not (self._process and self._process.is_alive()):
+                self._connection, theirs = self._context.Pipe()
+                self._process = self._context.Process(target=_serve, args=(theirs,))
+                self._process.start()
+                theirs.close()  # so that the end of the process is the end of the connection
+            return self._connection
+
+    def _kill(self) -> None:
         if self._process:
             self._process.kill()
             self._process.join()

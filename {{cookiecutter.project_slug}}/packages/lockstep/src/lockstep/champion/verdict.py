@@ -36,7 +36,7 @@ def current_verdict(
     judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
     if tag.VERDICT in tags and judged_by == (number_of(champion) or "none", rules.digest):
         return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
-    run = runs.active_run(client, version.run_id)
+    run = runs.any_run(client, version.run_id)
     if run is None:
         return "failed", [f"version {version.version} has no run, so it has no metrics"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

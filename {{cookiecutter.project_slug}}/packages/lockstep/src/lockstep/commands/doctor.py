@@ -27,10 +27,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    healthy = _examine(arguments)
-    sys.stdout.flush()
+    try:
+        code = int(not _examine(arguments))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 130
     # Python would wait for the thread of a check, or of a library, whose server never answers.
-    os._exit(int(not healthy))
+    os._exit(code)
 
 
 def _examine(arguments: Namespace) -> bool:

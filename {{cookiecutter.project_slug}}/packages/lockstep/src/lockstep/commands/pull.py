@@ -22,6 +22,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Pull the branch's commits, then their data."""
     del arguments
+    # Before the first step: git may replace this package by another version of it.
+    from lockstep.dvc.remote import pull_data
+
     root = Project(Path.cwd()).root
     route = find_route(root)
     require_commit(root)
@@ -31,9 +34,7 @@ def run(arguments: Namespace) -> None:
         changed = tree_digest(root / UV_LOCK) != locked
         return "uv.lock has changed: run `uv sync`" if changed else "uv.lock has not changed"
 
-    def pull_data() -> str:
-        from lockstep.dvc.remote import pull_data
-
+    def fetch_data() -> str:
         counts = pull_data(root)
         paths = ", ".join(f"{counts[kind]} {kind}" for kind in ("added", "modified", "deleted"))
         return f"{paths}; {counted(counts['fetched'], 'file')} fetched"
@@ -41,6 +42,6 @@ def run(arguments: Namespace) -> None:
     steps = {
         "git": lambda: pull_commits(root, route),
         "environment": compare_environment,
-        "data": pull_data,
+        "data": fetch_data,
     }
     take(steps, "uv run lockstep pull")

@@ -1,7 +1,7 @@
 """Checks and their findings: the machinery of `lockstep doctor`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,10 +74,11 @@ def _finding(
 ) -> Finding:
     if needed and needed.result().state in ("failed", "skipped"):
         return Finding("skipped", f"waits for: {check.needs}")
-    try:
-        return executor.submit(check.look, project).result(check.seconds)
-    except TimeoutError:
+    look = executor.submit(check.look, project)
+    if not wait([look], check.seconds).done:
         return Finding("failed", f"no answer within {check.seconds:g} s", [CHECK_AGAIN])
+    try:
+        return look.result()
     except LockstepError as error:
         return problem(error)
     except Exception as error:  # a check that breaks must not hide what the others found

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,12 +124,12 @@ def require_server(settings: Mapping[str, str]) -> None:
     url = settings.get("endpointurl") or re.sub("^webdav", "http", settings["url"])
     if not url.startswith(("http://", "https://")):
         return
-    place = without_secrets(url)
-    request = urllib.request.Request(url, method="HEAD")
+    place = without_secrets(url)  # urllib takes the name of a user for part of the host's
+    request = urllib.request.Request(place, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
     except urllib.error.HTTPError as error:
-        if error.code >= 500:
+        if error.code >= 500 and error.code != HTTPStatus.NOT_IMPLEMENTED:  # of HEAD
             raise LockstepError(f"{place} answers {error.code} {error.reason}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)

@@ -116,7 +116,7 @@ def _opponent(
     from lockstep.gate.comparison_process import Opponent
 
     version = str(champion.version)
-    run = runs.active_run(client, champion.run_id)
+    run = runs.any_run(client, champion.run_id)
     if run is None:
         raise LockstepError(f"version {version}, the champion, has no run")
     assert candidate.test

@@ -39,10 +39,12 @@ def tracking_uri() -> str:
 def users_tracking_uri_kept() -> Iterator[None]:
     """Restore the user's own variable, which `mlflow.set_tracking_uri` overwrites."""
     before = os.environ.get(TRACKING_URI)
-    yield
-    os.environ.pop(TRACKING_URI, None)
-    if before is not None:
-        os.environ[TRACKING_URI] = before
+    try:
+        yield
+    finally:
+        os.environ.pop(TRACKING_URI, None)
+        if before is not None:
+            os.environ[TRACKING_URI] = before
 
 
 def authorization() -> dict[str, str]:

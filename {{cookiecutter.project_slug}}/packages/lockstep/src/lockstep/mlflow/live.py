@@ -55,12 +55,11 @@ def main(arguments: list[str]) -> None:
 
 def close_unfinished(client: "MlflowClient", workspace: Path) -> None:
     """Mark the run of the last live training FAILED, unless it was published; drop its record."""
-    record = read_live_record(workspace)
-    live_record(workspace).unlink(missing_ok=True)
-    if record:
+    if record := read_live_record(workspace):
         run = client.get_run(record["run_id"])
         if run.info.status == "RUNNING" and tag.STATE not in run.data.tags:
             client.set_terminated(run.info.run_id, "FAILED")
+    live_record(workspace).unlink(missing_ok=True)
 
 
 def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str | None:

@@ -96,14 +96,14 @@ def save(
         )
 
     try:
-        write(sklearn.SKOPS, sklearn.skops_types(model))
+        types = sklearn.skops_types(model)
     except Exception as error:  # skops raises what the estimator's own code raises
-        shutil.rmtree(folder, ignore_errors=True)
         write(sklearn.CLOUDPICKLE, [])
         return [
             f"note: the model cannot be saved in the safe format skops ({error.__cause__ or error}"
             "); it is pickled: load it only where you trust its source"
         ]
+    write(sklearn.SKOPS, types)
     return []
 
 

@@ -109,17 +109,22 @@ def log_files(
 
 def active_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
     """A run; None where there is no such run, or it was deleted."""
+    run = any_run(client, run_id)
+    return run if run and run.info.lifecycle_stage == "active" else None
+
+
+def any_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
+    """A run, even if it was deleted, as MLflow keeps it; None where there is no such run."""
     from mlflow.exceptions import MlflowException
 
     if not run_id:
         return None
     try:
-        run = client.get_run(run_id)
+        return client.get_run(run_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return run if run.info.lifecycle_stage == "active" else None
 
 
 def search(client: "MlflowClient", experiment_id: str, query: str) -> "Iterator[Run]":
