@@ -43,7 +43,7 @@ def test_two_colleagues_share_code_data_and_runs(
 
     storage.server.stop()
     output = ada.run("dvc", "repro", ok=False)
-    assert "nothing is lost: DVC keeps the results. Once that is mended, run `dvc repro`" in output
+    assert "nothing is lost: DVC keeps the results. Fix this, then run `uv run dvc repro`" in output
     storage.server.start()
     assert ada.repro() == ["publish"]
     (run,) = ada.runs()
