@@ -37,7 +37,7 @@ PUSH = ("lockstep", "push")
 PATIENT = ("gcs", "azure")
 # How wrong credentials are reported; a folder and the fake server of GCS ask for none.
 REFUSED = {
-    "s3": "Forbidden",
+    "s3": "Forbidden|The request signature",
     "ssh": "authentication failures|Permission denied",
     "webdav": "401",
     "http": "401",
