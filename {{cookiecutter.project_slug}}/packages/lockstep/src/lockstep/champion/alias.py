@@ -8,7 +8,7 @@ from lockstep.git import git
 from lockstep.mlflow import tag
 from lockstep.mlflow.registry import find_version, named, set_alias
 from lockstep.record.provenance import user_name
-from lockstep.workspace import lock_file
+from lockstep.workspace import one_at_a_time
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 REMEMBERED = 50  # champions in the history
 LOCK_SECONDS = 60
+BUSY = f"another process has been moving the champion for {LOCK_SECONDS} s: try again"
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
@@ -56,10 +57,8 @@ def move(
     Returns:
         Whether the version is the champion now.
     """
-    from filelock import FileLock  # `publish` of a state that is already published is faster so
-
     name, number = version.name, str(version.version)
-    with FileLock(lock_file(root, "registry"), timeout=LOCK_SECONDS):
+    with one_at_a_time(root, "registry", BUSY, LOCK_SECONDS):
         history = history_of(client, name)
         current = number_of(champion_of(client, name))
         if current not in (number, previous):
