@@ -161,6 +161,9 @@ class Stage:
     def host(self) -> str:
         return LOOPBACK
 
+    def interface(self) -> str:
+        return LOOPBACK
+
     def size(self) -> int:
         return 2
 
@@ -186,14 +189,14 @@ class Actor:
         if self.play is waits:
             return
         address = (self.job.driver.host, self.job.driver.port)
-        with Client(address, authkey=self.job.driver.key.encode()) as driver:
-            send(driver, self.job.worker)
-            try:
+        try:
+            with Client(address, authkey=self.job.driver.key.encode()) as driver:
+                send(driver, self.job.worker)
                 self.play(driver)
-            except (EOFError, ConnectionError):  # the sweep ended
-                pass
-            except MemoryError as error:
-                self.reason = str(error)
+        except (EOFError, ConnectionError):  # the sweep ended
+            pass
+        except MemoryError as error:
+            self.reason = str(error)
 
     def ended(self) -> bool:
         return self.play is not waits and not self.thread.is_alive()
@@ -256,18 +259,30 @@ class Sweep:
     def storage(self) -> str:
         return str(self.folder / "journal.log")
 
-    def run(self, stage: Stage, study: optuna.Study | None = None) -> Trials:
-        """Run it, or continue it."""
-        plan = Plan("x", [], [], {}, {}, self.settings, [], {})
+    @property
+    def plan(self) -> Plan:
+        return Plan("x", [], [], {}, {}, self.settings, [], {"data": {}})
+
+    def trials(self, study: optuna.Study | None = None) -> Trials:
         study = study or optuna.create_study(
             study_name="x", storage=open_storage(self.storage), load_if_exists=True
         )
-        trials = Trials(plan, Space({"x": "interval(0,1)"}, {}, self.folder), TrialLog(study, "me"))
+        space = Space({"x": "interval(0,1)"}, {}, self.folder)
+        return Trials(self.plan, space, TrialLog(study, "me"))
+
+    def run(
+        self,
+        stage: Stage,
+        study: optuna.Study | None = None,
+        show: Callable[[Trials], None] = lambda trials: None,
+    ) -> Trials:
+        """Run it, or continue it."""
+        trials = self.trials(study)
 
         def start(name: str, driver: Address) -> Actor:
             return stage.start(Job("", {}, "", driver, name, 1), self.folder)
 
-        Pool(trials, stage, start, self.folder).work(2, lambda: None, self.lines.append)
+        Pool(trials, stage, start, self.folder).work(2, lambda: show(trials), self.lines.append)
         return trials
 
     def states(self) -> list[str]:
@@ -440,6 +455,61 @@ def test_a_driver_writes_nothing_after_another_one_took_over(tmp_path: Path) -> 
     with pytest.raises(TakenOverError):
         sweep.run(Stage(hands_over, waits))
     assert sweep.study.trials == []
+
+
+def test_a_full_disk_leaves_a_journal_that_can_be_read(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    sweep = Sweep(tmp_path)
+    trials = sweep.trials()
+    draw_and_end(trials)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path(sweep.storage).stat().st_size + 100, hard))
+    try:
+        draw_and_end(trials)
+        with pytest.raises(StorageAwayError):
+            trials.log.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert len(sweep.study.trials) == 1
+    trials.log.save()
+    draw_and_end(trials)
+    assert trials.log.is_saved
+    assert sweep.states() == ["COMPLETE"] * 3
+
+
+def test_a_journal_whose_writer_was_killed_is_continued(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    draw_and_end(sweep.trials())
+    with Path(sweep.storage).open("ab") as stream:
+        stream.write(b'{"op_code":4,"worker_id":"' + b"0" * 5000)
+    draw_and_end(sweep.trials())
+    assert sweep.states() == ["COMPLETE"] * 2
+
+
+def draw_and_end(trials: Trials) -> None:
+    """Score a trial without a worker."""
+    trial = trials.draw("worker-0")
+    assert trial
+    trials.report(trial, 0, 0.5)
+    trials.end(trial, None)
+
+
+def test_a_trial_that_is_added_while_others_are_saved_is_saved_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Sweep(tmp_path).trials().log
+
+    class Late(list[optuna.trial.FrozenTrial]):
+        def append(self, trial: optuna.trial.FrozenTrial) -> None:
+            log.save()
+            super().append(trial)
+
+    monkeypatch.setattr(log, "_added", Late())
+    log.add(optuna.trial.create_trial(value=1.0))
+    assert not log.is_saved
+    log.save()
+    assert log.is_saved
+    assert len(log.trials) == 1
 
 
 @pytest.fixture

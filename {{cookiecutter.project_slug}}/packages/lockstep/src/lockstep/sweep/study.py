@@ -59,14 +59,14 @@ def open_storage(url: str) -> "BaseStorage":
     """
     import optuna
     from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     from sqlalchemy.exc import SQLAlchemyError
+
+    from lockstep.sweep.journal import Journal
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" not in url:
         Path(url).parent.mkdir(parents=True, exist_ok=True)
-        # The other kind of lock is a symlink, which not every user of Windows may create.
-        return JournalStorage(JournalFileBackend(url, JournalFileOpenLock(url)))
+        return JournalStorage(Journal(url))
     try:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, ImportError, ValueError) as error:
@@ -126,12 +126,16 @@ class TrialLog:
         self._added: list[FrozenTrial] = []
         self._before = len(study.get_trials(deepcopy=False))
         self._lock = threading.Lock()
+        self._saved = 0
         self.trials = ended_trials(study)
-        self.is_saved = True
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether all trials are written."""
+        return self._saved == len(self._added)
 
     def add(self, trial: "FrozenTrial") -> None:
-        """Have a trial written by the next `save`."""
-        self.is_saved = False
+        """Have a trial written by the next `save`, which another thread may be in the middle of."""
         self._added.append(trial)
 
     def save(self) -> None:
@@ -147,12 +151,14 @@ class TrialLog:
             if self._study.user_attrs.get(DRIVER) != self._driver:
                 name = self._study.study_name
                 raise TakenOverError(f"another process continues the sweep {name}")
-            written = len(self._study.get_trials(deepcopy=False)) - self._before
-            for trial in self._added[written:]:
+            for trial in self._added[self._written() :]:
                 self._study.add_trial(trial)
-                written += 1
             self.trials = ended_trials(self._study)
-            self.is_saved = written == len(self._added)
+            self._saved = self._written()
+
+    def _written(self) -> int:
+        """How many of the added trials the storage holds."""
+        return len(self._study.get_trials(deepcopy=False)) - self._before
 
 
 def ended_trials(study: "Study") -> "list[FrozenTrial]":
