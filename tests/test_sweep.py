@@ -21,11 +21,12 @@ import optuna
 import pytest
 
 from lockstep import LockstepError
+from lockstep.project import Project as Workspace
 from lockstep.sweep import pool
 from lockstep.sweep.connection import receive, send
 from lockstep.sweep.engines.base import LOOPBACK
 from lockstep.sweep.job import Address, Job
-from lockstep.sweep.plan import Plan
+from lockstep.sweep.plan import Plan, _basis
 from lockstep.sweep.pool import Pool
 from lockstep.sweep.space import Space
 from lockstep.sweep.study import (
@@ -510,6 +511,23 @@ def test_a_trial_that_is_added_while_others_are_saved_is_saved_next(
     log.save()
     assert log.is_saved
     assert len(log.trials) == 1
+
+
+def test_data_is_known_by_its_hash_before_the_first_complete_run(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n"
+        "  split: {cmd: x, outs: [train.csv]}\n"
+        "  train: {cmd: x, deps: [train.csv], outs: [model]}\n"
+        "  publish: {cmd: lockstep publish, deps: [model]}\n"
+    )
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages: {split: {cmd: x, outs: [{path: train.csv, md5: abc}]}}\n"
+    )
+    for name in ("uv.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    settings = {"stage": "train", "objective": {"_target_": "json.loads"}}
+    basis = _basis(Workspace(tmp_path), settings, {}, ["train.csv"])
+    assert basis["data"] == {"train.csv": "abc"}
 
 
 @pytest.fixture

@@ -198,7 +198,12 @@ def _basis(
     """What makes two trials comparable."""
     workspace, declared = project.workspace, project.pipeline.declared
     stage = settings["stage"]
-    written = project.pipeline.written
+    # The published stages may not have run yet, so `Pipeline.written` is not available.
+    written = {
+        path: md5
+        for locked in project.pipeline.locked.values()
+        for path, md5 in locked.outs.items()
+    }
     deps = stage_definition(declared, stage).get("deps", [])
     objective = find_spec(settings["objective"]["_target_"].rpartition(".")[0])
     code = [path for path in deps if path not in inputs]
