@@ -1,5 +1,6 @@
 """`lockstep sweep`: what is tried, what MLflow shows, what is kept, and how it goes on."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -16,11 +17,13 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import optuna
 import pytest
 
 from lockstep import LockstepError
+from lockstep.commands.sweep import _ended_properly
 from lockstep.project import Project as Workspace
 from lockstep.sweep import pool
 from lockstep.sweep.connection import receive, send
@@ -28,6 +31,7 @@ from lockstep.sweep.engines.base import LOOPBACK
 from lockstep.sweep.job import Address, Job
 from lockstep.sweep.plan import Plan, _basis
 from lockstep.sweep.pool import Pool
+from lockstep.sweep.runs import SweepRuns
 from lockstep.sweep.space import Space
 from lockstep.sweep.study import (
     StorageAwayError,
@@ -528,6 +532,63 @@ def test_data_is_known_by_its_hash_before_the_first_complete_run(tmp_path: Path)
     settings = {"stage": "train", "objective": {"_target_": "json.loads"}}
     basis = _basis(Workspace(tmp_path), settings, {}, ["train.csv"])
     assert basis["data"] == {"train.csv": "abc"}
+
+
+def fake_runs(sweep: Sweep, trials: Trials, client: Any) -> SweepRuns:
+    """Runs in a store that a test plays."""
+    store: Any = SimpleNamespace(
+        client=lambda: client,
+        experiment_id=lambda client: "0",
+        errors_explained=contextlib.nullcontext,
+    )
+    project: Any = SimpleNamespace(store=store)
+    return SweepRuns(sweep.plan, trials.log._study, trials.log, project)
+
+
+def test_a_storage_that_is_away_at_the_end_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise optuna.exceptions.StorageInternalError from ConnectionError("it was stopped")
+
+    sweep = Sweep(tmp_path)
+    runs = fake_runs(sweep, sweep.trials(), None)
+    monkeypatch.setattr(runs, "_opened", lambda: None)
+    monkeypatch.setattr(runs, "_finish", away)
+    runs.finish("FINISHED")
+    assert runs.trouble == "the sweep's storage does not answer: it was stopped"
+
+
+def test_a_storage_that_is_away_at_the_start_leads_to_no_second_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(tmp_path)
+    trials = sweep.trials()
+    client = mock.Mock()
+    run = client.create_run.return_value
+    run.info.run_id = "abc"
+    runs = fake_runs(sweep, trials, client)
+    monkeypatch.setattr(runs, "_tags", dict)
+    monkeypatch.setattr(runs, "_known_children", lambda client: {})
+    known = [None, run]
+    monkeypatch.setattr("lockstep.mlflow.runs.active_run", lambda *_: known.pop(0))
+    study: Any = trials.log._study
+    with mock.patch.object(study, "set_user_attr", side_effect=OSError("no space left")):
+        runs.finish("KILLED")
+    assert runs.trouble == "the sweep's storage does not answer: no space left"
+    runs._retry = 0.0
+    runs.update()
+    assert runs.trouble is None
+    assert client.create_run.call_count == 1
+    assert sweep.study.user_attrs["mlflow.run"] == "abc"
+
+
+def test_a_driver_that_was_taken_over_leaves_mlflow_alone() -> None:
+    engine, runs = mock.Mock(), mock.Mock()
+    with pytest.raises(TakenOverError), _ended_properly(engine, runs, ""):
+        raise TakenOverError
+    engine.close.assert_called_once()
+    runs.finish.assert_not_called()
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ class SweepRuns:
     @contextlib.contextmanager
     def _trouble_noted(self) -> Iterator[None]:
         try:
-            with self._project.store.errors_explained():
+            with storage_errors_explained(), self._project.store.errors_explained():
                 yield
             self.trouble = None
         except BaseException as error:
@@ -116,9 +116,11 @@ class SweepRuns:
                 run = client.create_run(
                     self._experiment, tags=self._tags(), run_name=self._plan.name
                 )
-                with storage_errors_explained():
-                    self._study.set_user_attr(PARENT, run.info.run_id)
+            # Before the storage is asked, which may fail: the next attempt uses the same run.
             self.run_id = run.info.run_id
+            with storage_errors_explained():
+                if self._study.user_attrs.get(PARENT) != self.run_id:
+                    self._study.set_user_attr(PARENT, self.run_id)
             if not run.data.params:
                 self._describe(client, self.run_id)
             self._children = self._known_children(client)
