@@ -23,7 +23,7 @@ import optuna
 import pytest
 
 from lockstep import LockstepError
-from lockstep.commands.sweep import _ended_properly
+from lockstep.commands.sweep import _ended_properly, _score
 from lockstep.project import Project as Workspace
 from lockstep.sweep import pool
 from lockstep.sweep.connection import receive, send
@@ -581,6 +581,19 @@ def test_a_storage_that_is_away_at_the_start_leads_to_no_second_run(
     assert runs.trouble is None
     assert client.create_run.call_count == 1
     assert sweep.study.user_attrs["mlflow.run"] == "abc"
+
+
+def test_a_sweep_with_nothing_left_needs_no_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = Sweep(tmp_path, n_trials=1)
+    trials = sweep.trials()
+    draw_and_end(trials)
+    engine: Any = None
+    runs: Any = None
+    project: Any = SimpleNamespace(root=tmp_path, workspace=tmp_path)
+    _score(trials, sweep.plan, engine, runs, project)
+    assert "no trials left to score" in capsys.readouterr().out
 
 
 def test_a_driver_that_was_taken_over_leaves_mlflow_alone() -> None:

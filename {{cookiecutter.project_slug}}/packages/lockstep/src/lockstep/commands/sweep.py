@@ -131,8 +131,12 @@ def _score(trials: Trials, plan: Plan, engine: Engine, runs: SweepRuns, project:
         job = Job(workspace, dataclasses.asdict(plan), copied, driver, name, engine.threads)
         return engine.start(job, folder / f"{name}.log")
 
-    size = min(engine.size(), trials.left)
     where = f"trials and logs are in {folder}"
+    if not trials.left:
+        print(f"{plan.name}: no trials left to score; {where}", flush=True)
+        trials.require_success()
+        return
+    size = min(engine.size(), trials.left)
     print(f"{plan.name}: {counted(size, 'worker')}; {where}", flush=True)
     with Progress(plan, trials.ended) as progress:
 
