@@ -25,8 +25,9 @@ import pytest
 from lockstep import LockstepError
 from lockstep.commands.sweep import _ended_properly, _score
 from lockstep.project import Project as Workspace
-from lockstep.sweep import pool
+from lockstep.sweep import connection, pool
 from lockstep.sweep.connection import receive, send
+from lockstep.sweep.engines import Ray, Slurm
 from lockstep.sweep.engines.base import LOOPBACK
 from lockstep.sweep.job import Address, Job
 from lockstep.sweep.plan import Plan, _basis
@@ -460,6 +461,73 @@ def test_a_driver_writes_nothing_after_another_one_took_over(tmp_path: Path) -> 
     with pytest.raises(TakenOverError):
         sweep.run(Stage(hands_over, waits))
     assert sweep.study.trials == []
+
+
+def test_a_silent_stranger_keeps_no_worker_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 0.2)
+
+    def after_stranger(driver: Connection) -> None:
+        address = stage.actors[0].job.driver
+        with socket.create_connection((address.host, address.port)) as stranger:
+            key = address.key.encode()
+            with Client((address.host, address.port), authkey=key) as other:
+                send(other, "worker-7")
+            stranger.settimeout(60)
+            while stranger.recv(1000):  # the challenge, then the end
+                pass
+        scores(driver)
+
+    sweep, stage = Sweep(tmp_path), Stage(after_stranger, waits)
+    sweep.run(stage)
+    assert sweep.states() == ["COMPLETE"] * 3
+
+
+def test_a_driver_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 0.2)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        address = Address(LOOPBACK, silent.getsockname()[1], "key")
+        with pytest.raises(LockstepError, match=r"is not at .*: no answer within"):
+            connection.Driver(address)
+
+
+def test_workers_connect_to_the_host_of_the_settings() -> None:
+    reception = connection.Reception("login.cluster", "", lambda worker: send(worker, "hello"))
+    host, port, key = reception.address
+    assert host == "login.cluster", "by which this machine may not know itself"
+    with Client((LOOPBACK, port), authkey=key.encode()) as worker:
+        assert receive(worker) == "hello"
+    reception.close()
+
+
+@pytest.mark.parametrize(("engine", "settings"), [("ray", {}), ("slurm", {"workers": 1})])
+def test_a_host_of_the_settings_may_be_no_interface(
+    engine: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"lockstep.sweep.engines.{engine}.import_engine", lambda *_: None)
+    kind = {"ray": Ray, "slurm": Slurm}[engine]
+    chosen = kind(host="login.cluster", **settings)
+    assert (chosen.host(), chosen.interface()) == ("login.cluster", "")
+
+
+def test_trials_that_run_when_a_sweep_ends_are_written_as_lost(tmp_path: Path) -> None:
+    received, interrupted = threading.Event(), threading.Event()
+
+    def is_slow(driver: Connection) -> None:
+        receive(driver)
+        received.set()
+        interrupted.wait(60)
+
+    def interrupt(trials: Trials) -> None:
+        if received.is_set():
+            raise KeyboardInterrupt
+
+    sweep = Sweep(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(Stage(is_slow, waits), show=interrupt)
+    assert [trial.user_attrs["lost"] for trial in sweep.study.trials] == [True]
+    interrupted.set()
 
 
 def test_a_full_disk_leaves_a_journal_that_can_be_read(tmp_path: Path) -> None:

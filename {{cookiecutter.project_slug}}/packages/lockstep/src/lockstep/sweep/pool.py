@@ -79,7 +79,7 @@ class Pool:
         Raises:
             LockstepError: They cannot.
         """
-        reception = Reception(self._engine.host(), self._serve)
+        reception = Reception(self._engine.host(), self._engine.interface(), self._serve)
         try:
             with _interrupted_between_steps() as check_interrupt:
                 for number in range(size):

@@ -48,6 +48,10 @@ class Engine(Protocol):
         """The address of this machine to which workers connect."""
         return LOOPBACK
 
+    def interface(self) -> str:
+        """The address of this machine at which to listen for them; empty for all it has."""
+        return self.host()
+
     def close(self) -> None:
         """Release what the engine holds; it starts no more workers."""
 

@@ -54,6 +54,10 @@ class Ray(Engine):
         """The address of this machine to which workers connect."""
         return self._host or str(self._joined().util.get_node_ip_address())
 
+    def interface(self) -> str:
+        """The address at which to listen; all of them if `host` was set, which may be another."""
+        return "" if self._host else self.host()
+
     def start(self, job: Job, log: Path) -> "RayWorker":
         """Start a task; what it prints is in Ray's own logs."""
         ray = self._joined()

@@ -57,6 +57,10 @@ class Slurm(Engine):
         """The address of this machine to which workers connect."""
         return self._host or address_towards(ELSEWHERE)
 
+    def interface(self) -> str:
+        """The address at which to listen; all of them if `host` was set, which may be another."""
+        return "" if self._host else self.host()
+
     def start(self, job: Job, log: Path) -> "SlurmWorker":
         """Submit a job; its log is in the folder `slurm` beside `log`.
 
