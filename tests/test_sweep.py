@@ -367,6 +367,14 @@ def test_a_sweep_in_which_every_trial_fails_ends(tmp_path: Path) -> None:
     assert set(sweep.states()) == {"FAIL"}
 
 
+def test_a_sweep_whose_last_trial_is_the_last_straw_does_not_succeed(tmp_path: Path) -> None:
+    shown = []
+    sweep = Sweep(tmp_path, n_trials=10)
+    with pytest.raises(LockstepError, match="the first 10 trials failed"):
+        sweep.run(Stage(fails), show=lambda trials: shown.append(len(trials.log.trials)))
+    assert shown[-1] == 10, "their reasons are printed"
+
+
 def test_workers_that_die_in_turn_end_the_sweep(tmp_path: Path) -> None:
     """At each loss the other one has a trial on its way, and none ever ends."""
     sweep = Sweep(tmp_path)
@@ -461,6 +469,46 @@ def test_a_driver_writes_nothing_after_another_one_took_over(tmp_path: Path) -> 
     with pytest.raises(TakenOverError):
         sweep.run(Stage(hands_over, waits))
     assert sweep.study.trials == []
+
+
+class Broken(optuna.pruners.BasePruner, optuna.samplers.RandomSampler):
+    """A pruner and a sampler that fail."""
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        raise ValueError("there are no quartiles")
+
+    def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        raise ImportError("there is no cmaes")
+
+
+def test_a_pruner_that_fails_fails_the_trial(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, pruner={"_target_": f"{__name__}.Broken"})
+    sweep.run(Stage(scores))
+    assert sweep.states() == ["FAIL"] * 3
+    reasons = {trial.user_attrs["error"] for trial in sweep.study.trials}
+    assert reasons == {"the pruner failed: ValueError: there are no quartiles"}
+    assert sweep.lines == []
+
+
+def test_a_sampler_that_fails_ends_the_sweep(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, sampler={"_target_": f"{__name__}.Broken"})
+    with pytest.raises(LockstepError, match=r"Broken failed: ImportError: there is no cmaes"):
+        sweep.run(Stage(scores))
+    assert sweep.lines == [], "no worker is lost"
+
+
+def test_a_worker_that_nobody_started_is_sent_away(tmp_path: Path) -> None:
+    def with_unknown(driver: Connection) -> None:
+        address = stage.actors[0].job.driver
+        with Client((address.host, address.port), authkey=address.key.encode()) as unknown:
+            send(unknown, "worker-7")
+            with pytest.raises((EOFError, ConnectionError)):
+                receive(unknown)
+        scores(driver)
+
+    sweep, stage = Sweep(tmp_path), Stage(with_unknown, waits)
+    sweep.run(stage)
+    assert sweep.states() == ["COMPLETE"] * 3
 
 
 def test_a_silent_stranger_keeps_no_worker_waiting(
@@ -583,6 +631,24 @@ def test_a_trial_that_is_added_while_others_are_saved_is_saved_next(
     log.save()
     assert log.is_saved
     assert len(log.trials) == 1
+
+
+def test_a_sweep_is_not_done_before_its_last_trial_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = Sweep(tmp_path, n_trials=1).trials()
+    add, answers = trials.log.add, []
+
+    def add_slowly(trial: optuna.trial.FrozenTrial) -> None:
+        asks = threading.Thread(target=lambda: answers.append(trials.is_done()))
+        asks.start()
+        asks.join(0.2)
+        assert True not in answers
+        add(trial)
+
+    monkeypatch.setattr(trials.log, "add", add_slowly)
+    draw_and_end(trials)
+    assert trials.is_done()
 
 
 def test_data_is_known_by_its_hash_before_the_first_complete_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class Pool:
         self._start = start
         self._folder = folder
         self._members: dict[str, Member] = {}
+        self._adding = threading.Lock()
         self._losses: dict[str, tuple[int, int]] = {}  # how many in a row, trials ended by then
         self._away: float | None = None  # since when the storage does not answer
         self._error: Exception | None = None
@@ -84,52 +86,59 @@ class Pool:
             with _interrupted_between_steps() as check_interrupt:
                 for number in range(size):
                     self._add(f"worker-{number}", reception.address)
-                while not self._is_done():
+                while True:
                     self._save(say)
                     self._replace_lost(reception.address, say)
-                    self._trials.require_success()
+                    # Then this pass is the last; an engine may have workers in its queue.
+                    is_done = self._trials.is_done()
                     show()
+                    self._trials.require_success()
                     check_interrupt()
                     if self._error:
                         raise self._error
+                    if is_done:
+                        break
                     time.sleep(POLL_SECONDS)
         finally:
-            reception.close()
+            reception.close()  # which has the trials that still run written as lost
             for member in self._members.values():
                 with contextlib.suppress(OSError, subprocess.SubprocessError):
                     member.worker.stop()
 
-    def _is_done(self) -> bool:
-        """Whether no trial runs or may start; an engine may have workers in its queue."""
-        trials = self._trials
-        return not trials.running and not trials.left and trials.log.is_saved
-
     def _add(self, name: str, address: Address) -> None:
-        self._members[name] = Member(self._start(name, address))
+        with self._adding:
+            self._members[name] = Member(self._start(name, address))
 
     def _serve(self, connection: Connection) -> None:
         """Give a worker one trial after another."""
-        member = None
-        with connection:
-            try:
-                name = receive(connection)
-                member = self._members[name]
-                while trial := self._trials.draw(name):
-                    member.trial = trial
-                    send(connection, trial.user_attrs[OVERRIDES])
+        try:
+            name = receive(connection)
+            member = self._members.get(name)
+            if not member:
+                with self._adding:  # the engine may have started it this moment
+                    member = self._members.get(name)
+            if member:
+                self._give_trials(connection, name, member)
+        except (EOFError, OSError):  # it did not get as far as its name
+            pass
+        except Exception as error:  # of the sampler, or of the storage
+            self._error = error
+
+    def _give_trials(self, connection: Connection, name: str, member: Member) -> None:
+        try:
+            while trial := self._trials.draw(name):
+                member.trial = trial
+                send(connection, trial.user_attrs[OVERRIDES])
+                kind, *content = receive(connection)
+                while kind == "value":
+                    send(connection, self._trials.report(trial, *content))
                     kind, *content = receive(connection)
-                    while kind == "value":
-                        send(connection, self._trials.report(trial, *content))
-                        kind, *content = receive(connection)
-                    self._trials.end(trial, *content)
-                member.dismissed = True
-                send(connection, None)
-            except (EOFError, OSError):
-                if member:
-                    member.broken = time.monotonic()
-                    self._trials.lose(member.trial)
-            except Exception as error:  # of Optuna, or of the storage
-                self._error = error
+                self._trials.end(trial, *content)
+            member.dismissed = True
+            send(connection, None)
+        except (EOFError, OSError):
+            member.broken = time.monotonic()
+            self._trials.lose(member.trial)
 
     def _replace_lost(self, address: Address, say: Callable[[str], None]) -> None:
         for name, member in list(self._members.items()):
@@ -141,6 +150,8 @@ class Pool:
                 member.worker.stop()
             else:
                 continue
+            if self._error:  # then the connection was closed, which ends a worker
+                return
             del self._members[name]
             self._trials.lose(member.trial)
             if not member.dismissed:

@@ -11,6 +11,7 @@ import pkgutil
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
@@ -66,6 +67,7 @@ class Trials:
             pruner=created(plan.settings["pruner"]) or optuna.pruners.NopPruner(),
         )
         self._study.add_trials(log.trials)
+        self._sampler_name: str = plan.settings["sampler"]["_target_"]
 
     @property
     def left(self) -> int:
@@ -73,21 +75,27 @@ class Trials:
         is_late = time.monotonic() > self._deadline
         return 0 if is_late else max(0, self._wanted - self.ended - len(self.running))
 
+    def is_done(self) -> bool:
+        """Whether no trial runs or may start, and all are written."""
+        with self._lock:
+            return not self.running and not self.left and self.log.is_saved
+
     def draw(self, worker: str) -> "Trial | None":
-        """Draw a trial for a worker; None when there are enough, or the time is over."""
-        while True:
-            with self._lock:
-                if not self.left:
-                    return None
+        """Draw a trial for a worker; None when there are enough, or the time is over.
+
+        Raises:
+            LockstepError: The sampler fails.
+        """
+        with self._lock:
+            if not self.left:
+                return None
+            with self._sampler_errors_explained():
                 trial = self._study.ask()
-                self.running[trial.number] = trial
-                trial.set_user_attr(WORKER, worker)
-                try:
-                    trial.set_user_attr(OVERRIDES, self._space.draw(trial))
-                    return trial
-                except Exception as error:
-                    reason = f"{type(error).__name__}: {error}"
-            self.end(trial, reason)
+                overrides = self._space.draw(trial)
+            trial.set_user_attr(WORKER, worker)
+            trial.set_user_attr(OVERRIDES, overrides)
+            self.running[trial.number] = trial
+            return trial
 
     def report(self, trial: "Trial", step: int, value: float) -> bool:
         """Record a value of a trial; the result is whether the trial is worth continuing."""
@@ -95,9 +103,14 @@ class Trials:
             if trial.number not in self.running:
                 return False
             trial.report(value, step)
-            if is_bad := trial.should_prune():
-                self._pruned.add(trial.number)
-            return not is_bad
+            try:
+                if is_bad := trial.should_prune():
+                    self._pruned.add(trial.number)
+                return not is_bad
+            except Exception as error:
+                reason = f"the pruner failed: {type(error).__name__}: {error}"
+        self.end(trial, reason)
+        return False
 
     def end(self, trial: "Trial", error: str | None) -> None:
         """End a trial, unless it was lost meanwhile; `error` is why it failed, if it did."""
@@ -143,23 +156,36 @@ class Trials:
         from optuna.trial import TrialState
 
         with self._lock:
-            if self.running.pop(trial.number, None) is None:
+            if trial.number not in self.running:
                 return
             if error is not None:
                 trial.set_user_attr(ERROR, error)
             if lost:
                 trial.set_user_attr(LOST, True)
-            try:
-                self._study.tell(trial, value, TrialState[state])
-            except RuntimeError as stop:
-                # A sampler that has tried everything stops Optuna's own loop, which does not run.
-                if "Study.stop" not in str(stop):
-                    raise
-                self._wanted = 0
-            self.ended += not lost
+            with self._sampler_errors_explained():
+                try:
+                    self._study.tell(trial, value, TrialState[state])
+                except RuntimeError as stop:
+                    # A sampler that has tried everything stops Optuna's own loop: there is none.
+                    if "Study.stop" not in str(stop):
+                        raise
+                    self._wanted = 0
             self.log.add(self._study.get_trials(deepcopy=False)[trial.number])
+            # In this order, as `left` may be read meanwhile: too few would start no replacement.
+            del self.running[trial.number]
+            self.ended += not lost
         with contextlib.suppress(StorageAwayError):  # the driver tries again
             self.log.save()
+
+    @contextlib.contextmanager
+    def _sampler_errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise LockstepError(
+                f"the sampler {self._sampler_name} failed: {type(error).__name__}: {error}\n"
+                "fix that or choose another one in conf/sweep/, then continue the sweep"
+            ) from error
 
 
 def _sampler(plan: Plan, trials: int) -> Any:
