@@ -40,8 +40,10 @@ def test_a_node_of_a_ray_cluster_dies_in_mid_sweep(swept: Project, servers: Serv
     words = ["sweep/engine=ray", address, *FOREST, "sweep.name=ray"]
     sweep = started(swept, *words, RAY_AUTH_MODE="disabled")
     wait_for_trials(swept, "ray", 1)
+    deadline = time.monotonic() + 120
     while len({trial.user_attrs["worker"] for trial in journal(swept, "ray").trials}) < 3:
         assert sweep.poll() is None, "one worker for each node"
+        assert time.monotonic() < deadline, "one worker for each node"
         time.sleep(0.2)
     node.stop(signal.SIGKILL)
     output = sweep.communicate(timeout=300)[0]
@@ -87,8 +89,10 @@ def test_trials_are_kept_by_postgresql_which_restarts_in_mid_sweep(
     storage = f"sweep.storage={url}"
     words = ["sweep.engine.workers=3", *FOREST, "sweep.name=shared", storage]
     sweep = started(swept, *words, **login)
+    deadline = time.monotonic() + 120
     while not rows(swept.path / "mlflow.db", "tags where key = 'sweep.trial'"):
         assert sweep.poll() is None
+        assert time.monotonic() < deadline, "no trial is in MLflow"
         time.sleep(0.05)
     server.stop(signal.SIGINT)  # "fast shutdown"
     server.start()
