@@ -342,9 +342,10 @@ def test_a_sampler_that_has_tried_everything_ends_the_sweep(tmp_path: Path) -> N
     assert sorted(trial.params["x"] for trial in sweep.study.trials) == [0.25, 0.5]
 
 
-def test_a_sampler_or_pruner_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path, pruner={"_target_": "optuna.pruners.NoSuchPruner"})
-    with pytest.raises(LockstepError, match="NoSuchPruner cannot be created"):
+@pytest.mark.parametrize("kind", ["sampler", "pruner"])
+def test_a_sampler_or_pruner_that_does_not_exist_is_named(tmp_path: Path, kind: str) -> None:
+    sweep = Sweep(tmp_path, **{kind: {"_target_": f"optuna.{kind}s.NoSuch"}})
+    with pytest.raises(LockstepError, match="NoSuch cannot be created"):
         sweep.run(Stage(scores))
 
 

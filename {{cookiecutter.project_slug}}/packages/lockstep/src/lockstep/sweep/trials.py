@@ -191,7 +191,11 @@ class Trials:
 def _sampler(plan: Plan, trials: int) -> Any:
     """The sampler; unless conf/ gives it a seed, one that follows from the sweep's own."""
     section = plan.settings["sampler"]
-    if "seed" not in inspect.signature(pkgutil.resolve_name(section["_target_"])).parameters:
+    try:
+        options = inspect.signature(pkgutil.resolve_name(section["_target_"])).parameters
+    except (ImportError, AttributeError, ValueError):
+        return created(section)  # which explains why it cannot be
+    if "seed" not in options:
         return created(section)
     # A sweep that is continued must not draw the same values again.
     seed = random.Random(f"{plan.settings['seed']} {trials}").getrandbits(32)
