@@ -363,17 +363,18 @@ def test_a_sweep_with_all_its_trials_does_not_wait_for_workers_in_a_queue(tmp_pa
 
 def test_a_sweep_in_which_every_trial_fails_ends(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, n_trials=1000)
-    with pytest.raises(LockstepError, match=r"failed, all of them; the last one: .*no such solver"):
+    with pytest.raises(LockstepError, match=r"trials failed; the last one: .*no such solver"):
         sweep.run(Stage(fails))
     assert set(sweep.states()) == {"FAIL"}
 
 
-def test_a_sweep_whose_last_trial_is_the_last_straw_does_not_succeed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [3, 10])
+def test_a_sweep_of_which_all_trials_fail_does_not_succeed(number: int, tmp_path: Path) -> None:
     shown = []
-    sweep = Sweep(tmp_path, n_trials=10)
-    with pytest.raises(LockstepError, match="the first 10 trials failed"):
+    sweep = Sweep(tmp_path, n_trials=number)
+    with pytest.raises(LockstepError, match=f"all {number} trials failed"):
         sweep.run(Stage(fails), show=lambda trials: shown.append(len(trials.log.trials)))
-    assert shown[-1] == 10, "their reasons are printed"
+    assert shown[-1] == number, "their reasons are printed"
 
 
 def test_workers_that_die_in_turn_end_the_sweep(tmp_path: Path) -> None:
@@ -484,7 +485,8 @@ class Broken(optuna.pruners.BasePruner, optuna.samplers.RandomSampler):
 
 def test_a_pruner_that_fails_fails_the_trial(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, pruner={"_target_": f"{__name__}.Broken"})
-    sweep.run(Stage(scores))
+    with pytest.raises(LockstepError, match="all 3 trials failed; the last one: the pruner failed"):
+        sweep.run(Stage(scores))
     assert sweep.states() == ["FAIL"] * 3
     reasons = {trial.user_attrs["error"] for trial in sweep.study.trials}
     assert reasons == {"the pruner failed: ValueError: there are no quartiles"}
@@ -978,7 +980,7 @@ def test_a_trial_that_crashes_is_recorded_and_the_sweep_goes_on(swept: Project) 
     words = [*QUICK, "model.n_neighbors=choice(90000,100000)", "sweep.n_trials=50"]
     code, output = swept.answer("lockstep", "sweep", *words, "sweep.name=all")
     assert code == 2
-    assert "failed, all of them; the last one: " in output
+    assert "trials failed; the last one: " in output
     assert family(swept, "all")[0]["status"] == "FAILED"
 
 

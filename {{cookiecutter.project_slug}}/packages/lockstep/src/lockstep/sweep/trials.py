@@ -27,6 +27,7 @@ from lockstep.sweep.study import (
     TrialLog,
     counted_trials,
 )
+from lockstep.values import counted
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -137,9 +138,10 @@ class Trials:
         """
         trials = counted_trials(self.log.trials)
         errors = [trial.user_attrs.get(ERROR) for trial in trials if trial.state.name == "FAIL"]
-        if len(errors) >= FAILURES and len(errors) == len(trials):
+        enough = len(errors) >= FAILURES or self.is_done()
+        if errors and len(errors) == len(trials) and enough:
             raise LockstepError(
-                f"the first {len(errors)} trials failed, all of them; the last one: {errors[-1]}\n"
+                f"all {counted(len(errors), 'trial')} failed; the last one: {errors[-1]}\n"
                 "fix that, then start a new sweep"
             )
 
