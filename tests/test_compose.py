@@ -219,7 +219,7 @@ def test_composing_imports_no_library_of_the_components(workspace: Path) -> None
 def test_the_command_reports_a_mistake_and_returns_2(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("cli_of_workspace", "import_from_workspace", "collect_seldom"):
+    for name in ("switch_to_own_copy", "import_from_workspace", "collect_seldom"):
         monkeypatch.setattr(cli, name, lambda: None)  # they change this process
     edit(workspace, FOREST, "n_estimators: 100", "n_estimators: -1")
     assert cli.main(["compose"]) == 0

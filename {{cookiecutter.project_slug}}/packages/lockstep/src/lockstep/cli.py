@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lockstep import LockstepError, __version__
 from lockstep.garbage import collect_seldom
-from lockstep.workspace import cli_of_workspace, import_from_workspace
+from lockstep.workspace import import_from_workspace, switch_to_own_copy
 
 # In the order of use. Only the module of the verb on the command line is imported.
 VERBS = {
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if copy := cli_of_workspace():
-        return int(copy.main(argv))
+    if switch_to_own_copy():
+        return int(importlib.import_module("lockstep.cli").main(argv))
     import_from_workspace()
     arguments = _parser(next((word for word in argv if word in VERBS), None)).parse_args(argv)
     is_stage = arguments.verb == "run"

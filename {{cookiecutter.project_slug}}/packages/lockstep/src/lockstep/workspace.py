@@ -1,12 +1,10 @@
 """The names of a project's files, and where its code is imported from."""
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import lockstep
 
@@ -56,20 +54,23 @@ def import_from_workspace() -> None:
     sys.path.insert(0, str(Path.cwd() / "src"))
 
 
-def cli_of_workspace() -> ModuleType | None:
-    """The command line of the workspace's own copy of this package; None if it is the running one.
+def switch_to_own_copy() -> bool:
+    """Have this package imported from the workspace's own copy of it.
 
     The copy may be older or newer than the package that the environment has installed, so nothing
     of the two is mixed: what is loaded of this package is unloaded, and the processes that the copy
     starts import the copy, too.
+
+    Returns:
+        False if there is none, or it is the running one.
     """
     copies = (Path.cwd() / folder for folder in GLUE)
     glue = next((copy for copy in copies if (copy / "lockstep/__init__.py").is_file()), None)
     if glue is None or Path(str(lockstep.__file__)).parent.samefile(glue / "lockstep"):
-        return None
+        return False
     for name in [name for name in sys.modules if name.partition(".")[0] == "lockstep"]:
         del sys.modules[name]
     sys.path.insert(0, str(glue))
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(glue), *([inherited] if inherited else [])])
-    return importlib.import_module("lockstep.cli")
+    return True
