@@ -87,7 +87,7 @@ def _tier(item: pytest.Item) -> str:
     """The tier of a test without a mark, which its fixtures show."""
     if "servers" in getattr(item, "fixturenames", ()):
         return "server"
-    if _shares_environment(item) or item.get_closest_marker("slow"):
+    if _shares_environment(item):
         return "project"
     return "unit"
 
