@@ -117,7 +117,7 @@ def store(lab: Lab, given: argparse.Namespace) -> None:
 
 
 def grow(database: Path, size: int) -> None:
-    """Copy the rows of the newest run, its model and version until there are so many runs."""
+    """Copy the rows of the newest run, its model and version until the store has that many runs."""
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         (there,) = connection.execute("select count(*) from runs").fetchone()
         (run,) = connection.execute(

@@ -27,7 +27,7 @@ LUCK = '"""Never committed."""\n\nLUCK = {}\n'
 
 
 class Life:
-    """A project in which runs are made in many ways, each with a seed of its own."""
+    """A project in which runs are made in many ways, each with its own seed."""
 
     def __init__(self, lab: Lab, task: str) -> None:
         """Scaffold it, with git and DVC remotes beside it."""

@@ -405,7 +405,7 @@ def test_a_url_is_looked_at(tmp_path: Path, server: str) -> None:
     assert "cannot be fetched" in refusal
 
 
-def test_a_server_that_is_away_is_told() -> None:
+def test_a_server_that_is_away_is_reported() -> None:
     (refusal,) = problems(data_source="http://127.0.0.1:9/d.csv")
     assert refusal.startswith("data_source: http://127.0.0.1:9/d.csv cannot be fetched")
 

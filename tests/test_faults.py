@@ -183,7 +183,7 @@ def another_state(project: Project) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A disk of its own below a folder; what is in the folder moves there."""
+    """A separate disk below a folder; what is in the folder moves there."""
     aside = folder.with_name("aside")
     folder.rename(aside)
     folder.mkdir()

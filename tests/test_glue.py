@@ -136,7 +136,7 @@ def test_where_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert database_of("sqlite:///:memory:") is None
 
 
-def test_a_server_that_is_away_is_told_at_once(
+def test_a_server_that_is_away_is_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -175,7 +175,7 @@ def test_a_run_of_the_layout_before_this_one_is_rebuilt_by_its_own_glue(
     assert f"{run['name']}: identical" in output
 
 
-def test_a_difference_is_told_with_where_it_begins(project: Project) -> None:
+def test_a_difference_is_reported_with_where_it_begins(project: Project) -> None:
     """A seed that the clock chooses: the one thing that no snapshot can bring back."""
     project.edit("src/penguins/train.py", "import itertools", "import itertools\nimport os")
     project.edit(
@@ -193,7 +193,7 @@ def test_a_difference_is_told_with_where_it_begins(project: Project) -> None:
     assert len(worktrees(project)) == 1
 
 
-def test_a_word_that_means_nothing_is_told(project: Project) -> None:
+def test_a_word_that_means_nothing_is_reported(project: Project) -> None:
     for word, said in {
         "no-such-thing": "is not a run, model, DVC experiment or git revision",
         "models:/penguins@nobody": "nobody",
@@ -273,7 +273,7 @@ def test_committed_history_is_shown_without_running_anything(project: Project) -
     assert alias.strip() == runs[-1]["id"], "the newest state is the challenger"
 
 
-def test_trace_tells_both_ways(lived: Project) -> None:
+def test_trace_shows_both_ways(lived: Project) -> None:
     found = json.loads(lived.run("lockstep", "trace", "in-a-copy", "--json"))
     run = next(run for run in lived.runs() if run["name"] == "in-a-copy")
     assert found["id"] == run["id"]

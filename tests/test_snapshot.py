@@ -133,7 +133,7 @@ def test_it_has_all_that_git_does_not_ignore_and_leaves_the_rest_alone(project: 
     assert git(project, "rev-parse", "HEAD") == head
 
 
-def test_it_is_kept_by_a_ref_and_tells_where_the_state_comes_from(project: Path) -> None:
+def test_it_is_kept_by_a_ref_and_records_where_the_state_comes_from(project: Path) -> None:
     revision, _ = take(project)
     ref = f"{REFS}/{Pipeline(project).state}"
     assert git(project, "rev-parse", ref) == revision
@@ -226,7 +226,7 @@ def test_code_that_was_edited_while_the_pipeline_ran_goes_in_as_it_was_read(proj
     assert content(project, revision, "conf/config.yaml") == "n: 1"
 
 
-def test_code_that_nobody_has_any_more_is_told(project: Path) -> None:
+def test_code_that_nobody_has_any_more_is_reported(project: Path) -> None:
     (project / "src" / "fit.py").write_text("fit = 2\n")
     lock(project)
     (project / "src" / "fit.py").write_text("fit = 3\n")

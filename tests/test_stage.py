@@ -52,7 +52,7 @@ def test_a_stage_gets_its_params_and_paths(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["split.seed", "data.drop"])
-def test_a_stage_that_reads_an_unlisted_param_is_told(workspace: Path, key: str) -> None:
+def test_a_stage_that_reads_an_unlisted_param_is_reported(workspace: Path, key: str) -> None:
     stage(workspace, f"cfg.{key}")
     with pytest.raises(LockstepError, match=r"not listed for it in dvc\.yaml") as error:
         run_stage("mine.fit", [])

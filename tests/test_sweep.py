@@ -778,7 +778,7 @@ def journal_or_none(project: Project, name: str) -> optuna.Study | None:
 
 
 def started(project: Project, *words: str, **env: str) -> "subprocess.Popen[str]":
-    """A sweep on its way, in a process group of its own."""
+    """A sweep on its way, in its own process group."""
     return subprocess.Popen(
         ["lockstep", "sweep", *words],
         cwd=project.path,
@@ -1006,7 +1006,7 @@ def test_a_server_that_is_away_costs_a_later_resume(swept: Project) -> None:
 
 
 def test_a_trial_has_the_config_that_the_pipeline_would_have(swept: Project) -> None:
-    """Composed once for each option and then changed, it is what Hydra composes anew."""
+    """Composed once for each option and then changed, it equals what Hydra composes again."""
     swept.run("lockstep", "sweep", *QUICK, "sweep.n_trials=1", "sweep.name=one")
     found = swept.python(
         """
