@@ -249,7 +249,7 @@ def test_data_that_nobody_has_are_named_before_anything_runs(ready: Project) -> 
     shutil.rmtree(ready.path / ".dvc" / "cache")
     said = ready.run("lockstep", "reproduce", "HEAD", HERE, ok=False)
     assert "error: some data could not be restored: data/raw.csv (md5 " in said
-    assert "`dvc push`" in said
+    assert "`uv run dvc push`" in said
     assert "Traceback" not in said
     assert "Running stage" not in said
     assert len(ready.git("worktree", "list").splitlines()) == 1
