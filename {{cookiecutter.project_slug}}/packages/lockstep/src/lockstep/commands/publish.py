@@ -39,10 +39,11 @@ def publish(project: Project) -> None:
     from lockstep.publish.publish import publish_record, record_of_workspace
     from lockstep.publish.report import print_report
 
-    record = record_of_workspace(project)
-    # The model is packaged in another process, while this one imports MLflow.
-    with model_packager() as package:
-        published = publish_record(project, record, package(project.pipeline, project.packages))
+    # The model is packaged in another process, while this one gathers the rest and imports MLflow.
+    with model_packager() as start:
+        package = start(project.pipeline, project.packages)
+        record = record_of_workspace(project)
+        published = publish_record(project, record, package)
     if published:
         live_record(project.workspace).unlink(missing_ok=True)
         print_report(project.store, record, *published)
