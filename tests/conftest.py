@@ -94,8 +94,8 @@ def _tier(item: pytest.Item) -> str:
 
 @pytest.fixture(autouse=True)
 def isolated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep what a unit test leaves in this process from the next, and spare it other processes."""
-    if not request.node.get_closest_marker("unit"):
+    """Keep what a test leaves in this process from the next, and spare it other processes."""
+    if _tier(request.node) != "unit":
         yield
         return
     if "two_processes" not in request.fixturenames:

@@ -125,6 +125,7 @@ def test_run(scenes: Scenes) -> None:
     scenes.play("run", *train, DVC_STAGE="train", code=2)
 
 
+@pytest.mark.project
 def test_publish(scenes: Scenes) -> None:
     scenes.play("publish")
     scenes.tell("after an edit in conf/ and `dvc repro`")
@@ -144,6 +145,7 @@ def test_publish(scenes: Scenes) -> None:
     scenes.play("publish", code=2)
 
 
+@pytest.mark.project
 def test_publish_all(scenes: Scenes, empty_store: Path) -> None:
     scenes.tell("the MLflow store is new")
     shutil.copy(empty_store, scenes.project.path)
@@ -151,11 +153,13 @@ def test_publish_all(scenes: Scenes, empty_store: Path) -> None:
     scenes.play("publish", "--all")
 
 
+@pytest.mark.project
 def test_models(scenes: Scenes) -> None:
     scenes.play("models")
     scenes.play("models", "--json")
 
 
+@pytest.mark.project
 def test_promote(scenes: Scenes, empty_store: Path) -> None:
     scenes.play("promote")
     scenes.play("promote")
@@ -165,12 +169,14 @@ def test_promote(scenes: Scenes, empty_store: Path) -> None:
     scenes.play("promote", code=2)
 
 
+@pytest.mark.project
 def test_promote_a_worse_one(rivals: Scenes) -> None:
     rivals.play("promote", code=1)
     rivals.play("promote", "--force", code=2)
     rivals.play("promote", "--force", "--reason", "a drill")
 
 
+@pytest.mark.project
 def test_rollback(rivals: Scenes) -> None:
     rivals.play("rollback", code=2)
     rivals.tell("after another promotion")
@@ -179,6 +185,7 @@ def test_rollback(rivals: Scenes) -> None:
     rivals.play("models")
 
 
+@pytest.mark.project
 def test_trace(scenes: Scenes) -> None:
     scenes.play("trace", "models:/toy/1")
     scenes.play("trace", "data/train.csv")
@@ -187,6 +194,7 @@ def test_trace(scenes: Scenes) -> None:
     scenes.play("trace", "models:/toy@champion", code=2)
 
 
+@pytest.mark.project
 def test_reproduce(scenes: Scenes) -> None:
     scenes.play("reproduce", "nothing", code=2)
     scenes.play("reproduce", "models:/toy/1", "--from", "trian", code=2)
@@ -195,6 +203,7 @@ def test_reproduce(scenes: Scenes) -> None:
     )
 
 
+@pytest.mark.project
 def test_push_and_pull(scenes: Scenes, tmp_path: Path) -> None:
     ada = scenes.project
     scenes.play("push", code=2)
@@ -233,6 +242,7 @@ def test_push_and_pull(scenes: Scenes, tmp_path: Path) -> None:
     scenes.play("push", code=2)
 
 
+@pytest.mark.project
 def test_doctor(scenes: Scenes) -> None:
     scenes.play("doctor")
     scenes.tell("the remote is away, and a param was edited")
