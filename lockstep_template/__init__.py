@@ -28,7 +28,7 @@ class Lockstep(Extension):
     def __init__(self, environment: Environment) -> None:
         """Register the filters in one of the environments that cookiecutter makes."""
         super().__init__(environment)
-        if Path.cwd() != TEMPLATE:
+        if not TEMPLATE.samefile(Path.cwd()):  # its own path may have links in it
             Lockstep.folder = Path.cwd()
         for of_text in (names.slug, names.package, names.quote):
             environment.filters[of_text.__name__] = of_text

@@ -11,7 +11,7 @@ from typing import Any
 
 from lockstep_template import cruft, names, remotes, table, urls
 
-TEMPLATE = Path(__file__).parent.parent
+TEMPLATE = Path(__file__).resolve().parent.parent
 SAMPLE = TEMPLATE / "samples" / "penguins.csv"
 SAMPLE_TARGETS = {"regression": "body_mass_g"}
 SAMPLE_TARGET = "species"

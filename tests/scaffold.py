@@ -27,12 +27,16 @@ def render(folder: Path, **answers: object) -> Path:
 
 
 def generate(
-    folder: Path, *options: str, env: Mapping[str, str] | None = None, **answers: str
+    folder: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    template: str = str(TEMPLATE),
+    **answers: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run cookiecutter's command, hooks and all, as from a user's shell in a folder."""
     return subprocess.run(
         [
-            *(sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"),
+            *(sys.executable, "-m", "cookiecutter", template, "--no-input"),
             *("--config-file", str(_config(folder))),
             *options,
             *(f"{key}={value}" for key, value in answers.items()),

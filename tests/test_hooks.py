@@ -435,12 +435,19 @@ def test_generating_over_a_project_loses_nothing(tmp_path: Path, identity: dict[
     assert git(project, "rev-list", "--count", "HEAD") == "2"
 
 
-def test_own_data_are_found_from_the_users_folder(tmp_path: Path, identity: dict[str, str]) -> None:
+@pytest.mark.parametrize("way", ["absolute", "relative", "link"])
+def test_own_data_are_found_from_the_users_folder(
+    tmp_path: Path, identity: dict[str, str], way: str
+) -> None:
     (tmp_path / "my data").mkdir()
+    template = {"relative": os.path.relpath(TEMPLATE, tmp_path), "link": "a link"}.get(way)
+    if way == "link":
+        (tmp_path / "a link").symlink_to(TEMPLATE, target_is_directory=True)
     (tmp_path / "my data/houses, “all”.csv").write_text("rooms;price\n1;100,5\n2;200,5\n3;150\n")
     made = generate(
         tmp_path,
         env=identity,
+        template=template or str(TEMPLATE),
         create_environment="no",
         data_source="my data/houses, “all”.csv",
         target_column="price",
