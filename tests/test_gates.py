@@ -112,6 +112,14 @@ def test_what_cannot_be_compared_is_neither_won_nor_lost() -> None:
     assert failed.outcome == "failed"
 
 
+def test_a_leak_is_refused_if_the_rules_say_so() -> None:
+    warnings = ["leak: 'copy' alone predicts 'y'", "a column is odd"]
+    assert judge(METRICS, EVALUATION, None, Rules(), warnings).outcome == "passed"
+    refused = judge(METRICS, EVALUATION, None, Rules(leak="refuse"), warnings)
+    assert refused.reasons == ["leaks: 'copy' alone predicts 'y', required: none"]
+    assert judge(METRICS, EVALUATION, None, Rules(leak="refuse"), warnings[1:]).outcome == "passed"
+
+
 def test_a_pipeline_that_measures_only_metrics_is_judged_by_them() -> None:
     found = judge({"mine": 1.0}, {}, None, Rules(thresholds={"mine": {"min": 0.5}}))
     assert found.outcome == "passed"
@@ -364,6 +372,30 @@ def test_a_project_without_predictions_is_undecided_and_promoted_by_hand_only(
     assert "dvc.yaml lists none under the model's meta" in output
     assert aliases_in(project)["champion"] == "1", "undecided is not passed"
     assert "champion is version 2" in project.lockstep("promote")
+
+
+def test_what_the_stages_warn_of_is_shown_wherever_one_looks(tiny_project: Tiny) -> None:
+    project = tiny_project
+    warnings = ["leak: 'x' gives 'y' away: add it to data.drop", "odd | rows"]
+    project.edit("src/toy/evaluate.py", '"slices": {}', f'"slices": {{}}, "warnings": {warnings!r}')
+    output = publish(project, WORSE)
+    assert "gate: passed" in output
+    for text in warnings:
+        assert f"\nwarning: {text}\n" in output
+    with project.entered():
+        client = Store(project.path, {"experiment": "toy"}).client()
+        (version,) = listed(project).values()
+        tags = client.get_run(version["run"]).data.tags
+        card = client.download_artifacts(version["run"], "model_card.md", str(project.path.parent))
+    assert tags["warnings"].splitlines() == warnings
+    assert tags["mlflow.note.content"].startswith(f"- **Warning**, {warnings[0]}\n")
+    assert f"## Warnings\n\n- **Warning**, {warnings[0]}" in Path(card).read_text(encoding="utf-8")
+
+    project.edit("conf/registry/default.yaml", "slices: {}", "slices: {}\nleak: refuse")
+    project.lockstep("compose")
+    output = project.lockstep("promote", ok=False)
+    assert "leaks: 'x' gives 'y' away: add it to data.drop, required: none" in output
+    assert "gate: failed" in publish(project, BEST)
 
 
 def test_a_publish_that_dies_after_judging_is_completed_as_it_was_judged(

@@ -175,3 +175,24 @@ def test_calibration_compares_predicted_probability_with_observed_frequency() ->
     assert table["predicted"].tolist() == [0.05, 0.75, 1.0]
     assert table["observed"].tolist() == [0.0, 0.5, 1.0]
     assert table["rows"].tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "baseline", "warned"),
+    [
+        ("accuracy", 1.0, 0.4, True),
+        ("accuracy", 0.97, 0.4, False),
+        ("accuracy", 1.0, 1.0, False),
+        ("r2", 0.9995, -0.01, True),
+        ("r2", 0.95, -0.01, False),
+        ("neg_root_mean_squared_error", 3.0, 150.0, True),
+        ("neg_root_mean_squared_error", 20.0, 150.0, False),
+    ],
+)
+def test_a_result_near_its_limit_is_too_good(
+    name: str, value: float, baseline: float, warned: bool
+) -> None:
+    shown = name.removeprefix("neg_")
+    warnings = evaluate.too_good(name, {shown: value, "baseline": {shown: baseline}})
+    assert bool(warnings) == warned
+    assert all(text.startswith(f"leak: {shown} is {value:.4g}") for text in warnings)

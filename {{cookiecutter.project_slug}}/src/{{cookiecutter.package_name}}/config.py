@@ -149,6 +149,7 @@ class Registry(Section):
     resamples: int = Field(ge=100, description="bootstrap resamples")
     thresholds: dict[str, Bound] = Field(description="metric -> bound")
     slices: dict[str, dict[str, Bound]] = Field(description="column -> metric -> bound")
+    leak: Literal["warn", "refuse"] = Field(description="of a model with a warning `leak: ...`")
 
     @field_validator("alias")
     @classmethod

@@ -22,6 +22,9 @@ from .features import features_and_target
 from .plots import draw
 from .scoring import predictions, scorer
 
+# The share of the baseline's error that is left when a result is too good to be true. That of an
+# error (neg_...) is larger: R² 0.999 is 3% of the root mean squared error.
+LEFT = {"maximize": 0.01, "minimize": 0.03}
 MOST_VALUES = 10  # a column with more is not a slice unless evaluate.slices names it
 
 
@@ -56,7 +59,11 @@ def main(
     table.to_parquet(predictions_file)
     defined = [name for name in names if name.removeprefix("neg_") in scores]
     report = evaluation(table, rows, defined, cfg)
-    evaluation_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    report["warnings"] = too_good(defined[0], with_baseline)
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    evaluation_file.write_text(text + "\n", encoding="utf-8")
 
 
 def evaluation(
@@ -91,6 +98,25 @@ def evaluation(
         "metrics": about,
         "slices": {column: slices(rows[column], measure) for column in slice_columns(rows, cfg)},
     }
+
+
+def too_good(name: str, scores: dict[str, Any]) -> list[str]:
+    """A warning if hardly anything of the baseline's error is left.
+
+    Args:
+        name: scikit-learn's name of the scorer that decides.
+        scores: As `score` returns them, and those of the `baseline`.
+    """
+    shown = name.removeprefix("neg_")
+    best, direction = (1, "maximize") if shown == name else (0, "minimize")
+    value, baseline = scores[shown], scores["baseline"].get(shown)
+    if baseline is None or abs(best - value) >= LEFT[direction] * abs(best - baseline):
+        return []
+    return [
+        f"leak: {shown} is {value:.4g}, which is too good to be true for most data: look for a "
+        "column that is not known when the model is used (plots/importance.png), and add it to "
+        "data.drop"
+    ]
 
 
 def slice_columns(rows: pd.DataFrame, cfg: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Choose the rows that test the model: data/table.parquet -> data/{train,test}.parquet."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,20 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from lockstep import LockstepError
 
+from .leaks import leaks
 
-def main(cfg: Any, table: Path, train: Path, test: Path) -> None:
-    """Run the stage."""
+
+def main(cfg: Any, table: Path, train: Path, test: Path, report: Path) -> None:
+    """Run the stage; `report` has warnings of what makes the test too easy."""
     train_rows, test_rows = split_rows(pd.read_parquet(table), cfg.data, cfg.split)
     train_rows.to_parquet(train)
     test_rows.to_parquet(test)
     print(f"{cfg.split.strategy}: {len(train_rows)} rows to train on, {len(test_rows)} to test on")
+    warnings = leaks(train_rows, test_rows, cfg.data, cfg.split)
+    for warning in warnings:
+        print(f"warning: {warning}")
+    content = {"train": len(train_rows), "test": len(test_rows), "warnings": warnings}
+    report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame, pd.DataFrame]:

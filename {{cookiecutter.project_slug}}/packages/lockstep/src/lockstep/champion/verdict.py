@@ -42,7 +42,8 @@ def current_verdict(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
         with comparing(client, project, candidate, champion, rules) as comparison:
-            verdict = judge(candidate.metrics, candidate.evaluation, comparison(), rules)
+            compared = comparison()
+    verdict = judge(candidate.metrics, candidate.evaluation, compared, rules, candidate.warnings)
     write_verdict(client, run.info.run_id, verdict)
     describe_version(client, version, tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH])
     return verdict.outcome, verdict.reasons

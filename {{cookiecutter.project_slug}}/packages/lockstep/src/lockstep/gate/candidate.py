@@ -1,6 +1,7 @@
 """A model to be judged, from the workspace or from its run."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest
-from lockstep.mlflow import runs
+from lockstep.mlflow import runs, tag
 from lockstep.record.run_record import RunRecord
 from lockstep.workspace import PARAMS
 
@@ -26,6 +27,7 @@ class Candidate:
         predictions: The file of the model's predictions for the test rows, or None.
         params: The params.yaml that it was made with.
         test: The path and md5 of the test rows, or None if the pipeline names none.
+        warnings: Those of the pipeline's stages.
     """
 
     metrics: dict[str, float]
@@ -34,6 +36,7 @@ class Candidate:
     params: Path
     test: tuple[str, str] | None
     workspace: Path
+    warnings: Sequence[str] = ()
 
     def test_rows(self, folder: Path) -> Path:
         """The file of test rows: the workspace's own if unchanged, else a copy from DVC."""
@@ -63,6 +66,7 @@ def candidate_of_workspace(record: RunRecord) -> Candidate:
         params=record.workspace / PARAMS,
         test=(test, data[test][0]) if test in data else None,
         workspace=record.workspace,
+        warnings=record.warnings,
     )
 
 
@@ -84,6 +88,7 @@ def candidate_of_run(
         params=params or pipeline.workspace / PARAMS,
         test=(test, digests[test]) if test in digests else None,
         workspace=pipeline.workspace,
+        warnings=run.data.tags.get(tag.WARNINGS, "").splitlines(),
     )
 
 

@@ -20,6 +20,7 @@ def model_card(record: RunRecord) -> str:
     """The card of a run's model."""
     evaluation = candidate_of_workspace(record).evaluation
     sections = {
+        "Warnings": record.warning_list,
         "Metrics": _metrics(record.metrics, evaluation),
         "Slices": _slices(evaluation.get("slices", {})),
         "Limits": _limits(record, evaluation),

@@ -3,7 +3,7 @@
 Nothing here reads or writes; `comparison` gathers what is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from lockstep.values import digest, number
 Outcome = Literal["passed", "failed", "undecided"]
 
 HEADING = "### Gate: "
+LEAK = "leak: "  # how a warning starts that `registry.leak` is about
 RESCORED = (
     "The champion was tested on other data; here it was scored again, on the test data of this "
     "run. It may have been trained on some of them, which favours it."
@@ -31,6 +32,7 @@ class Rules:
         resamples: The number of bootstrap resamples behind it.
         thresholds: `min` and `max` by metric.
         slices: `min` and `max` by column and metric.
+        leak: `refuse` fails a model whose pipeline warns of a leak; `warn` does not.
     """
 
     metric: str | None = None
@@ -40,6 +42,7 @@ class Rules:
     resamples: int = 1000
     thresholds: dict[str, dict[str, float | None]] = field(default_factory=dict)
     slices: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
+    leak: Literal["warn", "refuse"] = "warn"
 
     @property
     def digest(self) -> str:
@@ -126,6 +129,7 @@ def judge(
     evaluation: dict[str, Any],
     comparison: Comparison | None,
     rules: Rules,
+    warnings: Sequence[str] = (),
 ) -> Verdict:
     """Check a model.
 
@@ -133,11 +137,15 @@ def judge(
         metrics: Those of the baseline are named `baseline.NAME`.
         evaluation: `metrics` and `slices`, as the pipeline measured them; empty if it did not.
         comparison: With the champion; None if there is no champion.
+        warnings: Those of the pipeline's stages; a leak's starts with `leak: `.
     """
     checks = [
         _bounded(name, metrics.get(name), bounds) for name, bounds in rules.thresholds.items()
     ]
     checks += _slices(evaluation.get("slices", {}), rules)
+    leaks = [text.removeprefix(LEAK) for text in warnings if text.startswith(LEAK)]
+    if rules.leak == "refuse" and leaks:
+        checks.append(Check("leaks", "none", "; ".join(leaks), "failed"))
     metric, direction = deciding_metric(metrics, evaluation, rules)
     checks += _against_baseline(metric, direction, metrics)
     if comparison:

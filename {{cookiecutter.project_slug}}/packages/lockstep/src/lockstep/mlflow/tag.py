@@ -10,6 +10,8 @@ STATE = "lockstep.state"
 SNAPSHOT = "git.snapshot"
 # On a run: what each stage read and wrote; `stage.train` holds its md5s.
 STAGE_PREFIX = "stage."
+# On a run: what its stages warn of, one line each.
+WARNINGS = "warnings"
 # On a version: the md5 of the data that no stage made.
 DATA = "dvc.data"
 

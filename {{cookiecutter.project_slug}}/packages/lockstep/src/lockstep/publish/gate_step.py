@@ -68,7 +68,9 @@ def judging(
                 tags = version.tags
             elif rules:
                 comparison = compare()
-                verdict = judge(candidate.metrics, candidate.evaluation, comparison, rules)
+                verdict = judge(
+                    candidate.metrics, candidate.evaluation, comparison, rules, candidate.warnings
+                )
                 write_verdict(client, run_id, verdict)
                 tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
             if version is None:  # it comes with its tags, so that it is never half judged

@@ -1,4 +1,4 @@
-"""The report at the end of `lockstep publish`: the run, the champion, the gate and a link."""
+"""The report at the end of `lockstep publish`: run, champion, warnings, gate and a link."""
 
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ def print_report(store: Store, record: RunRecord, run: "Run", judgement: "Judgem
     terminal.show(
         f"published: run {run.info.run_name}",
         terminal.table(["metric", *COLUMNS], rows, COLUMNS),
+        *(f"warning: {text}" for text in record.warnings),
         *judgement.lines,
         f"view it: {store.page(path)}",
     )

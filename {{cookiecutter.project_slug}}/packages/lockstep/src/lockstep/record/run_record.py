@@ -54,6 +54,14 @@ class RunRecord:
         return metrics_of(self.pipeline)
 
     @cached_property
+    def warnings(self) -> list[str]:
+        """The `warnings` in the JSON files that the run shows: a list of texts in each."""
+        files = [path for path in self.pipeline.published_paths if path.endswith(".json")]
+        contents = [json.loads((self.workspace / path).read_text("utf-8")) for path in files]
+        lists = [content.get("warnings", []) for content in contents if isinstance(content, dict)]
+        return [" ".join(str(text).split()) for texts in lists for text in texts]
+
+    @cached_property
     def histories(self) -> list[str]:
         """The CSV files of metrics with steps."""
         files = [path for path in self.pipeline.published_paths if path.endswith(".csv")]
@@ -100,6 +108,7 @@ class RunRecord:
             tag.LOCKSTEP_VERSION: lockstep.__version__,
             tag.TEMPLATE_VERSION: self.project.settings.get("template"),
             "overrides": " ".join(self.overrides),
+            tag.WARNINGS: "\n".join(self.warnings),
             **{f"package.{name}": version for name, version in self.project.packages.items()},
             **{
                 f"{tag.STAGE_PREFIX}{stage.name}": _locked(stage)
@@ -126,10 +135,17 @@ class RunRecord:
     def description(self) -> str:
         """The Markdown at the top of the run's page in MLflow."""
         lines = []
+        if self.warnings:
+            lines += [*self.warning_list, ""]
         if self.overrides:
             lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
         lines += metrics_table(self.metrics)
         return "\n".join([*lines, *self.data_table, "", *self.reproduce_hint])
+
+    @property
+    def warning_list(self) -> list[str]:
+        """The warnings as a list in Markdown."""
+        return [f"- **Warning**, {text}" for text in self.warnings]
 
     @property
     def data_table(self) -> list[str]:

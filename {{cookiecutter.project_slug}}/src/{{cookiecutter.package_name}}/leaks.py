@@ -1,0 +1,166 @@
+"""Find what makes a test easier than the use: columns that give the target away, shared rows.
+
+The searches are cheap and find the gross cases only. Each finding is a warning that starts with
+`leak: `; `registry.leak` decides whether such a model may become the champion.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+SAMPLE = 1000  # training rows that are searched for columns
+LEAST = 20  # rows held back, below which nothing is said
+ALONE = 0.98  # of a guess's error, which one column avoids
+FORMULA = 0.9999  # the same for a sum or a product of columns
+USED = 0.01  # of the target's spread, which a term of a sum contributes
+SHARED = 0.01  # of the test rows, which are among the training rows
+VISITS = 20  # rows per value on average; of a store there are more, of a patient fewer
+COMPLETE = 0.5  # of all pairs of subject and time, which occur
+SUBJECTS = re.compile(
+    r"(?i:(^|[\W_])(id|uuid|guid|subject|patient|person|participant|user|customer|client|student"
+    r"|animal)s?$)|[a-z](Id|ID)$"
+)
+
+Array = npt.NDArray[Any]
+
+
+def leaks(train: pd.DataFrame, test: pd.DataFrame, data: Any, split: Any) -> list[str]:
+    """What may make the metrics too good to be true.
+
+    Args:
+        train: The rows to train on.
+        test: The rows to test on.
+        data: The section `data` of the config.
+        split: The section `split` of the config.
+
+    Returns:
+        A sentence for each finding, with the option that cures it.
+    """
+    found = [*_giveaways(train, data, split), *_shared_rows(train, test)]
+    if split.strategy in ("random", "stratified"):
+        found += _mixed(pd.concat([train, test]).sort_index(), data, split.strategy)
+    return [f"leak: {text}" for text in found]
+
+
+def _giveaways(train: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
+    """Columns that predict the target alone, or of which it is a sum or a product."""
+    rows = train.drop_duplicates()
+    rows = rows.sample(min(len(rows), SAMPLE), random_state=split.seed)
+    ignored = {data.target, data.group, data.time if split.strategy == "time" else None}
+    columns, target = rows[[name for name in rows if name not in ignored]], rows[data.target]
+    is_class = data.task == "classification"
+    goal = pd.factorize(target)[0] if is_class else (target / target.abs().max()).to_numpy()
+    cure = "if it is not known when the model is used, add it to data.drop"
+    alone = []
+    for name, values in columns.items():
+        tree = (DecisionTreeClassifier if is_class else DecisionTreeRegressor)(random_state=0)
+        if _avoided(_codes(values), goal, tree, is_class=is_class) >= ALONE:
+            alone.append(name)
+            yield f"{name!r} alone predicts {data.target!r} almost perfectly: {cure}"
+    if not is_class:
+        for way, terms in _formulas(columns.drop(columns=alone).select_dtypes("float64"), goal):
+            listed = ", ".join(map(repr, terms))
+            yield f"{data.target!r} is a {way} of {listed}: {cure}"
+
+
+def _codes(values: "pd.Series[Any]") -> Array:
+    """A column as numbers that a tree can split, shape (rows, 1)."""
+    if values.dtype == "float64":
+        codes = values.to_numpy()
+    else:
+        codes = pd.factorize(values, sort=True)[0].astype("float64")
+    return np.clip(codes, -1e30, 1e30).reshape(-1, 1)  # trees compute with 32 bits
+
+
+def _avoided(codes: Array, goal: Array, model: Any, *, is_class: bool) -> float:
+    """The share of a guess's error that a model avoids, on the half of the rows held back."""
+    half = len(goal) // 2
+    known, asked = goal[:half], goal[half:]
+
+    def error(predicted: Any) -> float:
+        return float(np.sum(predicted != asked if is_class else (predicted - asked) ** 2))
+
+    if half < LEAST:
+        return 0.0
+    worst = error(np.bincount(known).argmax() if is_class else known.mean())
+    if worst < (LEAST / 2 if is_class else np.finfo(float).tiny):
+        return 0.0
+    return 1 - error(model.fit(codes[:half], known).predict(codes[half:])) / worst
+
+
+def _formulas(numbers: pd.DataFrame, goal: Array) -> Iterator[tuple[str, list[str]]]:
+    """The columns of which the target is a sum or a product, with any factors."""
+    known = numbers.notna().all(axis=1).to_numpy()
+    numbers, goal = numbers[known], goal[known]
+    positive = numbers.loc[:, (numbers > 0).all()]
+    ways = {"sum": (numbers, goal)}
+    if len(goal) and goal.min() > 0:
+        ways["product"] = (np.log(positive), np.log(goal))
+    for way, (terms, result) in ways.items():
+        scaled = (terms - terms.mean()) / terms.std()
+        scaled = scaled.loc[:, np.isfinite(scaled).all()]
+        if scaled.empty:
+            continue
+        model = LinearRegression()
+        if _avoided(scaled.to_numpy(), result, model, is_class=False) >= FORMULA:
+            weights = np.abs(model.coef_) > USED * result.std()
+            yield way, scaled.columns[weights].tolist()
+            return
+
+
+def _shared_rows(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
+    """Test rows that are among the training rows, unless rows repeat by nature."""
+    known, asked = (pd.util.hash_pandas_object(rows, index=False) for rows in (train, test))
+    shared = int(asked.isin(known).sum())
+    if shared > SHARED * len(test) and known.nunique() > len(known) / 2:
+        yield (
+            f"{shared} of {len(test)} test rows are also among the training rows: remove the "
+            "copies from the data, or keep them together with split=group"
+        )
+
+
+def _mixed(table: pd.DataFrame, data: Any, strategy: str) -> Iterator[str]:
+    """Subjects, and times, of which a random split puts rows on both sides."""
+    if subject := data.group or _subject(table.drop(columns=data.target)):
+        yield (
+            f"rows of the same {subject!r} are on both sides of split={strategy}: to test on "
+            f"others than those trained on, use split=group with data.group={subject}"
+        )
+    times = [data.time] if data.time else table.select_dtypes("datetime").columns.tolist()
+    if times:
+        yield (
+            f"split={strategy} draws test rows from among the training rows of {times[0]!r}: to "
+            f"test on later rows, as in use, use split=time with data.time={times[0]}"
+        )
+
+
+def _subject(features: pd.DataFrame) -> str | None:
+    """The column that tells which rows are of the same subject, by its name or its values.
+
+    By its values: with another column, the time, it identifies the rows, most pairs of the two
+    occur, and it changes less often from row to row.
+    """
+    rows = len(features)
+    distinct = {name: features[name].nunique() for name in features}
+    several = [name for name in features if 2 < distinct[name] <= rows / 2]
+    for name in several:
+        if SUBJECTS.search(str(name)) and rows <= VISITS * distinct[name]:
+            return str(name)
+    changes = {name: (features[name] != features[name].shift()).sum() for name in several}
+    for name, time in permutations(several, 2):
+        pairs = distinct[name] * distinct[time]
+        if (
+            COMPLETE * pairs <= rows <= pairs
+            and changes[name] < changes[time]
+            and features[time].dtype in ("float64", "datetime64[us]")
+            and not features[[name, time]].duplicated().any()
+        ):
+            return str(name)
+    return None
