@@ -16,6 +16,7 @@ SAMPLE = TEMPLATE / "samples" / "penguins.csv"
 SAMPLE_TARGETS = {"regression": "body_mass_g"}
 SAMPLE_TARGET = "species"
 CLASSES = 20  # a number with more distinct values than this is a quantity, not a class
+ROWS_PER_CLASS = 3  # and so is one with fewer rows per value on average
 COLUMNS_SHOWN = 30
 
 
@@ -327,4 +328,6 @@ def _is_number(values: tuple[str, ...]) -> bool:
 
 def _is_continuous(values: tuple[str, ...]) -> bool:
     numbers = {table.number(value) or 0.0 for value in values}
-    return len(numbers) > CLASSES or not all(number.is_integer() for number in numbers)
+    if len(numbers) > min(CLASSES, max(2, len(values) / ROWS_PER_CLASS)):
+        return True
+    return not all(number.is_integer() for number in numbers)

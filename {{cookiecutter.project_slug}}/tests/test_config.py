@@ -1,5 +1,6 @@
 """conf/: every option of every group, and the schema that checks it."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,22 @@ def test_a_mistake_is_reported(key: str, value: Any, message: str) -> None:
     OmegaConf.update(cfg, key, value, merge=False, force_add=True)
     with pytest.raises(ValidationError, match=message.replace("?", r"\?")):
         check(cfg)
+
+
+def test_model_and_metrics_of_the_other_task_are_named_with_those_of_this(task: str) -> None:
+    cfg = compose_conf()
+    cfg.data.task = other = "regression" if task == "classification" else "classification"
+    with pytest.raises(ValidationError) as raised:
+        check(cfg)
+    found = {".".join(map(str, error["loc"])): error["msg"] for error in raised.value.errors()}
+    assert set(found) == {"model._target_", "evaluate.metrics"}
+    metrics, model = found["evaluate.metrics"], found["model._target_"]
+    right = {"regression": "RandomForestRegressor", "classification": "RandomForestClassifier"}
+    assert f"it is for {task}, and data.task is {other}" in model
+    assert f"use sklearn.ensemble.{right[other]}, or data.task={task}" in model
+    cfg.model._target_ = f"sklearn.ensemble.{right[other]}"
+    cfg.evaluate.metrics = re.findall(r"\w+", metrics[metrics.index("[") : metrics.index("]")])
+    assert check(cfg).data.task == other
 
 
 def test_a_threshold_for_an_unknown_slice_is_reported() -> None:

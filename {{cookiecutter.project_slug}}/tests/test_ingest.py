@@ -1,5 +1,6 @@
 """ingest: any CSV or Parquet file becomes a typed table."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,99 @@ def test_columns_without_information_are_left_out_with_a_note(
     assert report.loc[shown, "kind"] == kind
     assert str(report.loc[shown, "note"]).startswith("left out: ")
     assert list(table) == ["outcome", "other"]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "rownames"])
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (lambda row: 29442 + 15 * row, "id"),
+        (lambda row: row + 1, "id"),
+        (lambda row: f"Country {row}", "id"),
+        (lambda row: f"2024-01-{row + 1:02d}", "date"),
+        (lambda row: row + 0.5, "number"),
+        (lambda row: row // 2, "number"),
+    ],
+)
+def test_names_of_rows_in_the_first_column_are_left_out(
+    name: str, first: Callable[[int], object], kind: str, cfg: DictConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "raw.csv"
+    lines = [f"{first(row)},{row % 7},{row % 2}" for row in range(18)]
+    path.write_text("\n".join([f"{name},size,outcome", *lines, ""]))
+    table, report = run(cfg, path)
+    shown = name or "column_1"
+    assert report.loc[shown, "kind"] == kind
+    assert (shown in table) == (kind != "id")
+    if kind == "id":
+        assert "left out: names of the rows; data.types: " in str(report.loc[shown, "note"])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "note"),
+    [
+        ("order_no", lambda row: 1000 + row * row, "id", "left out: it tells the rows apart"),
+        ("account", lambda row: 90000 - row * row, "id", "left out: it tells the rows apart"),
+        ("code", lambda row: 7 * row * (-1) ** row, "id", "left out: it tells the rows apart"),
+        ("n", lambda row: row + 1, "id", "left out: it counts the rows; data.types: number"),
+        ("Year", lambda row: 1790 + row, "number", "rises from row to row"),
+        ("ref", lambda row: 5 + row * row, "number", "add it to data.drop"),
+        ("code", lambda row: row % 9, "number", ""),
+        ("income", lambda row: 20000 + (row * 7919) % 1013, "number", ""),
+        ("no", lambda row: row % 5, "number", ""),
+    ],
+)
+def test_what_is_left_out_or_kept_on_suspicion_is_said(
+    name: str,
+    values: Callable[[int], int],
+    kind: str,
+    note: str,
+    cfg: DictConfig,
+    tmp_path: Path,
+) -> None:
+    path = csv(tmp_path, {name: [str(values(row)) for row in range(ROWS)], "other": ["1", "2"]})
+    _, report = run(cfg, path)
+    assert report.loc[name, "kind"] == kind
+    assert note in str(report.loc[name, "note"])
+    assert note or report.loc[name, "note"] == ""
+
+
+def test_a_counter_of_the_rows_can_be_kept(composed: Compose, tmp_path: Path) -> None:
+    path = csv(tmp_path, {"day": [str(row + 1) for row in range(ROWS)]})
+    assert "day" in run(composed(data__types={"day": "number"}), path)[0]
+    assert "day" in run(composed(data__time="day"), path)[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (["Yes", "yes", "YES", "no"], "'Yes', 'yes', 'YES' are different values"),
+        (["a;b", "a", "b;c", "c", "a;b;c"], "'a;b' is one value, though it looks like several"),
+        (["St. Louis, MO", "Austin, TX"], ""),
+        (["yes", "no", "maybe"], ""),
+    ],
+)
+def test_odd_labels_are_noted(
+    labels: list[str], note: str, composed: Compose, tmp_path: Path
+) -> None:
+    path = csv(tmp_path, {"label": labels, "again": labels, "size": ["1", "2", "3"]})
+    cfg = composed(data__task="classification", data__target="label")
+    table, report = run(cfg, path)
+    assert table["label"].nunique() == len(labels), "nothing is merged"
+    assert report.loc["label", "note"] == (f"the target; {note}" if note else "the target")
+    if report.loc["again", "kind"] == "category":
+        assert report.loc["again", "note"] == note
+
+
+@pytest.mark.parametrize(
+    "labels", [["9007199254740992", "9007199254740993"], ["1e308", "-1e308"], ["1e308", "9e307"]]
+)
+def test_classes_that_are_huge_numbers_stay_apart(
+    labels: list[str], composed: Compose, tmp_path: Path
+) -> None:
+    path = csv(tmp_path, {"label": labels, "size": ["1", "2", "3"]})
+    cfg = composed(data__task="classification", data__target="label")
+    assert sorted(run(cfg, path)[0]["label"].unique()) == sorted(labels)
 
 
 def test_the_config_overrides_what_is_inferred(composed: Compose, tmp_path: Path) -> None:

@@ -79,9 +79,7 @@ def test_a_column_that_gives_the_class_away_is_named(
     assert found(as_classes(rows).assign(leak=leak), composed(**CLASSES)) == expected
 
 
-def test_columns_that_add_up_to_the_target_are_named(
-    rows: pd.DataFrame, composed: Compose
-) -> None:
+def test_columns_that_add_up_to_the_target_are_named(rows: pd.DataFrame, composed: Compose) -> None:
     random = np.random.default_rng(1)
     casual = pd.Series(random.integers(0, 90, ROWS), rows.index).astype("float64")
     registered = (casual * 2 + random.integers(0, 200, ROWS)).astype("float64")
@@ -132,9 +130,7 @@ def test_a_subject_is_known_by_its_name(rows: pd.DataFrame, composed: Compose) -
     assert found(rows.assign(shop_id=shops), composed(**NUMBERS)) == []
 
 
-def test_a_random_split_of_rows_with_a_time_is_named(
-    rows: pd.DataFrame, composed: Compose
-) -> None:
+def test_a_random_split_of_rows_with_a_time_is_named(rows: pd.DataFrame, composed: Compose) -> None:
     days = pd.date_range("2024-01-01", periods=ROWS).astype("datetime64[us]")
     table = rows.assign(day=days)
     (warning,) = found(table, composed(**NUMBERS))

@@ -73,6 +73,7 @@ def test_the_last_rows_test_what_came_before(composed: Compose, grouped: pd.Data
         ({"split__strategy": "group", "data__group": "same"}, "change split.test_size"),
         ({"split__strategy": "stratified", "data__task": "regression"}, "use split=random"),
         ({"split__strategy": "stratified", "data__target": "one"}, "one row of 'a'"),
+        ({"split__strategy": "stratified", "data__target": "one"}, "set data.task: regression"),
         ({"split__strategy": "random", "split__test_size": 0.999999}, "split.test_size"),
     ],
 )

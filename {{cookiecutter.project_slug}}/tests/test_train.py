@@ -61,6 +61,15 @@ def test_any_class_with_the_interface_of_scikit_learn_works(
     assert fit(cfg, table)
 
 
+def test_a_model_for_the_other_task_is_refused(
+    task: str, composed: Compose, table: pd.DataFrame
+) -> None:
+    name = "Lars" if task == "classification" else "Perceptron"
+    cfg = composed(model=OmegaConf.create({"_target_": f"sklearn.linear_model.{name}"}))
+    with pytest.raises(LockstepError, match=f"data.task is {task}: choose a model for {task}"):
+        fit(cfg, table)
+
+
 class OnlyCodes(DecisionTreeClassifier):  # type: ignore[misc] # scikit-learn has no types
     """Accepts the same classes as XGBoost."""
 

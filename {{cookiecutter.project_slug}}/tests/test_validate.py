@@ -102,6 +102,17 @@ def test_a_column_left_out_by_the_config_may_be_missing(
     assert run(cfg, table.drop(columns="weight"), inferred) == ""
 
 
+def test_the_target_of_before_and_the_new_one_need_no_other_schema(
+    cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = table.assign(code=(table.index % 3).astype("int64"))
+    assert run(cfg, table, tmp_path) == ""
+    assert "code: {kind: integer" in (tmp_path / "schema.yaml").read_text()
+    assert run(cfg, table.assign(code=table["code"].astype("float64")), tmp_path) == ""
+    table.loc[5, "code"] = 7
+    assert "code: not among the allowed values in 1 row (row 5: 7" in run(cfg, table, tmp_path)
+
+
 @pytest.mark.parametrize("rule", ["{kind: numbr, missing: false}", "{kind: number}", "7"])
 def test_a_mistake_in_the_schema_is_named(
     rule: str, cfg: DictConfig, table: pd.DataFrame, inferred: Path

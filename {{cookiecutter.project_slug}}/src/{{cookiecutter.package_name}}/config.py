@@ -4,10 +4,19 @@
 """
 
 import difflib
+import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
@@ -24,10 +33,16 @@ class Component(BaseModel):
     target: str = Field(alias="_target_", pattern=r"^\w+(\.\w+)+$", description="package.Class")
 
 
-COMMON_METRICS = {
-    *("accuracy", "balanced_accuracy", "f1_macro", "roc_auc_ovr", "neg_log_loss"),
-    *("neg_root_mean_squared_error", "neg_mean_absolute_error", "r2"),
+# What is known without importing scikit-learn: metrics, and the names of models, for each task.
+METRICS = {  # in the order of conf/evaluate/default.yaml
+    "classification": ["accuracy", "balanced_accuracy", "f1_macro", "roc_auc_ovr", "neg_log_loss"],
+    "regression": ["neg_root_mean_squared_error", "neg_mean_absolute_error", "r2"],
 }
+MODELS = {
+    "classification": re.compile(r"Classifier|LogisticRegression|SVC$|NB$|DiscriminantAnalysis$"),
+    "regression": re.compile(r"Regressor|SVR$|\b(LinearRegression|Ridge|Lasso|ElasticNet)(CV)?$"),
+}
+SUFFIX = {"classification": "Classifier", "regression": "Regressor"}
 Steps = dict[str, Component]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -106,7 +121,7 @@ class Evaluate(Section):
     @field_validator("metrics")
     @classmethod
     def _are_scorers(cls, metrics: list[str]) -> list[str]:
-        if not set(metrics) <= COMMON_METRICS:
+        if not set(metrics) <= {name for names in METRICS.values() for name in names}:
             from sklearn.metrics import get_scorer_names  # slow to import
 
             for name in set(metrics).difference(get_scorer_names()):
@@ -192,6 +207,29 @@ class Config(Section):
     registry: Registry
     sweep: Sweep | None = None
 
+    @field_validator("model")
+    @classmethod
+    def _model_suits_the_task(cls, model: Component, info: ValidationInfo) -> Component:
+        if "data" not in info.data:  # it is wrong itself
+            return model
+        name, (task, other) = model.target, _tasks(info)
+        if MODELS[other].search(name) and not MODELS[task].search(name):
+            same = name.removesuffix(SUFFIX[other]) + SUFFIX[task]
+            cure = same if name.endswith(SUFFIX[other]) else f"a model for {task}"
+            raise _wrong_task("_target_", name, info, cure)
+        return model
+
+    @field_validator("evaluate")
+    @classmethod
+    def _metrics_suit_the_task(cls, evaluate: Evaluate, info: ValidationInfo) -> Evaluate:
+        if "data" not in info.data:
+            return evaluate
+        task, other = _tasks(info)
+        if set(METRICS[other]).intersection(evaluate.metrics):
+            cure = f"[{', '.join(METRICS[task])}]"
+            raise _wrong_task("metrics", evaluate.metrics, info, cure)
+        return evaluate
+
     @field_validator("registry")
     @classmethod
     def _names_measured_metrics(cls, registry: Registry, info: ValidationInfo) -> Registry:
@@ -203,6 +241,22 @@ class Config(Section):
             if evaluate.slices is not None:
                 _require(registry.slices, evaluate.slices, "evaluate.slices")
         return registry
+
+
+def _tasks(info: ValidationInfo) -> tuple[str, str]:
+    """The task of the project, and the other one."""
+    task = info.data["data"].task
+    return task, next(name for name in SUFFIX if name != task)
+
+
+def _wrong_task(key: str, value: Any, info: ValidationInfo, cure: str) -> ValidationError:
+    """The error about a key in the section that is checked."""
+    task, other = _tasks(info)
+    text = f"it is for {other}, and data.task is {task}; use {cure}, or data.task={other}"
+    error = PydanticCustomError("task", "{text}", {"text": text})
+    return ValidationError.from_exception_data(
+        "task", [{"type": error, "loc": (key,), "input": value}]
+    )
 
 
 def _require(asked: Iterable[str], known: list[str], key: str) -> None:

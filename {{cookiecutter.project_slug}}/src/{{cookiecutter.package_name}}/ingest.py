@@ -9,7 +9,7 @@ from pandas.api import types
 
 from lockstep import LockstepError
 
-from .kinds import KINDS, Column, as_text, convert, finite, infer
+from .kinds import KINDS, Column, as_text, convert, finite, infer, odd_labels
 from .parsing import to_numbers
 from .reading import read_raw
 
@@ -123,8 +123,10 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
     if types.is_bool_dtype(values):
         return Column("boolean", values, "the target")
     is_code = wanted == "category" or as_text(values).str.fullmatch(r"0\d+").any()
-    if is_code or numbers.isna().any() or (numbers % 1 != 0).any():
-        return Column("category", as_text(values), "the target")
+    exact = numbers.abs() < 2**53  # beyond, different integers are the same float
+    if is_code or not exact.all() or (numbers % 1 != 0).any():
+        note = "; ".join(filter(None, ("the target", odd_labels(as_text(values)))))
+        return Column("category", as_text(values), note)
     return Column("integer", numbers.astype("int64"), "the target")
 
 

@@ -24,6 +24,12 @@ from .parsing import day_or_month, to_booleans, to_dates, to_numbers
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
+MAY_NAME_ROWS = re.compile(
+    r"(?i:[\W_](no|nr|num|number)$|(^|[\W_])(account|acct|code|index|key|serial|ticket|invoice)$)"
+    r"|[a-z](No|Nr)$"
+)
+NO_NAME = re.compile(r"column_1|Unnamed: 0|rownames")  # of row names, as pandas and R write them
+KEEP = "data.types: {} keeps it"
 FEW = 20  # with fewer values, an id or a text cannot be told from a category
 MOST = 0.95  # if at least this share of the values are numbers, the others are errors
 
@@ -60,6 +66,10 @@ def infer(values: "pd.Series[Any]", decimals: str = ".,") -> Column:
         return Column("nested", values, f"left out: {type(present.iloc[0]).__name__} in its cells")
     if len(present) == len(values) and (present == present.iloc[0]).all():
         return Column("constant", values, f"left out: always {present.iloc[0]}")
+    names_rows = NO_NAME.fullmatch(str(values.name)) and len(present) > 1 and present.is_unique
+    if names_rows and column.kind != "date" and _is_whole(column.values):
+        kind = "number" if types.is_numeric_dtype(column.values) else "category"
+        return Column("id", values, f"left out: names of the rows; {KEEP.format(kind)}")
     return column
 
 
@@ -133,22 +143,47 @@ def _boolean(text: "pd.Series[Any]", booleans: "pd.Series[Any]") -> Column:
 
 def _number(values: "pd.Series[Any]") -> Column:
     """A number, unless its name or its values show that it identifies rows."""
-    present = values.dropna()
-    is_whole = (present % 1 == 0).all()
-    counts = is_whole and len(values) >= FEW and (values.diff().iloc[1:] == 1).all()
-    named = is_whole and NAMES_ROWS.search(str(values.name))
-    if counts or (named and present.is_unique):
-        return Column("id", values, "left out: it tells the rows apart")
+    present, name = values.dropna(), str(values.name)
+    if not _is_whole(present):
+        return Column("number", finite(values))
+    named = NAMES_ROWS.search(name)
+    if present.is_unique and (named or MAY_NAME_ROWS.search(name)):
+        return Column("id", values, f"left out: it tells the rows apart; {KEEP.format('number')}")
     if named:
         return Column("category", as_text(values), "codes, by its name")
-    return Column("number", finite(values))
+    if len(values) < FEW or not (values.diff().iloc[1:] > 0).all():
+        return Column("number", finite(values))
+    if present.iloc[0] in (0, 1) and present.iloc[-1] - present.iloc[0] == len(values) - 1:
+        return Column("id", values, f"left out: it counts the rows; {KEEP.format('number')}")
+    note = "it rises from row to row: if it only tells the rows apart, add it to data.drop"
+    return Column("number", finite(values), note)
+
+
+def _is_whole(values: "pd.Series[Any]") -> bool:
+    """Whether there are no fractions; text has none."""
+    return not types.is_numeric_dtype(values) or bool((values.dropna() % 1 == 0).all())
+
+
+def odd_labels(text: "pd.Series[Any]") -> str:
+    """A note on labels that differ in upper and lower case only, or that seem to be several."""
+    labels = pd.Series(text.dropna().unique(), dtype="str")
+    folded = labels.str.casefold()
+    if folded.duplicated().any():
+        alike = labels[folded == folded[folded.duplicated()].iloc[0]]
+        return f"{', '.join(map(repr, alike))} are different values"
+    for mark in ";|,":
+        parts = labels.str.split(mark, regex=False).explode().str.strip()
+        if parts.size > 1.5 * labels.size and parts.nunique() < labels.size:
+            joined = labels[labels.str.contains(mark, regex=False)].iloc[0]
+            return f"{joined!r} is one value, though it looks like several"
+    return ""
 
 
 def _category(text: "pd.Series[Any]") -> Column:
     """A category, unless most of its values occur once."""
     present = text.dropna()
     if len(present) < FEW or present.nunique() <= len(present) / 2:
-        return Column("category", text)
+        return Column("category", text, odd_labels(text))
     is_prose = present.str.len().mean() > 30 or present.str.count(r"\s").mean() >= 2
     note = "left out: most values are different; data.types: category keeps it"
     return Column("text" if is_prose else "id", text, note)

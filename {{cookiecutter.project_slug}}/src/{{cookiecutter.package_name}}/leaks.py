@@ -76,7 +76,8 @@ def _codes(values: "pd.Series[Any]") -> Array:
         codes = values.to_numpy()
     else:
         codes = pd.factorize(values, sort=True)[0].astype("float64")
-    return np.clip(codes, -1e30, 1e30).reshape(-1, 1)  # trees compute with 32 bits
+    codes = np.clip(codes, -1e30, 1e30)  # trees compute with 32 bits
+    return np.asarray(codes).reshape(-1, 1)
 
 
 def _avoided(codes: Array, goal: Array, model: Any, *, is_class: bool) -> float:
@@ -98,20 +99,21 @@ def _avoided(codes: Array, goal: Array, model: Any, *, is_class: bool) -> float:
 def _formulas(numbers: pd.DataFrame, goal: Array) -> Iterator[tuple[str, list[str]]]:
     """The columns of which the target is a sum or a product, with any factors."""
     known = numbers.notna().all(axis=1).to_numpy()
-    numbers, goal = numbers[known], goal[known]
-    positive = numbers.loc[:, (numbers > 0).all()]
-    ways = {"sum": (numbers, goal)}
-    if len(goal) and goal.min() > 0:
-        ways["product"] = (np.log(positive), np.log(goal))
-    for way, (terms, result) in ways.items():
-        scaled = (terms - terms.mean()) / terms.std()
-        scaled = scaled.loc[:, np.isfinite(scaled).all()]
-        if scaled.empty:
+    terms = np.clip(numbers.to_numpy()[known], -1e150, 1e150)  # the square of more is infinite
+    result = goal[known]
+    ways = {"sum": (terms, result)}
+    if len(result) and result.min() > 0:
+        ways["product"] = (np.log(np.where(terms > 0, terms, 1)), np.log(result))
+    for way, (values, sums) in ways.items():
+        spread = values.std(axis=0)
+        used = np.flatnonzero(np.isfinite(spread) & (spread > 0))
+        if not used.size:
             continue
+        scaled = (values[:, used] - values[:, used].mean(axis=0)) / spread[used]
         model = LinearRegression()
-        if _avoided(scaled.to_numpy(), result, model, is_class=False) >= FORMULA:
-            weights = np.abs(model.coef_) > USED * result.std()
-            yield way, scaled.columns[weights].tolist()
+        if _avoided(scaled, sums, model, is_class=False) >= FORMULA:
+            matter = used[np.abs(model.coef_) > USED * sums.std()]
+            yield way, numbers.columns[matter].tolist()
             return
 
 

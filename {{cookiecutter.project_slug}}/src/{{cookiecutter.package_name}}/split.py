@@ -63,7 +63,8 @@ def _stratified(table: pd.DataFrame, data: Any, split: Any) -> Any:
         raise LockstepError(
             f"split=stratified needs two rows of each {data.target}, but there is one row of "
             f"{', '.join(map(repr, sizes[sizes < 2].index[:5].tolist()))}\n"
-            "fix or remove these rows, or use split=random"
+            f"fix or remove these rows, use split=random or, if {data.target} is a quantity, set "
+            "data.task: regression"
         )
     return _draw(table, split, stratify=table[data.target])
 

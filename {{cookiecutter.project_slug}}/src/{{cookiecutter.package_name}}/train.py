@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 
 from lockstep import LockstepError
@@ -66,6 +67,7 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
         LockstepError: The model does not accept the data.
     """
     model = build(cfg.model)
+    _require_task(model, cfg)
     if cfg.data.task == "classification" and _needs_codes(model, target):
         model = _with_codes(model)
     steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
@@ -88,6 +90,18 @@ def learning_curve(model: Any) -> Iterator[dict[str, float]]:
     }
     for values in itertools.zip_longest(*curves.values()):
         yield {name: value for name, value in zip(curves, values, strict=True) if value is not None}
+
+
+def _require_task(model: Any, cfg: Any) -> None:
+    """Refuse a model for the other task, which may even be fitted without an error."""
+    if not hasattr(model, "__sklearn_tags__"):
+        return
+    for suits, task in ((is_classifier, "classification"), (is_regressor, "regression")):
+        if suits(model) and cfg.data.task != task:
+            raise LockstepError(
+                f"{cfg.model._target_} is for {task}, but data.task is {cfg.data.task}: choose a "
+                f"model for {cfg.data.task} in conf/model, or set data.task: {task}"
+            )
 
 
 def _needs_codes(model: Any, target: "pd.Series[Any]") -> bool:

@@ -43,6 +43,11 @@ def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:
         One line per violation: column, problem, row, value. The last two are missing if the column
         as a whole is wrong.
     """
+    whole = {"int64": "integer", "float64": "number"}  # data.task decides this of the target
+    for name, rule in rules.items():
+        kind = whole.get(str(table[name].dtype)) if name in table else None
+        if kind and rule.kind in whole.values():
+            rules = {**rules, name: rule.model_copy(update={"kind": kind})}
     try:
         pandera_schema(rules).validate(table, lazy=True)
     except SchemaErrors as errors:
