@@ -14,6 +14,22 @@ from lockstep.record.run_record import RunRecord
 from lockstep.values import number
 
 CARD = "model_card.md"
+USE = """
+```python
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+numbers = model.input_example.select_dtypes("number").dtypes
+model.predict(rows.astype(numbers))
+```
+
+- `rows` is a table of pandas; `.to_pandas()` converts one of Polars or Arrow.
+- MLflow accepts the types that the model was trained with, and refuses whole numbers (`int64`) for
+  `float64`: hence `astype`. If it refuses another column:
+- Read codes such as 0123 as text, and dates as dates:
+  `pd.read_csv(file, dtype={{"code": "str"}}, parse_dates=["day"])`.
+- Convert a categorical column with `rows.astype({{"column": "str"}})`, and make one of yes and no
+  boolean with `rows["column"] == "yes"`.
+- MLflow's server takes JSON, CSV and Parquet, whole numbers included; it reads no dates from CSV.
+"""
 
 
 def model_card(record: RunRecord) -> str:
@@ -21,6 +37,7 @@ def model_card(record: RunRecord) -> str:
     evaluation = candidate_of_workspace(record).evaluation
     sections = {
         "Warnings": record.warning_list,
+        "Use": _use(record),
         "Metrics": _metrics(record.metrics, evaluation),
         "Slices": _slices(evaluation.get("slices", {})),
         "Limits": _limits(record, evaluation),
@@ -34,6 +51,13 @@ def model_card(record: RunRecord) -> str:
         if rows := list(content):
             lines += ["", f"## {title}", "", *rows]
     return "\n".join(lines) + "\n"
+
+
+def _use(record: RunRecord) -> Iterator[str]:
+    """How to predict in Python, if the model has a signature."""
+    name = record.registry.get("name")
+    if name and record.pipeline.about_model().get("example"):
+        yield USE.strip().format(name=name)
 
 
 def _metrics(metrics: dict[str, float], evaluation: dict[str, Any]) -> Iterator[str]:
