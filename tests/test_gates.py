@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
 import pandas as pd
 import pytest
-import yaml
 from scaffold import render
 from servers import Servers, mlflow
 from tiny import Tiny
 
 from conftest import Scaffold
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import TRUSTED, load_model
 from lockstep.champion.alias import CHAMPION, history_of, move
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.comparison_process import Opponent, compare
@@ -173,21 +170,6 @@ def test_predictions_are_compared_by_the_project_s_own_scoring(
     theirs.unlink()
     missing = compare(scoring, candidate, Opponent("1", theirs), Rules())
     assert str(missing.problem).startswith("FileNotFoundError: ")
-
-
-def test_a_pickled_champion_is_loaded_from_the_project_s_own_store_only(tmp_path: Path) -> None:
-    def write(**flavor: object) -> None:
-        flavors = {"sklearn": {"pickled_model": "model", **flavor}}
-        (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}))
-
-    write(serialization_format="cloudpickle")
-    (tmp_path / "model").write_bytes(cloudpickle.dumps({"a": 1}))
-    assert load_model(tmp_path, None) == {"a": 1}
-    with pytest.raises(LockstepError, match="the champion is pickled"):
-        load_model(tmp_path, TRUSTED)
-    write(serialization_format="skops", skops_trusted_types=["posix.system"])
-    with pytest.raises(LockstepError, match=r"contains posix\.system, which this project does not"):
-        load_model(tmp_path, TRUSTED)
 
 
 @pytest.fixture

@@ -8,46 +8,114 @@ import yaml
 
 from lockstep import LockstepError
 
-# The packages whose types any project accepts, besides those that its own config names.
-TRUSTED = frozenset({"numpy", "pandas", "scipy", "sklearn"})
+# What fitted estimators hold besides what skops trusts by default (the estimators themselves and
+# ufuncs): exact names, by module. None of them runs code that it is given, whatever its arguments.
+# tests/test_trust.py fits scikit-learn's estimators.
+_CLASSES = {
+    "collections": "OrderedDict",
+    "lightgbm.basic": "Booster",
+    "numpy": "dtype",
+    "scipy.interpolate._bsplines": "BSpline",
+    "scipy.sparse._csr": "csr_matrix",
+    "sklearn._loss.loss": "HalfTweedieLoss HalfTweedieLossIdentity",
+    "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
+    "sklearn.cluster._bisect_k_means": "_BisectingTree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
+    "sklearn.gaussian_process._gpc": "_BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels": (
+        "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Hyperparameter "
+        "Matern PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel"
+    ),
+    "sklearn.metrics._dist_metrics": " ".join(
+        f"{name}Distance{bits}"
+        for name in (
+            "BrayCurtis", "Canberra", "Chebyshev", "Dice", "Euclidean", "Hamming", "Haversine",
+            "Jaccard", "Mahalanobis", "Manhattan", "Minkowski", "RogersTanimoto", "RussellRao",
+            "SEuclidean", "SokalMichener", "SokalSneath",
+        )
+        for bits in (32, 64)
+    ),
+    "sklearn.metrics._scorer": "_CurveScorer _PassthroughScorer _Scorer",
+    "sklearn.model_selection._search_successive_halving": (
+        "HalvingGridSearchCV HalvingRandomSearchCV"
+    ),
+    "sklearn.model_selection._split": (
+        "GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut RepeatedKFold "
+        "RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold StratifiedKFold "
+        "StratifiedShuffleSplit TimeSeriesSplit"
+    ),
+    "sklearn.multiclass": "_ConstantPredictor",
+    "sklearn.neighbors._ball_tree": "BallTree BallTree32 BallTree64",
+    "sklearn.neighbors._kd_tree": "KDTree KDTree32 KDTree64",
+    "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
+    "sklearn.tree._tree": "Tree",
+    "sklearn.utils._bunch": "Bunch",
+    "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
+    "xgboost.core": "Booster",
+}  # fmt: skip
+# A function in a file is called with arguments from the same file, so only arithmetic is trusted;
+# the metrics that a search or a threshold was tuned by are added to these.
+_FUNCTIONS = {
+    "numpy": "mean",
+    "scipy._lib.array_api_compat.numpy._aliases": "asarray",  # of SplineTransformer
+    "sklearn.feature_selection._mutual_info": "mutual_info_classif mutual_info_regression",
+    "sklearn.feature_selection._univariate_selection": "chi2 f_classif f_regression r_regression",
+}
 
 
-def load_model(folder: Path, trusted: Collection[str] | None) -> Any:
+def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
     """Load the estimator of an MLflow model.
 
-    A pickle may run any code when it is loaded, and the types in a skops file are listed in an
-    MLmodel that comes from the same hands. So from a server that others write to, only skops is
-    loaded, and only types from packages that this project uses anyway. This is a fence, not a
-    sandbox. The embedded store is as trusted as the folder that it is in.
+    A pickle may run any code when it is loaded, and what MLmodel says of a model comes from the
+    same hands. So from a server that others write to, only skops files of scikit-learn's flavor
+    are loaded, and only if all that they hold is trusted by its exact name. A forged file can still
+    crash the process: scikit-learn does not check the arrays of a tree.
 
     Args:
-        trusted: The packages whose types are accepted; None if the store is the project's own.
+        estimators: The names of the classes that are trusted as well; None if the store is the
+            project's own, which is as trusted as the folder that it is in.
 
     Returns:
-        The estimator; of a model that is not scikit-learn's, the folder.
+        The estimator; from the project's own store, the folder of a model of another flavor.
 
     Raises:
         LockstepError: The model is not trusted.
     """
     flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-    if (flavor := flavors.get("sklearn")) is None:
-        return folder
-    file = folder / flavor["pickled_model"]
-    if flavor["serialization_format"] == "skops":
-        import skops.io
+    flavor = flavors.get("sklearn")
+    if flavor is None or flavor["serialization_format"] != "skops":
+        if estimators is not None:
+            raise LockstepError(
+                "the champion is not a scikit-learn model in the format skops, and loading "
+                "another one from a server could run any code here"
+            )
+        return _unpickled(folder / flavor["pickled_model"]) if flavor else folder
+    import skops.io
 
-        types = flavor.get("skops_trusted_types") or []
-        if trusted is not None:
-            foreign = [name for name in types if name.partition(".")[0] not in trusted]
-            if foreign:
-                raise LockstepError(
-                    f"the champion contains {', '.join(foreign)}, which this project does not use"
-                )
-        return skops.io.load(file, trusted=types)
-    if trusted is not None:
+    file = folder / flavor["pickled_model"]
+    types = skops.io.get_untrusted_types(file=file)
+    if estimators is not None and (foreign := set(types) - trusted_names() - set(estimators)):
         raise LockstepError(
-            "the champion is pickled, and a pickle from a server could run any code here"
+            f"the champion contains {', '.join(sorted(foreign))}, which is neither part of "
+            "scikit-learn's models nor an estimator that conf/ names; it was not loaded"
         )
+    return skops.io.load(file, trusted=types)
+
+
+def trusted_names() -> set[str]:
+    """The names of all types and functions that are trusted in any model."""
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    metrics = (get_scorer(name)._score_func for name in get_scorer_names())
+    return {f"{metric.__module__}.{metric.__name__}" for metric in metrics} | {
+        f"{module}.{name}"
+        for listed in (_CLASSES, _FUNCTIONS)
+        for module, names in listed.items()
+        for name in names.split()
+    }
+
+
+def _unpickled(file: Path) -> Any:
     import cloudpickle
 
     with file.open("rb") as stream:

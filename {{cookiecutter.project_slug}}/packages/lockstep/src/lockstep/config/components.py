@@ -41,7 +41,7 @@ def _problems(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "_target_", f": {name!r} is not a class or function, such as sklearn.svm.SVC"
         return
     try:
-        target = _imported(name)
+        target = imported(name)
     except LockstepError as error:
         yield "_target_", f": {error}"
         return
@@ -90,11 +90,16 @@ def _rejected(node: dict[str, Any], given: list[str]) -> Iterator[tuple[str, str
         yield next((key for key in given if f"'{key}'" in message), "_target_"), f": {message}"
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
+    """The class or function of a dotted name.
+
+    Raises:
+        LockstepError: There is none, or it is not installed.
+    """
     module_name, _, attribute = name.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # the latter of a name without a module
         package = name.partition(".")[0]
         raise LockstepError(
             f"{name} cannot be imported ({error}): is {package} installed? (`uv add {package}`)"

@@ -4,7 +4,9 @@ The project's scoring imports libraries that the process with MLflow does not ne
 scikit-learn. Predictions are compared, so no model is loaded if both were tested on the same data.
 """
 
+import contextlib
 import importlib
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import TRUSTED, load_model
+from lockstep.adapters.trusted_model import load_model
+from lockstep.config.components import imported
 from lockstep.files import read_yaml
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
@@ -89,15 +92,28 @@ def _predictions(project: Any, candidate: Candidate, opponent: Opponent) -> pd.D
     assert opponent.model
     from omegaconf import OmegaConf
 
-    # The packages that the workspace uses are trusted; a params.yaml that comes with a run is not.
-    used = {name.partition(".")[0] for name in _targets(read_yaml(Path(PARAMS)))}
-    model = load_model(opponent.model, None if opponent.from_own_store else TRUSTED | used)
+    trusted = None if opponent.from_own_store else estimators_of(Path.cwd())
+    model = load_model(opponent.model, trusted)
     table: pd.DataFrame = project.predict(model, opponent.test, OmegaConf.load(candidate.params))
     return table
+
+
+def estimators_of(workspace: Path) -> set[str]:
+    """The estimators that a workspace's config names; that of a run may be a stranger's."""
+    params = workspace / PARAMS
+    groups = (workspace / "conf" / group for group in read_yaml(params) or {})
+    files = [params, *(option for group in groups for option in group.rglob("*.yaml"))]
+    trusted = set()
+    for name in {name for file in files for name in _targets(read_yaml(file))}:
+        with contextlib.suppress(LockstepError):  # not installed
+            target = imported(name)
+            if inspect.isclass(target) and hasattr(target, "fit"):
+                trusted.add(f"{target.__module__}.{target.__name__}")
+    return trusted
 
 
 def _targets(node: Any) -> list[str]:
     """The names of everything that the config has Hydra instantiate."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    own = [node["_target_"]] if isinstance(node, dict) and "_target_" in node else []
+    own = [str(node["_target_"])] if isinstance(node, dict) and "_target_" in node else []
     return [*own, *(name for child in children for name in _targets(child))]
