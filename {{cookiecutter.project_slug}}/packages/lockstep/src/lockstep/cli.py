@@ -24,6 +24,8 @@ VERBS = {
     "pull": "Pull what others pushed: the commits of this branch, then their data.",
     "doctor": "Check git, DVC, MLflow, the environment and the machine, and show how to fix them.",
 }
+# These only read, and import neither the project's code nor its own copy of this package.
+READING = {"models", "trace", "doctor"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,10 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if switch_to_own_copy():
-        return int(importlib.import_module("lockstep.cli").main(argv))
-    import_from_workspace()
-    arguments = _parser(next((word for word in argv if word in VERBS), None)).parse_args(argv)
+    verb = next((word for word in argv if word in VERBS), None)
+    if verb not in READING:
+        if switch_to_own_copy():
+            return int(importlib.import_module("lockstep.cli").main(argv))
+        import_from_workspace()
+    arguments = _parser(verb).parse_args(argv)
     is_stage = arguments.verb == "run"
     if not is_stage:
         collect_seldom()

@@ -64,16 +64,17 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
 
 
 def pending_changes(workspace: Path) -> list[Difference]:
-    """What composing conf/ would change in params.yaml.
+    """What composing conf/ would change in params.yaml; imports nothing of the project.
 
     Raises:
-        LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
+        LockstepError: conf/ cannot be composed, or writing would lose values that only params.yaml
+            holds.
     """
-    composition = _composition(workspace, force=False)
+    composition = _composition(workspace, force=False, check=False)
     return differences(composition.current or {}, composition.params)
 
 
-def _composition(workspace: Path, *, force: bool) -> Composition:
+def _composition(workspace: Path, *, force: bool, check: bool = True) -> Composition:
     current, record = read_yaml(workspace / PARAMS), read_yaml(workspace / COMPOSED) or {}
     with composer(workspace) as compose:
         conf = compose([])
@@ -81,7 +82,8 @@ def _composition(workspace: Path, *, force: bool) -> Composition:
             params, overrides = conf, []
         else:
             params, overrides = current, overrides_between(compose, workspace / "conf", current)
-        Checker(workspace, compose.files).check_schema(params, overrides)
+        if check:  # the schema is code of the project
+            Checker(workspace, compose.files).check_schema(params, overrides)
     return Composition(current, record, conf, params, overrides)
 
 
