@@ -23,6 +23,7 @@ MASKED = [
 REPLACED = [
     (r"\b\d+(?:\.\d+)? (s|ms|seconds|minutes|bytes|kB|MB|GB)\b", r"# \1"),
     (r"\b3\.1\d\.\d+\b", "3.#.#"),  # Python
+    (r"(?<=  )[ \d]\d[smhd](?=  )", "###"),  # the age of a run
     (r"\[Errno \d+\]", "[Errno #]"),  # each system has its own
 ]
 NUMBERS = (r"(?<![\w.])\d+\.\d+(?![\w.])", "#.#")  # scores of real models

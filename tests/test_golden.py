@@ -154,6 +154,26 @@ def test_publish_all(scenes: Scenes, empty_store: Path) -> None:
 
 
 @pytest.mark.project
+def test_runs(rivals: Scenes, empty_store: Path) -> None:
+    rivals.play("runs")
+    rivals.play("runs", "--sort", "best", "--filter", "metrics.mean_absolute_error < 1.2")
+    rivals.play("runs", "--limit", "1")
+    rivals.play("runs", "--sort", "mean_absolut_error", code=2)
+    rivals.play("runs", "--filter", "metrics.mean_absolute_error <", code=2)
+    rivals.tell("an empty MLflow store")
+    shutil.copy(empty_store, rivals.project.path)
+    rivals.play("runs")
+
+
+@pytest.mark.project
+def test_diff(rivals: Scenes) -> None:
+    rivals.play("diff")
+    rivals.play("diff", "2", "HEAD~1", "--markdown")
+    rivals.play("diff", "champion", "champion", "--html", "diff.html")
+    rivals.play("diff", "nothing", code=2)
+
+
+@pytest.mark.project
 def test_models(scenes: Scenes) -> None:
     scenes.play("models")
     scenes.play("models", "--json")

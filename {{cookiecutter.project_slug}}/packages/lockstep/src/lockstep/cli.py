@@ -15,6 +15,8 @@ VERBS = {
     "run": "Run main() of one stage with the params that dvc.yaml lists for it.",
     "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
     "sweep": "Search for better params with many trials of the train stage.",
+    "runs": "Compare the runs: model, options, metric with interval, verdict, version, commit.",
+    "diff": "Show what differs between two runs, and whether the difference may be chance.",
     "models": "List the model's versions: aliases, verdicts, metrics, data, commits.",
     "promote": "Make a version of the model the champion if its gate passes.",
     "rollback": "Return to the previous champion.",

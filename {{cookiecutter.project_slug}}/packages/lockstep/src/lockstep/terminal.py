@@ -1,13 +1,17 @@
 """Tables and texts in the terminal, printed by Rich, which is imported when it is first used."""
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 UNLIMITED = 1000  # columns: a table's cell is never cut, whatever the terminal's width
+OUTCOMES = {"passed": "green", "undecided": "yellow", "failed": "red"}  # colours of verdicts
+PAGE = 100  # columns of a table that wraps, where the output is not a terminal
 
 
 def console(width: int | None = None) -> "Console":
@@ -20,22 +24,42 @@ def console(width: int | None = None) -> "Console":
     return Console(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
-def show(*renderables: "RenderableType") -> None:
-    """Print texts, tables and trees one below the other."""
-    wide = console(UNLIMITED)
+def show(*renderables: "RenderableType", wrap: bool = False) -> None:
+    """Print texts, tables and trees one below the other.
+
+    Args:
+        wrap: Whether a table's column that wraps is fitted into the terminal.
+    """
+    if wrap:
+        terminal = console()
+        width = terminal.width if terminal.is_terminal or "COLUMNS" in os.environ else PAGE
+    wide = console(width if wrap else UNLIMITED)
     for renderable in renderables:
         wide.print(renderable)
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: Collection[str] = ()
+    headings: Sequence[str],
+    rows: "Iterable[Sequence[str | Text]]",
+    numeric: Collection[str] = (),
+    wrapping: str | None = None,
 ) -> "Table":
-    """A table without lines; the columns whose heading is in `numeric` are aligned to the right."""
+    """A table without lines.
+
+    Args:
+        numeric: The headings of the columns that are aligned to the right.
+        wrapping: The heading of the column whose texts may wrap.
+    """
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=True)
+        grid.add_column(
+            heading,
+            justify="right" if heading in numeric else "left",
+            no_wrap=heading != wrapping,
+            overflow="fold",
+        )
     for row in rows:
         grid.add_row(*row)
     return grid

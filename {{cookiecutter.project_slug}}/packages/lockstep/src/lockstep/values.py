@@ -3,7 +3,8 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -54,6 +55,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A question that offers the known name closest to a wrong one; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def shortest_names(keys: Collection[str]) -> dict[str, str]:
+    """By dotted key, its shortest end that belongs to no other of the keys."""
+
+    def ends(key: str) -> list[str]:
+        parts = key.removesuffix("._target_").split(".")
+        whole = key.removeprefix(".".join(parts))
+        return [".".join(parts[at:]) + whole for at in range(len(parts) - 1, -1, -1)]
+
+    counts = Counter(end for key in keys for end in ends(key))
+    return {key: next((end for end in ends(key) if counts[end] == 1), key) for key in keys}
 
 
 def slug(name: str) -> str:

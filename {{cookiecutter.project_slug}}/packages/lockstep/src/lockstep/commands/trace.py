@@ -42,7 +42,7 @@ def _trace(project: Project, target: str) -> Node:
     """Where a file, a run or a model's version came from, and what was made from it."""
     if node := trace_file(project, Path(target).as_posix()):
         return node
-    if run := find_run(target, project.store):
+    if run := find_run(target, project):
         with project.store.errors_explained(CHECK_ADDRESS):
             return trace_run(project.store.client(), run)
     raise LockstepError(

@@ -61,7 +61,7 @@ def candidate_of_workspace(record: RunRecord) -> Candidate:
     test = about.get("test")
     return Candidate(
         metrics=record.metrics,
-        evaluation=_read(evaluation),
+        evaluation=read_evaluation(evaluation),
         predictions=predictions if predictions and predictions.exists() else None,
         params=record.workspace / PARAMS,
         test=(test, data[test][0]) if test in data else None,
@@ -83,7 +83,7 @@ def candidate_of_run(
     digests = runs.input_digests(run)
     return Candidate(
         metrics=run.data.metrics,
-        evaluation=_read(evaluation),
+        evaluation=read_evaluation(evaluation),
         predictions=predictions,
         params=params or pipeline.workspace / PARAMS,
         test=(test, digests[test]) if test in digests else None,
@@ -92,7 +92,8 @@ def candidate_of_run(
     )
 
 
-def _read(path: Path | None) -> dict[str, Any]:
+def read_evaluation(path: Path | None) -> dict[str, Any]:
+    """The content of the file of intervals and slices; empty if there is none."""
     content: dict[str, Any] = {}
     if path and path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))

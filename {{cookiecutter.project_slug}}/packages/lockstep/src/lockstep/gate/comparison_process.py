@@ -7,6 +7,7 @@ scikit-learn. Predictions are compared, so no model is loaded if both were teste
 import contextlib
 import importlib
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from lockstep.config.components import imported
 from lockstep.files import read_yaml
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
-from lockstep.intervals import difference, intervals
+from lockstep.intervals import Statistic, difference, intervals
 from lockstep.record.metrics import beside_baseline
 from lockstep.values import first_line
 from lockstep.workspace import PARAMS
+
+Scorer = Callable[[pd.DataFrame, list[str]], Statistic]
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,42 @@ def _compared(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rul
     names = [name for name, _, _ in beside_baseline(candidate.metrics)]
     ours = pd.read_parquet(candidate.predictions)
     theirs = _predictions(project, candidate, opponent)
-    if ours["actual"].tolist() != theirs["actual"].tolist():
-        raise LockstepError("the predictions of the two models are for different rows")
-    differ = difference(project.scorer(ours, [metric]), project.scorer(theirs, [metric]))
-    ends = intervals(differ, len(ours), confidence=rules.confidence, resamples=rules.resamples)
-    if metric not in ends:
+    wanted = [metric] if metric else []
+    paired = paired_differences(project.scorer, ours, theirs, wanted, rules)
+    if metric not in paired:
         raise LockstepError(f"{metric} is undefined for one of the models, or in most resamples")
+    differ, interval = paired[metric]
     everything = pd.RangeIndex(len(ours)).to_numpy()
     return Comparison(
         opponent.version,
         metrics=project.scorer(theirs, names)(everything),
-        difference=differ(everything)[metric],
-        interval=ends[metric],
+        difference=differ,
+        interval=interval,
         rescored=opponent.rescored,
     )
+
+
+def paired_differences(
+    scorer: Scorer, ours: pd.DataFrame, theirs: pd.DataFrame, names: list[str], rules: Rules
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """By how much the metrics of two models differ on the same rows, each with its interval.
+
+    Args:
+        scorer: The project's.
+        ours: The predictions of the first model; the result is its metrics minus the other's.
+
+    Returns:
+        Without a metric that is undefined for one of the models, or in most resamples.
+
+    Raises:
+        LockstepError: They are predictions of different rows.
+    """
+    if ours["actual"].tolist() != theirs["actual"].tolist():
+        raise LockstepError("the predictions of the two models are for different rows")
+    differ = difference(scorer(ours, names), scorer(theirs, names))
+    ends = intervals(differ, len(ours), confidence=rules.confidence, resamples=rules.resamples)
+    estimates = differ(pd.RangeIndex(len(ours)).to_numpy())
+    return {name: (estimates[name], interval) for name, interval in ends.items()}
 
 
 def _predictions(project: Any, candidate: Candidate, opponent: Opponent) -> pd.DataFrame:

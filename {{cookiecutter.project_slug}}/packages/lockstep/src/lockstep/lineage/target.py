@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow import runs, tag
-from lockstep.mlflow.registry import version_called
-from lockstep.mlflow.store import Store
+from lockstep.mlflow.registry import find_version, version_called
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.record.snapshot import BUNDLE, unbundle
 from lockstep.values import first_line
@@ -41,15 +40,16 @@ def resolve_target(word: str, project: "Project") -> Target:
     """Find what a word names, and fetch its code into the repository.
 
     Args:
-        word: A run's id or name, models:/name@alias, models:/name/3, a DVC experiment or a git
-            revision; the first of these that exists.
+        word: A run's id or name, models:/name@alias, models:/name/3, the alias or the number of a
+            version of the project's own model, a DVC experiment or a git revision; the first of
+            these that exists.
 
     Raises:
         LockstepError: There is no such thing, or its code is not available.
     """
     in_git = _target_in_git(word, project.root)
     try:
-        if run := find_run(word, project.store):
+        if run := find_run(word, project):
             return Target(run.info.run_name or word, _revision_of(run, project), run)
     except LockstepError as error:
         if in_git is None:
@@ -59,7 +59,7 @@ def resolve_target(word: str, project: "Project") -> Target:
         return in_git
     raise LockstepError(
         f"{word!r} is not a run, model, DVC experiment or git revision of this project\n"
-        "`uv run mlflow ui` shows the runs, `uv run dvc exp list --all-commits` the experiments"
+        "`uv run lockstep runs` lists the runs, `uv run dvc exp list --all-commits` the experiments"
     )
 
 
@@ -72,13 +72,14 @@ def _target_in_git(word: str, root: Path) -> Target | None:
     return Target(commit[:7], commit) if commit else None
 
 
-def find_run(word: str, store: Store) -> "Run | None":
-    """The run with an id or name, or of models:/name@alias or models:/name/3; None without one.
+def find_run(word: str, project: "Project") -> "Run | None":
+    """The run that a word names in MLflow, as `resolve_target` reads it; None without one.
 
     Raises:
         LockstepError: The store cannot be reached, several runs have the name, or there is no such
             model.
     """
+    store = project.store
     if not store.exists():
         return None
     with store.errors_explained(CHECK_ADDRESS):
@@ -93,6 +94,9 @@ def find_run(word: str, store: Store) -> "Run | None":
         name = f"attributes.run_name = {runs.quoted(word)}"
         query = f"{name} and attributes.status = 'FINISHED'"
         matches = client.search_runs([experiment_id], query, max_results=5)
+        model = project.registry.get("name")
+        if not matches and model and (version := find_version(client, model, word)):
+            return runs.any_run(client, version.run_id)
     # The run that `lockstep sweep --apply` makes of a trial has the trial's name.
     named = [run for run in matches if tag.STATE in run.data.tags] or matches
     if len(named) > 1:

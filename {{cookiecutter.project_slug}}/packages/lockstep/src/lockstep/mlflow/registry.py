@@ -60,6 +60,19 @@ def aliases_of(client: "MlflowClient", name: str) -> dict[str, list[str]]:
     return aliases
 
 
+def versions_by_run(
+    client: "MlflowClient", name: str, limit: int = 1000
+) -> dict[str, tuple[str, list[str]]]:
+    """The number and the aliases of the newest versions of a model, by the id of their run."""
+    order = ["version_number DESC"]
+    versions = client.search_model_versions(named(name), limit, order)
+    aliases = aliases_of(client, name) if versions else {}
+    return {
+        str(version.run_id): (str(version.version), aliases.get(str(version.version), []))
+        for version in versions
+    }
+
+
 def named(name: str) -> str:
     """The filter that finds the versions of a model."""
     return f"name = {runs.quoted(name)}"

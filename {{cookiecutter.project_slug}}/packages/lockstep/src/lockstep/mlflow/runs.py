@@ -5,6 +5,7 @@ and paths.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,24 +128,49 @@ def any_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
         raise
 
 
-def search(client: "MlflowClient", experiment_id: str, query: str) -> "Iterator[Run]":
-    """The runs of an experiment that match a filter, the newest first, page by page."""
+def search(
+    client: "MlflowClient",
+    experiment_id: str,
+    query: str,
+    order: Sequence[str] = (),
+    limit: float = math.inf,
+) -> "Iterator[Run]":
+    """The first runs of an experiment that match a filter, by default the newest, page by page."""
     token = None
-    while True:
-        page = client.search_runs([experiment_id], query, max_results=PAGE, page_token=token)
+    while limit > 0:
+        page = client.search_runs(
+            [experiment_id],
+            query,
+            max_results=int(min(limit, PAGE)),
+            order_by=list(order),
+            page_token=token,
+        )
         yield from page
+        limit -= len(page)
         token = page.token
         if not token:
             return
 
 
 def finished(
-    client: "MlflowClient", experiment_id: str, state: str | None = None
+    client: "MlflowClient",
+    experiment_id: str,
+    state: str | None = None,
+    *,
+    condition: str | None = None,
+    order: Sequence[str] = (),
+    limit: float = math.inf,
 ) -> "Iterator[Run]":
-    """The finished runs that show a state of the pipeline: one state, or any."""
+    """The finished runs that show a state of the pipeline: one state, or any.
+
+    Args:
+        condition: A filter in MLflow's syntax that they also match.
+    """
     value = f"= {quoted(state)}" if state else "LIKE '%'"
     query = f"tags.`{tag.STATE}` {value} and attributes.status = 'FINISHED'"
-    return search(client, experiment_id, query)
+    if condition:
+        query = f"{query} and {condition}"
+    return search(client, experiment_id, query, order, limit)
 
 
 def unfinished(client: "MlflowClient", experiment_id: str, state: str) -> "Run | None":

@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from lockstep import LockstepError, git
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.experiments import experiment_refs
-from lockstep.dvc.pipeline import Pipeline
-from lockstep.files import parse_yaml
+from lockstep.dvc.history import pipeline_at
 from lockstep.mlflow.package import model_packager
 from lockstep.mlflow.store import StoreError
 from lockstep.project import Project
@@ -110,6 +108,12 @@ def unpublished(project: Project) -> list[KnownState]:
     return sorted(missing.values(), key=lambda known: known.origin.time)
 
 
+def unpublished_experiments(project: Project) -> list[str]:
+    """The names of the DVC experiments that the store lacks."""
+    published = project.store.finished()
+    return [known.name for known in _experiments(project.root) if known.state not in published]
+
+
 def _known_states(root: Path) -> Iterator[KnownState]:
     """All states that git keeps; one may come more than once, snapshots come first."""
     snapshots = git.git("for-each-ref", "--format=%(objectname) %(refname)", REFS, cwd=root) or ""
@@ -119,21 +123,19 @@ def _known_states(root: Path) -> Iterator[KnownState]:
     everywhere = ("--branches", "--tags", "--remotes", "HEAD")
     lock = f":/{git.prefix(root)}{DVC_LOCK}"
     history = git.git("rev-list", "--reverse", *everywhere, "--", lock, cwd=root) or ""
-    experiments = {commit: ref for ref, commit in experiment_refs(root).items()}
-    for revision in [*experiments, *history.splitlines()]:
+    yield from _experiments(root)
+    yield from _states_at(root, dict.fromkeys(history.splitlines(), ""))
+
+
+def _experiments(root: Path) -> Iterator[KnownState]:
+    yield from _states_at(root, {commit: ref for ref, commit in experiment_refs(root).items()})
+
+
+def _states_at(root: Path, revisions: dict[str, str]) -> Iterator[KnownState]:
+    """The states of commits, each with its ref."""
+    for revision, ref in revisions.items():
         with contextlib.suppress(LockstepError):  # the pipeline had not run, or was not Lockstep's
-            state = _pipeline_at(root, revision).state
-            yield KnownState(root, state, revision, experiments.get(revision, ""))
-
-
-def _pipeline_at(root: Path, revision: str) -> Pipeline:
-    """The pipeline of a commit."""
-    place = f"{revision}:{git.prefix(root)}"
-
-    def read(name: str) -> Any:
-        return parse_yaml(git.git("show", f"{place}{name}", cwd=root) or "", name)
-
-    return Pipeline(root, read)
+            yield KnownState(root, pipeline_at(root, revision).state, revision, ref)
 
 
 @contextlib.contextmanager

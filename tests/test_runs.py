@@ -1,0 +1,136 @@
+"""`lockstep runs` and `lockstep diff`: which run is best, by how much, and what differs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import Tiny
+
+from lockstep.compare.listing import Row, differing, special
+from lockstep.values import shortest_names
+
+FOREST, SVM = "sklearn.ensemble.RandomForestClassifier", "sklearn.svm.SVC"
+
+
+def row(overrides: str = "", **params: str) -> Row:
+    named = {name.replace("__", "."): value for name, value in params.items()}
+    tags = {"overrides": overrides}
+    return Row("id", "name", 0, named, {}, tags, {})
+
+
+def test_params_of_a_model_are_compared_among_runs_of_that_model() -> None:
+    rows = [
+        row(model___target_=FOREST, model__n_estimators="100", split__seed="1"),
+        row(model___target_=FOREST, model__n_estimators="20", split__seed="1"),
+        row(model___target_=SVM, model__C="1.0", split__seed="1"),
+    ]
+    assert [set(differs) for differs in differing(rows)] == [
+        {"model._target_", "model.n_estimators"},
+        {"model._target_", "model.n_estimators"},
+        {"model._target_"},
+    ]
+
+
+def test_a_param_that_follows_another_one_is_shown_once() -> None:
+    rows = [
+        row(split__seed=seed, model___target_=FOREST, model__random_state=seed) for seed in "123"
+    ]
+    assert [set(differs) for differs in differing(rows)] == [{"split.seed"}] * 3
+
+
+def test_a_value_that_most_runs_have_is_not_special() -> None:
+    rows = [row(split__seed="1"), row(split__seed="1"), row(split__seed="2")]
+    assert special(differing(rows)) == [{}, {}, {"split.seed": "2"}]
+
+
+def test_a_param_that_only_one_run_has_differs() -> None:
+    assert differing([row(), row(data__drop="[x]")]) == [{}, {"data.drop": "[x]"}]
+
+
+@pytest.mark.parametrize(
+    ("made", "model"),
+    [
+        (row("model=svm split.seed=2", model___target_=SVM), "svm"),
+        (row(model___target_=FOREST), "RandomForest"),
+        (row(), ""),
+    ],
+)
+def test_the_model_is_called_as_it_was_chosen(made: Row, model: str) -> None:
+    assert made.model == model
+
+
+def test_names_are_cut_as_short_as_they_stay_apart() -> None:
+    keys = ("model.C", "preprocess.number.scale._target_", "preprocess.date.scale._target_")
+    assert list(shortest_names(keys).values()) == [
+        "C",
+        "number.scale._target_",
+        "date.scale._target_",
+    ]
+
+
+def test_runs_as_json(tiny_rivals: Tiny) -> None:
+    newest, champion = json.loads(tiny_rivals.lockstep("runs", "--json"))
+    assert (newest["version"], newest["aliases"]) == ("2", ["challenger"])
+    assert (champion["version"], champion["aliases"]) == ("1", ["champion"])
+    assert (newest["verdict"], champion["verdict"]) == ("failed", "passed")
+    low, high = champion["interval"]
+    assert low < champion["value"] < high
+    assert newest["commit"] == tiny_rivals.git("rev-parse", "HEAD")
+    best, worst = json.loads(tiny_rivals.lockstep("runs", "--sort", "best", "--json"))
+    assert best["value"] < worst["value"]  # an error
+    (only,) = json.loads(
+        tiny_rivals.lockstep("runs", "--json", "--filter", "params.model.strategy = 'mean'")
+    )
+    assert only["run"] == newest["run"]
+
+
+def test_a_table_of_runs_fits_into_100_columns(tiny_rivals: Tiny) -> None:
+    lines = tiny_rivals.lockstep("runs").splitlines()
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_an_experiment_without_a_run_is_named(tiny_published: Tiny) -> None:
+    head = tiny_published.git("rev-parse", "HEAD")
+    tiny_published.edit("conf/model/linear.yaml", "positive: false", "positive: true")
+    tiny_published.repro()
+    commit = tiny_published.commit("an experiment")
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/lost-run"
+    tiny_published.git("update-ref", ref, commit)
+    tiny_published.git("reset", "--quiet", "--hard", head)
+    assert "not in MLflow: lost-run" in tiny_published.lockstep("runs")
+    output = tiny_published.lockstep("diff", "lost-run", "1")
+    assert "model.positive  True" in output
+    assert "conf/model/linear.yaml" in output
+
+
+def test_diff_finds_the_champion_and_the_workspace_by_itself(tiny_rivals: Tiny) -> None:
+    output = tiny_rivals.lockstep("diff")
+    assert " is worse than " in output.splitlines()[0]
+    swapped = tiny_rivals.lockstep("diff", "challenger", "1")
+    assert " is better than " in swapped.splitlines()[0]
+
+
+def test_diff_without_intervals_says_why(tiny_rivals: Tiny) -> None:
+    tiny_rivals.edit("conf/data/default.yaml", "rows: 3", "rows: 4")
+    tiny_rivals.repro()
+    assert "has no run yet" in tiny_rivals.lockstep("diff", ok=False)
+    tiny_rivals.lockstep("publish")
+    output = tiny_rivals.lockstep("diff")
+    assert "were not compared on the same rows: they were tested on different rows" in output
+    assert "data/test.csv" in output
+
+
+def test_diff_as_a_page_needs_no_network(tiny_rivals: Tiny, tmp_path: Path) -> None:
+    page = tmp_path / "diff.html"
+    tiny_rivals.lockstep("diff", "--html", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert "is worse than" in text
+    assert "http" not in text
+    assert "src=" not in text
+
+
+def test_diff_names_packages_that_differ(tiny_published: Tiny) -> None:
+    tiny_published.edit("uv.lock", 'version = "0.1.0"', 'version = "0.2.0"')
+    tiny_published.commit("an upgrade")
+    output = tiny_published.lockstep("diff", "1", "HEAD")
+    assert output.partition("Environment")[2].split()[:6][-3:] == ["toy", "0.1.0", "0.2.0"]

@@ -1,0 +1,59 @@
+"""`lockstep diff`: what differs between two runs, and whether it may be chance."""
+
+import contextlib
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from lockstep import LockstepError
+from lockstep.champion.alias import CHAMPION
+from lockstep.compare.difference import Difference
+from lockstep.compare.section import as_html, as_markdown
+from lockstep.compare.states import restored
+from lockstep.files import write_whole
+from lockstep.lineage.target import resolve_target
+from lockstep.project import Project
+from lockstep.terminal import show, table
+
+EXAMPLE = "lockstep diff champion"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's own arguments."""
+    words = "a run, a version's number or alias, a DVC experiment or a git revision"
+    parser.add_argument("a", nargs="?", default=CHAMPION, help=f"{words} (default: %(default)s)")
+    parser.add_argument("b", nargs="?", help="the same (default: the state of the workspace)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
+    form.add_argument("--html", type=Path, metavar="FILE", help="write a page of HTML")
+
+
+def run(arguments: Namespace) -> None:
+    """Run the verb."""
+    project = Project(Path.cwd())
+    words = arguments.a, arguments.b or _workspace(project)
+    a, b = (resolve_target(word, project) for word in words)
+    with contextlib.ExitStack() as stack:
+        states = [stack.enter_context(restored(target, project)) for target in (a, b)]
+        difference = Difference(project, *states)
+        sections = difference.sections()
+    title = f"{b.name} compared with {a.name}"
+    if arguments.markdown:
+        print(as_markdown(title, difference.headline(), sections), end="")
+    elif arguments.html:
+        write_whole(arguments.html, as_html(title, difference.headline(), sections))
+        print(f"written: {arguments.html}")
+    else:
+        show(difference.headline())
+        for section in sections:
+            grid = table(section.headings, section.rows, section.numeric)
+            show("", section.title, *([grid] if section.rows else []), *section.notes)
+        if not sections:
+            show("nothing differs")
+
+
+def _workspace(project: Project) -> str:
+    """The run of the state that dvc.lock records."""
+    run_id = project.store.find_finished(project.pipeline.state)
+    if run_id is None:
+        raise LockstepError("the state of the workspace has no run yet: run `uv run dvc repro`")
+    return run_id

@@ -1,0 +1,158 @@
+"""`lockstep runs`: the runs of the project in one table."""
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep.champion.alias import CHAMPION
+from lockstep.compare.listing import Listing, Row, differing, list_runs, special
+from lockstep.mlflow import tag
+from lockstep.project import Project
+from lockstep.publish.backfill import unpublished_experiments
+from lockstep.terminal import OUTCOMES, show, table
+from lockstep.values import number, shortest_names
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+EXAMPLE = "lockstep runs --sort best"
+VALUE_LENGTH = 24
+AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's own arguments."""
+    parser.add_argument(
+        "--sort",
+        default="newest",
+        metavar="KEY",
+        help="newest (default), best, name, or a metric, whose best value comes first",
+    )
+    parser.add_argument(
+        "--filter", metavar="QUERY", help='in MLflow\'s syntax: "metrics.accuracy > 0.9"'
+    )
+    parser.add_argument("--limit", type=int, default=20, help="number of runs (%(default)s)")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+
+
+def run(arguments: Namespace) -> None:
+    """Run the verb."""
+    project = Project(Path.cwd())
+    listing = list_runs(project, arguments.sort, arguments.filter, arguments.limit)
+    differences = differing(listing.rows)
+    if arguments.as_json:
+        entries = [
+            _entry(row, differs, listing.metric)
+            for row, differs in zip(listing.rows, differences, strict=True)
+        ]
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        return
+    if not listing.rows:
+        chosen = f" match {arguments.filter!r}" if arguments.filter else " yet: `uv run dvc repro`"
+        print(f"no runs{chosen}")
+    else:
+        _show_table(listing, differences)
+    if missing := unpublished_experiments(project):
+        print(f"not in MLflow: {', '.join(missing)}; `uv run lockstep publish --all` adds them")
+    if len(listing.rows) > 1:
+        first, second = listing.rows[:2]
+        print(f"compare two of them: uv run lockstep diff {second.name} {first.name}")
+
+
+def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
+    metric = listing.metric or "metric"
+    by_user = len({row.tags.get(tag.USER) for row in listing.rows}) > 1
+    differences = special(differences)
+    short = shortest_names({key for differs in differences for key in differs})
+    cells: list[list[str | Text]] = [
+        [
+            row.name.removeprefix(f"{row.model} · "),
+            row.model or "-",
+            _measured(row, metric),
+            _verdict(row),
+            _version(row),
+            *([row.tags.get(tag.USER, "-")] if by_user else []),
+            _age(row.time),
+            _commit(row),
+            _options(differs, short),
+        ]
+        for row, differs in zip(listing.rows, differences, strict=True)
+    ]
+    user = ["by"] if by_user else []
+    headings = ("run", "model", metric, "gate", "version", *user, "age", "commit", "options")
+    show(table(headings, cells, numeric=("age",), wrapping="options"), wrap=True)
+
+
+def _measured(row: Row, metric: str) -> str:
+    """The metric, and half the width of its interval."""
+    text, ends = number(row.metrics.get(metric)), row.interval(metric)
+    return f"{text} ±{(ends[1] - ends[0]) / 2:.2g}" if ends else text
+
+
+def _verdict(row: Row) -> "Text":
+    from rich.text import Text
+
+    verdict = row.tags.get(tag.VERDICT, "-")
+    return Text(verdict, OUTCOMES.get(verdict, ""))
+
+
+def _version(row: Row) -> "Text":
+    """The number and the aliases of a version; the champion is not called challenger, too."""
+    from rich.text import Text
+
+    names = [CHAMPION] if CHAMPION in row.aliases else row.aliases
+    style = "bold" if names == [CHAMPION] else ""
+    return Text(" ".join([row.version, *names]) if row.version else "-", style)
+
+
+def _age(milliseconds: int) -> str:
+    seconds = max(time.time() - milliseconds / 1000, 1)
+    length, unit = next((length, unit) for length, unit in AGES if seconds >= length)
+    return f"{seconds // length:.0f}{unit}"
+
+
+def _commit(row: Row) -> str:
+    """The commit; with a plus if files differed from it."""
+    changed = "+" if row.tags.get(tag.DIRTY) == "true" else ""
+    return row.tags.get(tag.COMMIT, "-")[:7] + changed
+
+
+def _options(differs: dict[str, str], short: dict[str, str]) -> str:
+    """The params in which a run differs; the class of the model has its own column."""
+    chosen = (item for item in sorted(differs.items()) if item[0] != "model._target_")
+    return " ".join(_option(short[key], value) for key, value in chosen)
+
+
+def _option(name: str, value: str) -> str:
+    if name.endswith("_target_"):
+        name, value = name.removesuffix("._target_"), value.rpartition(".")[2]
+    text = value if len(value) <= VALUE_LENGTH else f"{value[:VALUE_LENGTH]}…"
+    return f"{name}={text}"
+
+
+def _entry(row: Row, differs: dict[str, str], metric: str | None) -> dict[str, Any]:
+    """Everything about a run."""
+    published = datetime.fromtimestamp(row.time / 1000, UTC)
+    return {
+        "run": row.name,
+        "id": row.id,
+        "model": row.model,
+        "options": differs,
+        "metric": metric,
+        "value": row.metrics.get(metric or ""),
+        "interval": row.interval(metric),
+        "metrics": row.metrics,
+        "verdict": row.tags.get(tag.VERDICT),
+        "reasons": row.tags.get(tag.REASONS, "").splitlines(),
+        "version": row.version,
+        "aliases": row.aliases,
+        "published": published.isoformat(timespec="seconds"),
+        "commit": row.tags.get(tag.COMMIT),
+        "changed": row.tags.get(tag.DIRTY) == "true",
+        "branch": row.tags.get(tag.BRANCH),
+        "experiment": row.tags.get(tag.EXPERIMENT),
+        "by": row.tags.get(tag.USER),
+    }
