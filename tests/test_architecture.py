@@ -20,7 +20,16 @@ MOST_LINES_OF_A_FUNCTION = 50
 DEPENDENCIES = {
     *("dvc", "filelock", "hydra", "mlflow", "optuna", "packaging", "pydantic", "rich", "skops"),
     *("ray", "submitit", "yaml"),
-    *("cloudpickle", "joblib", "matplotlib", "numpy", "pandas", "sklearn", "sqlalchemy"),  # MLflow
+    *(
+        "cloudpickle",
+        "joblib",
+        "matplotlib",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+    ),  # MLflow
     *("dvc_data", "dvc_objects", "omegaconf"),
 }
 # The rooms in which the environment variables of a tool may be named.

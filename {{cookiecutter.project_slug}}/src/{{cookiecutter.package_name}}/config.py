@@ -194,6 +194,27 @@ class Sweep(Section):
     engine: Component
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Monitor(Section):
+    """When new data are unusual, for `lockstep monitor`."""
+
+    least_rows: int = Field(ge=1)
+    ignore: list[str]
+    false_alarms: float = Field(gt=0, lt=1)
+    floors: dict[str, float]
+    columns: dict[str, dict[str, float]] = Field(description="column -> measure -> floor")
+    classifier: Share
+    missing: Share
+    unseen: Share
+    invalid: Share
+    worse: float = Field(ge=0)
+    confidence: float = Field(gt=0, lt=1)
+    windows: int = Field(ge=1)
+    of: int = Field(ge=1)
+
+
 class Config(Section):
     """All of conf/."""
 
@@ -206,6 +227,7 @@ class Config(Section):
     tracking: Tracking
     registry: Registry
     sweep: Sweep | None = None
+    monitor: Monitor | None = None
 
     @field_validator("model")
     @classmethod

@@ -20,6 +20,7 @@ VERBS = {
     "models": "List the model's versions: aliases, verdicts, metrics, data, commits.",
     "promote": "Make a version of the model the champion if its gate passes.",
     "rollback": "Return to the previous champion.",
+    "monitor": "Compare new data with the champion's: quality, drift, performance.",
     "trace": "Show where a run, a model or a file came from, and what was made from it.",
     "reproduce": "Rebuild a run in a worktree beside the project, and compare the results.",
     "push": "Push this branch: data, then commits, then runs missing from MLflow.",

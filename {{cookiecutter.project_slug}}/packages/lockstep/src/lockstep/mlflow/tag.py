@@ -49,6 +49,10 @@ SWEEP = "sweep"
 TRIAL = "sweep.trial"
 SWEEP_RUN = "sweep.run"
 
+# On the run of a version's monitoring: the version's run, and the verdict on the newest window.
+MONITORED = "monitor.run"
+MONITOR_VERDICT = "monitor.verdict"
+
 # The longest values that MLflow accepts: https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
 RUN_TAG_LENGTH = 8000

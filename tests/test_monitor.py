@@ -1,0 +1,232 @@
+"""`lockstep monitor`: what it finds in windows of new data."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from tiny import Tiny
+
+from lockstep.monitor.distribution import bins_of
+from lockstep.monitor.drift import Drift, drifts
+from lockstep.monitor.settings import Settings
+from lockstep.monitor.shift import domain_auc, possible_classes, possible_numbers
+from project import runs_of
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other take seconds where other tests keep the cores busy."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def watched_once(tiny_once: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """A champion that was trained on 400 rows and tested on 200; tests copy it."""
+    project = tiny_once.copy(tmp_path_factory.mktemp("watched"))
+    line(600, seed=0).to_csv(project.path / "data" / "raw.csv", index=False)
+    project.edit("conf/data/default.yaml", "rows: 3", "rows: 400")
+    project.edit("conf/config.yaml", "- sweep: null", "- sweep: null\n  - monitor: null")
+    project.write("conf/monitor/default.yaml", "least_rows: 100\n")
+    project.edit(
+        "dvc.yaml", "test: data/test.csv", "train: data/train.csv\n      test: data/test.csv"
+    )
+    project.run("dvc", "commit", "--quiet", "--force", "data/raw.csv.dvc")
+    project.repro()
+    project.commit("more rows")
+    project.lockstep("publish")
+    project.lockstep("promote")
+    return project
+
+
+@pytest.fixture
+def watched(watched_once: Tiny, tmp_path: Any) -> Tiny:
+    """The same, to be changed."""
+    return watched_once.copy(tmp_path)
+
+
+def line(count: int, seed: int, shift: float = 0.0, noise: float = 1.0) -> pd.DataFrame:
+    """Rows of y = 2 x with noise."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=count) + shift
+    return pd.DataFrame({"x": x, "y": 2 * x + noise * random.normal(size=count)})
+
+
+def save(project: Tiny, name: str, rows: pd.DataFrame) -> str:
+    """Save a window of data; its path."""
+    path = project.path / "new" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (rows.to_parquet if path.suffix == ".parquet" else rows.to_csv)(path, index=False)
+    return path.relative_to(project.path).as_posix()
+
+
+def test_a_window_like_the_reference_is_fine_and_judged_once(watched: Tiny) -> None:
+    window = save(watched, "july.csv", line(300, seed=1))
+    code, output = watched.answer("monitor", window)
+    assert code == 0, output
+    assert "fine" in output
+    code, again = watched.answer("monitor", window)
+    assert code == 0
+    assert again == output
+    found = runs_of(MlflowClient(f"sqlite:///{watched.path / 'mlflow.db'}"))
+    (run,) = [run for run in found if run["experiment"] == "toy-monitoring"]
+    assert run["name"] == "toy v1"
+    assert [step for step, _ in run["history"]["drift.psi.x"]] == [1]
+    assert run["metrics"]["now.mean_absolute_error"] == pytest.approx(0.8, abs=0.1)
+
+
+def test_drift_is_a_warning_first_and_an_alarm_when_it_stays(watched: Tiny) -> None:
+    windows = [save(watched, f"{n}.csv", line(300, n, shift=1 if n > 1 else 0)) for n in (1, 2, 3)]
+    code, output = watched.answer("monitor", *windows, "--json")
+    results = json.loads(output)
+    assert code == 1
+    assert [result["verdict"] for result in results] == ["fine", "warning", "alarm"]
+    moved = {item["subject"] for item in results[1]["findings"] if item["kind"] == "drift"}
+    assert moved == {"x", "y", "(prediction)", "(all columns)"}
+    code, output = watched.answer("monitor", windows[1])
+    assert code == 0, "an earlier window keeps its verdict"
+    assert "drift: x: " in output
+
+
+@pytest.mark.parametrize(
+    ("broken", "text"),
+    [
+        (lambda rows: rows.drop(columns="x").assign(z=1), "x: the column is absent"),
+        (lambda rows: rows.astype({"x": object}).replace({"x": {rows.x[3]: "n/v"}}), "x: 0.3% of"),
+        (lambda rows: rows.assign(x=rows.x.where(rows.index > 99)), "x: 33.3% are missing, 0.0%"),
+        (lambda rows: rows.assign(x=rows.x * 1000), "are far outside the range of before"),
+    ],
+)
+def test_invalid_data_are_an_alarm_at_once(watched: Tiny, broken: Any, text: str) -> None:
+    code, output = watched.answer("monitor", save(watched, "a.csv", broken(line(300, seed=1))))
+    assert code == 1
+    assert text in output
+
+
+def test_worse_predictions_are_measured_or_estimated(watched: Tiny) -> None:
+    noisy = save(watched, "noisy.csv", line(300, seed=1, noise=3.0))
+    output = watched.lockstep("monitor", noisy, ok=None)
+    assert "performance: mean_absolute_error: 2." in output
+    unlabelled = line(300, seed=1).drop(columns="y")
+    output = watched.lockstep("monitor", save(watched, "unlabelled.parquet", unlabelled), "--json")
+    (metric,) = json.loads(output)[0]["performance"]
+    assert metric["now"] is None
+    assert metric["estimated"] == pytest.approx(0.8, abs=0.1)
+    assert metric["error"] < 0.1
+
+
+def test_a_folder_is_one_window(watched: Tiny) -> None:
+    for day in (1, 2):
+        save(watched, f"log/date={day}/part.parquet", line(80, seed=day).assign(request="a"))
+    output = watched.lockstep("monitor", "new/log", "--json")
+    assert json.loads(output)[0]["rows"] == 160
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv"], "there are no data at nowhere.csv"),
+        (["dvc.yaml"], "neither CSV nor Parquet"),
+        (["new/few.csv"], "5 rows are too few"),
+        (["new/other.csv"], "none of the model's columns"),
+        (["new/few.csv", "--version", "7"], "no version 7"),
+    ],
+)
+def test_what_cannot_be_judged(watched: Tiny, arguments: list[str], message: str) -> None:
+    save(watched, "few.csv", line(5, seed=1))
+    save(watched, "other.csv", pd.DataFrame({"a": range(300)}))
+    code, output = watched.answer("monitor", *arguments)
+    assert code == 2
+    assert message in output
+
+
+def mixed(count: int, seed: int) -> pd.DataFrame:
+    """Rows with numbers, whole numbers and categories."""
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(random.normal(size=(count, 4)), columns=list("abcd"))
+    table["hour"] = random.integers(0, 24, count)
+    return table.assign(kind=random.choice(["p", "q", "r"], count, p=[0.5, 0.3, 0.2]))
+
+
+CHANGES = {
+    "shift": lambda rows: rows.assign(a=rows.a + 0.5),
+    "scale": lambda rows: rows.assign(b=rows.b * 1.5),
+    "missing": lambda rows: rows.assign(c=rows.c.where(rows.index % 8 > 0)),
+    "category": lambda rows: rows.assign(kind=rows.kind.where(rows.index % 20 > 0, "new")),
+    "unit": lambda rows: rows.assign(d=rows.d * 1.8 + 32),
+}
+
+
+@pytest.fixture(scope="module")
+def judged() -> Any:
+    """A function that compares a window with a reference of 5,000 rows."""
+    reference = mixed(5000, seed=0)
+    bins = {str(name): bins_of(reference[name]) for name in reference}
+    counts = {name: column.count(reference[name]) for name, column in bins.items() if column}
+    settings = Settings()
+
+    def judge(window: pd.DataFrame) -> Drift:
+        now = {name: column.count(window[name]) for name, column in bins.items() if column}
+        return drifts(bins, counts, now, settings.floor, settings.false_alarms)[0]  # type: ignore[arg-type]
+
+    return judge
+
+
+def test_chance_seldom_exceeds_a_limit(judged: Any) -> None:
+    for rows in (200, 500):
+        alarms = [judged(mixed(rows, seed=100 + seed)).exceeds for seed in range(50)]
+        assert sum(alarms) <= 2, f"{sum(alarms)} of 50 windows of {rows} rows without drift"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_drift_is_found(judged: Any, change: str) -> None:
+    found = [judged(CHANGES[change](mixed(500, seed=100 + seed))) for seed in range(20)]
+    assert sum(drift.exceeds for drift in found) >= 19
+    column = {"shift": "a", "scale": "b", "missing": "c", "category": "kind", "unit": "d"}[change]
+    assert {drift.column for drift in found} == {column}
+
+
+def test_a_classifier_sees_what_no_column_shows() -> None:
+    reference, current = mixed(1000, seed=0), mixed(1000, seed=1)
+    assert domain_auc(reference, current)[0] == pytest.approx(0.5, abs=0.05)
+    current["b"] = 0.9 * current["a"] + 0.44 * current["b"]  # with the same distribution
+    area, error = domain_auc(reference, current)
+    assert area - 3 * error > 0.6
+
+
+def test_accuracy_is_estimated_without_labels() -> None:
+    def predictions(shift: float, seed: int) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        x = random.normal(size=3000) + shift
+        truth = 1 / (1 + np.exp(-2 * x))
+        said = 1 / (1 + np.exp(-4 * x))  # sure of itself beyond reason
+        label = np.where(random.random(3000) < truth, "yes", "no")
+        answers = {"actual": label, "predicted": np.where(said > 0.5, "yes", "no")}
+        return pd.DataFrame(answers | {"probability.no": 1 - said, "probability.yes": said})
+
+    tested = predictions(0, seed=0)
+    for shift in (0.0, 1.5):
+        window = predictions(shift, seed=1)
+        drawn = possible_classes(tested, window, draws=10)
+        estimate = np.mean([(labels == window["predicted"]).mean() for labels in drawn])
+        assert estimate == pytest.approx((window.actual == window.predicted).mean(), abs=0.02)
+
+
+def test_errors_are_estimated_without_labels() -> None:
+    def rows(shift: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        random = np.random.default_rng(seed)
+        x = random.normal(size=3000) + shift
+        actual = x + (0.3 + np.abs(x)) * random.normal(size=3000)
+        return pd.DataFrame({"actual": actual, "predicted": x}), pd.DataFrame({"x": x})
+
+    tested, tested_rows = rows(0, seed=0)
+    for shift in (0.0, 1.0):
+        window, window_rows = rows(shift, seed=1)
+        drawn = possible_numbers(tested, tested_rows, window, window_rows, draws=10)
+        estimate = np.mean([np.abs(labels - window["predicted"]).mean() for labels in drawn])
+        assert estimate == pytest.approx((window.actual - window.predicted).abs().mean(), rel=0.1)

@@ -1,0 +1,1 @@
+"""Compare new data with the data behind a model: quality, drift and performance."""

@@ -1,0 +1,119 @@
+"""The results of a version's windows, in one run of an MLflow experiment of its own.
+
+The run has a step for each window: MLflow's charts show each metric over the windows.
+"""
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep.mlflow import runs, tag
+from lockstep.mlflow.runs import Point, key_of
+from lockstep.mlflow.store import Store
+from lockstep.monitor.reference import Reference
+from lockstep.monitor.result import Result
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from lockstep.project import Project
+
+FOLDER = "windows"  # among the run's artifacts
+FILE = re.compile(rf"{FOLDER}/(\d+)-([0-9a-f]+)\.json")
+DIGEST = 12  # characters of a window's identity in the name of its file
+REPORT = "report.html"
+
+
+class History:
+    """The windows of one version that were judged.
+
+    Attributes:
+        store: The experiment `<name>-monitoring`.
+    """
+
+    def __init__(self, client: "MlflowClient", project: "Project", reference: Reference) -> None:
+        tracking = {**project.tracking, "experiment": f"{project.store.experiment}-monitoring"}
+        self.store = Store(project.root, tracking)
+        self._client = client
+        self._reference = reference
+        self.experiment_id = self.store.experiment_id(client)
+        self.run_id = self._run_id(f"{project.model_name} v{reference.number}")
+        listed = client.list_artifacts(self.run_id, FOLDER)
+        matches = sorted(filter(None, (FILE.fullmatch(item.path) for item in listed)), key=_step)
+        self._steps = {match[2]: _step(match) for match in matches}
+
+    @property
+    def page(self) -> str:
+        """The path of the run's page in the MLflow UI."""
+        return f"/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+    def find(self, identity: str) -> Result | None:
+        """The result of a window that was judged before; None if there is none."""
+        step = self._steps.get(identity[:DIGEST])
+        return None if step is None else self._read(step, identity[:DIGEST])
+
+    def newest(self, count: int, before: str | None = None) -> list[Result]:
+        """The newest results, the oldest of them first.
+
+        Args:
+            before: The identity of a window; only those before it.
+        """
+        end = self._steps.get(before[:DIGEST]) if before else None
+        kept = [item for item in self._steps.items() if end is None or item[1] < end]
+        return [self._read(step, identity) for identity, step in kept[-count:]]
+
+    def add(self, identity: str, result: Result) -> None:
+        """Add the newest window."""
+        step = 1 + max(self._steps.values(), default=0)
+        now = int(time.time() * 1000)
+        points = [Point(name, value, now, step) for name, value in _metrics(result)]
+        runs.log(
+            self._client, self.run_id, metrics=points, tags={tag.MONITOR_VERDICT: result["verdict"]}
+        )
+        self._steps[identity[:DIGEST]] = step
+        # The file comes last: a window whose metrics were logged, but not its file, is repeated.
+        self.upload(f"{step:05}-{identity[:DIGEST]}.json", json.dumps(result, indent=2), FOLDER)
+
+    def upload(self, name: str, text: str, folder: str | None = None) -> None:
+        """Keep a text as an artifact of the run."""
+        with tempfile.TemporaryDirectory() as temporary:
+            file = Path(temporary) / name
+            file.write_text(text, encoding="utf-8")
+            runs.log_files(self._client, self.run_id, [(file, folder)])
+
+    def _run_id(self, name: str) -> str:
+        query = f"tags.`{tag.MONITORED}` = {runs.quoted(self._reference.run_id)}"
+        if found := next(runs.search(self._client, self.experiment_id, query), None):
+            return str(found.info.run_id)
+        tags = {tag.MONITORED: self._reference.run_id}
+        run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+        self._client.set_terminated(run.info.run_id)  # nothing runs between two windows
+        return str(run.info.run_id)
+
+    def _read(self, step: int, identity: str) -> Result:
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{FOLDER}/{step:05}-{identity}.json"
+            file = self._client.download_artifacts(self.run_id, path, folder)
+            result: Result = json.loads(Path(file).read_text(encoding="utf-8"))
+            return result
+
+
+def _step(match: "re.Match[str]") -> int:
+    return int(match[1])
+
+
+def _metrics(result: Result) -> Iterator[tuple[str, float]]:
+    """A window's numbers as metrics of the run."""
+    yield "rows", float(result["rows"])
+    yield "findings", float(len(result["findings"]))
+    yield "drift.roc_auc", result["classifier"]["roc_auc"]
+    for drift in result["drift"]:
+        yield key_of(f"drift.{drift['measure']}.{drift['column']}"), drift["value"]
+    for item in result["performance"]:
+        for kind in ("now", "estimated"):
+            if item[kind] is not None:
+                yield key_of(f"{kind}.{item['metric']}"), item[kind]

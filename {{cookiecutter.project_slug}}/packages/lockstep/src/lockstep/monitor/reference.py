@@ -1,0 +1,155 @@
+"""What a version of the model was trained and tested on, found by its run."""
+
+import importlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lockstep import LockstepError
+from lockstep.adapters.trusted_model import load_model
+from lockstep.dvc.cache import fetch
+from lockstep.gate.candidate import Candidate, candidate_of_run
+from lockstep.gate.comparison_process import estimators_of
+from lockstep.mlflow import runs
+from lockstep.mlflow.registry import download_model, version_called
+from lockstep.record.metrics import beside_baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mlflow import MlflowClient
+
+    from lockstep.project import Project
+
+TARGET = "actual"  # the column with the true values in a table of predictions
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A version of the model, the rows behind it, and how it did on those that tested it.
+
+    Attributes:
+        number: The version.
+        run_id: Its run.
+        rows: The rows that it was trained and tested on.
+        tested: The rows that it was tested on.
+        predictions: Its predictions for those, and the true values, in the same order.
+        metrics: The names of the run's metrics; the deciding one first.
+        directions: `maximize` or `minimize`, by metric.
+        suffix: Of the file of test rows, which the project's `scoring` reads.
+    """
+
+    number: str
+    run_id: str
+    rows: pd.DataFrame
+    tested: pd.DataFrame
+    predictions: pd.DataFrame
+    metrics: list[str]
+    directions: "Mapping[str, str]"
+    suffix: str
+    _predict: "Callable[[Path], pd.DataFrame]"
+    _scorer: "Callable[..., Any]"
+
+    @property
+    def target(self) -> str | None:
+        """The column that the model predicts, recognised by its values; None if it is not there."""
+        actual = self.predictions[TARGET].tolist()
+        matches = (str(name) for name in self.tested if self.tested[name].tolist() == actual)
+        return next(matches, None)
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The model's predictions for rows with the columns of `tested`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"rows{self.suffix}"
+            _write(rows, file)
+            return self._predict(file)
+
+    def measure(self, predictions: pd.DataFrame) -> "Callable[[Any], dict[str, float]]":
+        """A function that computes the metrics of predictions, given the positions of rows."""
+        measure: Callable[[Any], dict[str, float]] = self._scorer(predictions, self.metrics)
+        return measure
+
+
+def reference_of(client: "MlflowClient", project: "Project", word: str) -> Reference:
+    """The reference of a version, by its number or an alias.
+
+    Raises:
+        LockstepError: There is no such version, or its data are not to be had.
+    """
+    version = version_called(client, project.model_name, word)
+    number = str(version.version)
+    run = runs.any_run(client, version.run_id)
+    scoring = project.settings.get("scoring")
+    if run is None:
+        raise LockstepError(f"version {number} has no run, so its data are unknown")
+    if scoring is None:
+        raise LockstepError("pyproject.toml sets no `scoring` under [tool.lockstep]")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
+        if candidate.test is None or candidate.predictions is None:
+            raise LockstepError(
+                f"version {number} has no test rows or predictions: dvc.yaml names them under the "
+                "model's meta, as `test` and `predictions`"
+            )
+        path, md5 = candidate.test
+        tested = _rows(project.root, path, md5, Path(folder))
+        train = project.pipeline.about_model().get("train")
+        digests = runs.input_digests(run)
+        seen = (
+            [_rows(project.root, train, digests[train], Path(folder))] if train in digests else []
+        )
+        module = importlib.import_module(scoring)
+        about = candidate.evaluation.get("metrics", {})
+        return Reference(
+            number,
+            str(version.run_id),
+            pd.concat([*seen, tested], ignore_index=True),
+            tested,
+            pd.read_parquet(candidate.predictions),
+            _metrics(candidate, project.registry.get("metric")),
+            {name: values.get("direction", "maximize") for name, values in about.items()},
+            Path(path).suffix,
+            _predictor(client, project, version, candidate, module),
+            module.scorer,
+        )
+
+
+def _rows(root: Path, path: str, md5: str, folder: Path) -> pd.DataFrame:
+    file = folder / Path(path).name
+    fetch(root, md5, file)
+    return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+
+
+def _write(rows: pd.DataFrame, file: Path) -> None:
+    if file.suffix == ".csv":
+        rows.to_csv(file, index=False)
+    else:
+        rows.to_parquet(file)
+
+
+def _metrics(candidate: Candidate, deciding: str | None) -> list[str]:
+    names = [name for name, _, _ in beside_baseline(candidate.metrics)]
+    return sorted(names, key=lambda name: name != deciding)
+
+
+def _predictor(
+    client: "MlflowClient", project: "Project", version: Any, candidate: Candidate, module: Any
+) -> "Callable[[Path], pd.DataFrame]":
+    """Predicts a file of rows with the version's model, by the project's `scoring`."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(candidate.params)
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    trusted = None if project.store.embedded else estimators_of(project.workspace)
+    saved = download_model(client, version, Path(folder.name))
+    model = load_model(saved, trusted)
+
+    def predict(rows: Path) -> pd.DataFrame:
+        _ = folder  # where a model that is not scikit-learn's stays until it has predicted
+        predictions: pd.DataFrame = module.predict(model, rows, config)
+        return predictions
+
+    return predict

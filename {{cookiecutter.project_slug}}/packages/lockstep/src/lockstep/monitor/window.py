@@ -1,0 +1,145 @@
+"""A window of current data: read in batches, counted, and thinned to a sample of rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lockstep import LockstepError
+from lockstep.files import file_digest
+from lockstep.monitor.distribution import Bins, Counts, Numbers
+from lockstep.values import digest
+
+BATCH = 100_000  # rows that are read at a time
+SAMPLE = 20_000  # rows that are predicted and looked at together; at least half as many are kept
+SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass
+class Window:
+    """What is kept of the rows of a window, whatever their number.
+
+    Attributes:
+        columns: The columns that the data have.
+        counts: For each column of the reference, the number of rows in each bin.
+        unreadable: For each column, the number of values that are not of the column's kind.
+        beyond: For each column of numbers, how many are far outside the reference's range.
+        sample: Every n-th row, with the columns and kinds of the reference.
+    """
+
+    rows: int = 0
+    columns: list[str] = field(default_factory=list)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    unreadable: dict[str, int] = field(default_factory=dict)
+    beyond: dict[str, int] = field(default_factory=dict)
+    sample: pd.DataFrame = field(default_factory=pd.DataFrame)
+    step: int = 1
+
+    def add(self, batch: pd.DataFrame, bins: Mapping[str, Bins], kinds: pd.DataFrame) -> None:
+        """Count the rows of a batch.
+
+        Args:
+            kinds: An empty table with the columns and kinds of the reference.
+        """
+        self.columns = [str(name) for name in batch.columns]
+        table, unreadable = conformed(batch, kinds)
+        for name, column in bins.items():
+            counted = column.count(table[name])
+            self.counts[name] = self.counts[name] + counted if name in self.counts else counted
+            if isinstance(column, Numbers):
+                self.beyond[name] = self.beyond.get(name, 0) + column.beyond(table[name])
+        for name, number in unreadable.items():
+            self.unreadable[name] = self.unreadable.get(name, 0) + number
+        first = -self.rows % self.step
+        self.sample = pd.concat([self.sample, table.iloc[first :: self.step]], ignore_index=True)
+        while len(self.sample) > SAMPLE:
+            self.sample, self.step = self.sample.iloc[::2].reset_index(drop=True), 2 * self.step
+        self.rows += len(batch)
+
+
+def conformed(batch: pd.DataFrame, kinds: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows with the columns and kinds of the reference.
+
+    Returns:
+        The table; a column that the data lack is missing throughout. And for each column, the
+        number of values that could not be read as its kind, which are missing, too.
+    """
+    columns: dict[str, Any] = {}
+    unreadable: dict[str, int] = {}
+    for name, dtype in kinds.dtypes.items():
+        given = batch[name] if name in batch else pd.Series(pd.NA, index=batch.index, dtype="str")
+        columns[str(name)] = values = _as_kind(given, dtype)
+        unreadable[str(name)] = int((values.isna() & given.notna()).sum())
+    return pd.DataFrame(columns, index=batch.index), {k: n for k, n in unreadable.items() if n}
+
+
+def _as_kind(values: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        dates = pd.to_datetime(values, errors="coerce", format="ISO8601")
+        return dates.dt.tz_localize(None).astype(dtype)
+    if pd.api.types.is_bool_dtype(dtype):
+        known = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+        return values.astype("str").str.lower().map(known)
+    if pd.api.types.is_numeric_dtype(dtype):
+        return pd.to_numeric(values, errors="coerce").astype("float64")
+    return values.astype("str").where(values.notna())
+
+
+def read_window(source: Path, bins: Mapping[str, Bins], kinds: pd.DataFrame) -> Window:
+    """Read a file, or all files of a folder, as one window.
+
+    Raises:
+        LockstepError: There are no data, or they cannot be read.
+    """
+    window = Window()
+    for path in files_of(source):
+        try:
+            for batch in _batches(path):
+                window.add(batch, bins, kinds)
+        except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are ValueErrors
+            raise LockstepError(f"{path} cannot be read: {error}") from error
+    if not window.rows:
+        raise LockstepError(f"{source} has no rows")
+    if not set(window.columns) & set(kinds.columns):
+        raise LockstepError(
+            f"{source} has none of the model's columns\n"
+            f"the model was trained on {', '.join(map(str, kinds.columns))}"
+        )
+    return window
+
+
+def files_of(source: Path) -> list[Path]:
+    """The data files of a window: the file, or those below the folder.
+
+    Raises:
+        LockstepError: There are none.
+    """
+    if source.is_file():
+        if source.suffix not in SUFFIXES:
+            raise LockstepError(f"{source} is neither CSV nor Parquet")
+        return [source]
+    found = sorted(path for path in source.rglob("*") if path.suffix in SUFFIXES)
+    found = [path for path in found if not path.name.startswith(".")]
+    if not found:
+        raise LockstepError(
+            f"there are no data at {source}: name a CSV or Parquet file, or a folder"
+        )
+    return found
+
+
+def digest_of(source: Path) -> str:
+    """The identity of a window's data."""
+    return digest([file_digest(path) for path in files_of(source)])
+
+
+def _batches(path: Path) -> Iterator[pd.DataFrame]:
+    if path.suffix == ".csv":
+        yield from pd.read_csv(path, chunksize=BATCH)
+        return
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH):
+            yield batch.to_pandas()
