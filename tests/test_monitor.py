@@ -1,8 +1,11 @@
 """`lockstep monitor`: what it finds in windows of new data."""
 
+import http.server
 import json
+import socket
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -125,6 +128,46 @@ def test_a_folder_is_one_window(watched: Tiny) -> None:
         save(watched, f"log/date={day}/part.parquet", line(80, seed=day).assign(request="a"))
     output = watched.lockstep("monitor", "new/log", "--json")
     assert json.loads(output)[0]["rows"] == 160
+
+
+class Received(http.server.BaseHTTPRequestHandler):
+    """Keeps what is posted."""
+
+    messages: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.messages.append(json.loads(body)["message"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        """Be quiet."""
+
+
+def test_an_alarm_is_told_once_and_its_end(watched: Tiny) -> None:
+    shifts = [1.0, 1.0, 1.0, 0.0]
+    windows = [save(watched, f"{n}.csv", line(300, n, shift)) for n, shift in enumerate(shifts)]
+    with http.server.HTTPServer(("127.0.0.1", 0), Received) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"json://127.0.0.1:{server.server_port}"
+        for window in (*windows, windows[-1]):
+            watched.lockstep("monitor", window, ok=None, LOCKSTEP_NOTIFY=url)
+        server.shutdown()
+    first, last = Received.messages
+    assert first == "new/1.csv: alarm: (all columns), (prediction), x, y"
+    assert last == "new/3.csv: the alarm is over"
+
+
+def test_a_dead_channel_is_said_and_harms_nothing(watched: Tiny) -> None:
+    window = save(watched, "bad.csv", line(300, seed=1).drop(columns="x"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"json://127.0.0.1:{free.getsockname()[1]}"
+        code, output = watched.answer("monitor", window, LOCKSTEP_NOTIFY=url)
+    assert code == 1
+    assert "note: a channel in LOCKSTEP_NOTIFY did not take the message" in output
+    assert watched.answer("monitor", window)[0] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """`lockstep monitor`: compare new data with what the champion was trained and tested on."""
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import CHAMPION
 from lockstep.config.compose import composer
@@ -12,6 +13,10 @@ from lockstep.monitor.settings import Settings
 from lockstep.project import Project
 from lockstep.terminal import show, table
 from lockstep.values import counted, digest, number
+
+if TYPE_CHECKING:
+    from lockstep.monitor.history import History
+    from lockstep.monitor.result import Monitor, Result
 
 EXAMPLE = "lockstep monitor data/2011-07.csv"
 
@@ -28,50 +33,61 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--version", default=CHAMPION, help="a version's number or alias (%(default)s)"
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report here")
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
 
 def run(arguments: Namespace) -> int:
     """Judge the windows; the exit code is 1 if the newest is an alarm."""
     project = Project(Path.cwd())
-    settings = _settings(project.workspace)
     with project.store.errors_explained(CHECK_ADDRESS):
-        # These import pandas, or scikit-learn.
+        # These import pandas and scikit-learn.
         from lockstep.monitor.history import History
         from lockstep.monitor.reference import reference_of
-        from lockstep.monitor.result import Monitor, verdict
-        from lockstep.monitor.window import digest_of, read_window
+        from lockstep.monitor.result import Monitor
 
         client = project.store.client()
-        reference = reference_of(client, project, arguments.version)
-        history = History(client, project, reference)
-        results = []
-        monitor = Monitor(reference, settings)
-        for source in arguments.data:
-            identity = digest([digest_of(source), reference.run_id, repr(settings)])
-            result = history.find(identity)
-            if result is None:
-                result = {"window": source.as_posix()}
-                result |= monitor.judge(read_window(source, monitor.bins, monitor.kinds))
-                result["verdict"] = verdict(result, history.newest(settings.of), settings)
-                history.add(identity, result)
-            results.append(result)
+        monitor = Monitor(
+            reference_of(client, project, arguments.version), _settings(project.workspace)
+        )
+        history = History(client, project, monitor.reference)
+        results = [_judged(source, monitor, history) for source in arguments.data]
     if arguments.as_json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     else:
-        _show(results, reference.metrics[0])
+        _show(results, monitor.reference.metrics[0])
         print(f"\nall windows: {history.store.page(history.page)}")
     return 1 if results[-1]["verdict"] == "alarm" else 0
 
 
 def _settings(workspace: Path) -> Settings:
     """The config group `monitor`, which the pipeline does not use."""
+    if not (workspace / "conf" / "monitor").is_dir():
+        return Settings()
     with composer(workspace) as compose:
         return Settings.of_config(compose(["monitor=default"])["monitor"])
 
 
-def _show(results: list[dict[str, Any]], metric: str) -> None:
+def _judged(source: Path, monitor: "Monitor", history: "History") -> "Result":
+    """The result of a window: known from an earlier call, or new, and then told."""
+    from lockstep.monitor.notify import news, notify
+    from lockstep.monitor.result import verdict
+    from lockstep.monitor.window import digest_of, read_window
+
+    settings, version = monitor.settings, monitor.reference.number
+    identity = digest([digest_of(source), vars(settings)])
+    if known := history.find(identity):
+        return known
+    judged = monitor.judge(read_window(source, monitor.bins, monitor.kinds))
+    earlier = history.newest(settings.of)
+    result = {"window": source.as_posix(), "verdict": verdict(judged, earlier, settings), **judged}
+    history.add(identity, result)
+    message = news(result, earlier)
+    if message and (problem := notify(f"{history.name}, version {version}", message)):
+        print(f"note: {problem}", file=sys.stderr)
+    return result
+
+
+def _show(results: "list[Result]", metric: str) -> None:
     """A line for each window, and what was found in the newest."""
     rows = []
     for result in results:

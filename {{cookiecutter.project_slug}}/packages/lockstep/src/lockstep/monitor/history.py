@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 FOLDER = "windows"  # among the run's artifacts
 FILE = re.compile(rf"{FOLDER}/(\d+)-([0-9a-f]+)\.json")
 DIGEST = 12  # characters of a window's identity in the name of its file
-REPORT = "report.html"
 
 
 class History:
     """The windows of one version that were judged.
 
     Attributes:
+        name: The registered model's.
         store: The experiment `<name>-monitoring`.
     """
 
     def __init__(self, client: "MlflowClient", project: "Project", reference: Reference) -> None:
         tracking = {**project.tracking, "experiment": f"{project.store.experiment}-monitoring"}
         self.store = Store(project.root, tracking)
+        self.name = project.model_name
         self._client = client
         self._reference = reference
         self.experiment_id = self.store.experiment_id(client)
@@ -56,15 +57,10 @@ class History:
         step = self._steps.get(identity[:DIGEST])
         return None if step is None else self._read(step, identity[:DIGEST])
 
-    def newest(self, count: int, before: str | None = None) -> list[Result]:
-        """The newest results, the oldest of them first.
-
-        Args:
-            before: The identity of a window; only those before it.
-        """
-        end = self._steps.get(before[:DIGEST]) if before else None
-        kept = [item for item in self._steps.items() if end is None or item[1] < end]
-        return [self._read(step, identity) for identity, step in kept[-count:]]
+    def newest(self, count: int) -> list[Result]:
+        """The newest results, the oldest of them first."""
+        kept = list(self._steps.items())[-count:]
+        return [self._read(step, identity) for identity, step in kept]
 
     def add(self, identity: str, result: Result) -> None:
         """Add the newest window."""
@@ -76,14 +72,10 @@ class History:
         )
         self._steps[identity[:DIGEST]] = step
         # The file comes last: a window whose metrics were logged, but not its file, is repeated.
-        self.upload(f"{step:05}-{identity[:DIGEST]}.json", json.dumps(result, indent=2), FOLDER)
-
-    def upload(self, name: str, text: str, folder: str | None = None) -> None:
-        """Keep a text as an artifact of the run."""
-        with tempfile.TemporaryDirectory() as temporary:
-            file = Path(temporary) / name
-            file.write_text(text, encoding="utf-8")
-            runs.log_files(self._client, self.run_id, [(file, folder)])
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{step:05}-{identity[:DIGEST]}.json"
+            file.write_text(json.dumps(result, indent=2), encoding="utf-8")
+            runs.log_files(self._client, self.run_id, [(file, FOLDER)])
 
     def _run_id(self, name: str) -> str:
         query = f"tags.`{tag.MONITORED}` = {runs.quoted(self._reference.run_id)}"
