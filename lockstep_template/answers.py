@@ -108,8 +108,8 @@ def inferred_task(answers: Answers) -> str:
         return answers.task
     if recorded := cruft.recorded("__task"):
         return recorded
-    values = answers.table.values
-    return "regression" if _is_number(values) and _is_continuous(values) else "classification"
+    data = answers.table
+    return "regression" if data.are_numbers and _is_continuous(data) else "classification"
 
 
 def raw_suffix(answers: Answers) -> str:
@@ -294,7 +294,7 @@ def _no_such_column(target: str, columns: tuple[str, ...]) -> str:
 
 def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]:
     values, distinct = data.values, set(data.values)
-    numeric = _is_number(values)
+    numeric = data.are_numbers
     if not values:
         if data.whole:
             yield f"target_column: {target!r} has no values; choose another column"
@@ -304,10 +304,11 @@ def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]
             "predict; choose another column"
         )
     elif task == "regression" and not numeric:
-        text = next(value for value in values if table.number(value) is None)
+        problem = data.numbers.problem
+        why = f"cannot be read: {problem}" if problem else f"contains {data.numbers.others[0]!r}"
         yield (
-            f"task: regression needs numbers, but {target!r} contains {text!r}; choose "
-            "classification, or another target_column"
+            f"task: regression needs numbers, but {target!r} {why}; choose classification, or "
+            "another target_column"
         )
     elif len(distinct) > max(CLASSES, len(values) / 2):
         if not numeric:
@@ -322,12 +323,8 @@ def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]
             )
 
 
-def _is_number(values: tuple[str, ...]) -> bool:
-    return bool(values) and all(table.number(value) is not None for value in values)
-
-
-def _is_continuous(values: tuple[str, ...]) -> bool:
-    numbers = {table.number(value) or 0.0 for value in values}
-    if len(numbers) > min(CLASSES, max(2, len(values) / ROWS_PER_CLASS)):
+def _is_continuous(data: table.Table) -> bool:
+    numbers = set(data.numbers.values.values())
+    if len(numbers) > min(CLASSES, max(2, len(data.values) / ROWS_PER_CLASS)):
         return True
     return not all(number.is_integer() for number in numbers)

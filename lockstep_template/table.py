@@ -1,8 +1,9 @@
 """A first look at the data: its columns, and what the target holds.
 
-Only the beginning is read, with the standard library, and by the rules of the generated project's
-`reading.py`. A Parquet file needs PyArrow, which is not part of cookiecutter's environment: where
-neither it nor uv is at hand, the columns stay unknown.
+Only the beginning is read, with the standard library: the file by the rules of the generated
+project's `reading.py`, its cells by the project's `cells.py` itself. A Parquet file needs PyArrow,
+which is not part of cookiecutter's environment: where neither it nor uv is at hand, the columns
+stay unknown.
 """
 
 import codecs
@@ -11,16 +12,20 @@ import io
 import itertools
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from lockstep_template import urls
 
@@ -30,12 +35,28 @@ URL_BYTES = 64 * 2**10
 URL_SECONDS = 10
 PYARROW_SECONDS = 120
 DELIMITERS = ",;\t|"
-MISSING = {"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
-_UNITS = re.compile(r"^[$€£]\s*|\s*[$€£%]$")
-_POINT = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][+-]?\d+)?")
-_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?([eE][+-]?\d+)?")
+SAMPLE = 200  # rows that show the decimal mark
 _PARQUET = b"PAR1"
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+
+
+def _of_project(path: str) -> Path:
+    """A file of the project, as it is in the template."""
+    return TEMPLATE / "{{cookiecutter.project_slug}}" / path
+
+
+def _missing() -> set[str]:
+    """The words that the project's config takes for missing values."""
+    config = _of_project("conf/data/default.yaml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^missing: (\[.*?\])", config, re.MULTILINE)
+    return set(json.loads(line))
+
+
+TEMPLATE = Path(__file__).parent.parent
+MISSING = _missing()
+# Run, not imported: Python would leave bytecode in the folder that is rendered.
+_CELLS = _of_project("src/{{cookiecutter.package_name}}/cells.py")
+cells = SimpleNamespace(**runpy.run_path(str(_CELLS)))
 
 
 class _UnreadableError(Exception):
@@ -50,6 +71,7 @@ class Table:
         suffix: `csv` or `parquet`.
         columns: Their names; None where they cannot be read.
         values: Those of the target column in the first rows, without the missing ones.
+        decimals: The decimal mark that the columns show, or both with the likely one first.
         whole: Whether the first rows are all of them.
         problem: Why the data cannot be used; empty when they can.
     """
@@ -57,21 +79,19 @@ class Table:
     suffix: str
     columns: tuple[str, ...] | None = None
     values: tuple[str, ...] = ()
+    decimals: str = ".,"
     whole: bool = False
     problem: str = ""
 
+    @cached_property
+    def numbers(self) -> Any:
+        """The numbers among the values, as ingest reads them: `Numbers` in `cells.py`."""
+        return cells.read_numbers(Counter(map(str.strip, self.values)), self.decimals)
 
-def number(cell: str) -> float | None:
-    """The number in a cell, which may have a unit or thousands separators."""
-    plain = _UNITS.sub("", cell.strip())
-    if _POINT.fullmatch(plain):
-        plain = plain.replace(",", "")
-    elif _COMMA.fullmatch(plain):
-        plain = plain.replace(".", "").replace(",", ".")
-    try:
-        return float(plain) if "_" not in plain else None
-    except ValueError:
-        return None
+    @property
+    def are_numbers(self) -> bool:
+        """Whether all values are numbers, apart from those that mark a missing value."""
+        return self.numbers.share > 0 and not self.numbers.others
 
 
 @lru_cache(maxsize=16)
@@ -150,7 +170,7 @@ def _look_at_csv(head: bytes, target: str, *, whole: bool) -> Table:
     text = _decoded(head)
     if "\0" in text or not text:
         raise _UnreadableError("this is not a text file; enter a CSV or Parquet file")
-    rows = _rows(text, whole=whole)
+    rows, delimiter = _rows(text, whole=whole)
     if len(rows) < 2:
         raise _UnreadableError("there are no rows below the header")
     columns, body = _named(rows[0]), rows[1:]
@@ -164,11 +184,18 @@ def _look_at_csv(head: bytes, target: str, *, whole: bool) -> Table:
     if target in columns:
         at = columns.index(target)
         values = [row[at] for row in body if row[at].strip().lower() not in MISSING]
-    return Table("csv", columns, tuple(values), whole and len(body) < ROWS)
+    spread = body[:: max(1, len(body) // SAMPLE)]
+    shown = [
+        Counter(cell for cell in map(str.strip, column) if cell)
+        for column in zip(*spread, strict=True)
+    ]
+    likely = "," if delimiter == ";" else "."
+    decimals = cells.decimal_marks(shown, likely)
+    return Table("csv", columns, tuple(values), decimals, whole and len(body) < ROWS)
 
 
-def _rows(text: str, *, whole: bool) -> list[list[str]]:
-    """The header and the first rows, split at the delimiter that the first lines agree on."""
+def _rows(text: str, *, whole: bool) -> tuple[list[list[str]], str]:
+    """The header and the first rows, and the delimiter that the first lines agree on."""
 
     def split(delimiter: str, count: int) -> list[list[str]]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -180,11 +207,12 @@ def _rows(text: str, *, whole: bool) -> list[list[str]]:
         return (widths.count(width) / len(widths) if width > 1 else 0.0), width
 
     try:
-        rows = split(max(DELIMITERS, key=agreement), ROWS + 1)
+        delimiter = max(DELIMITERS, key=agreement)
+        rows = split(delimiter, ROWS + 1)
     except csv.Error as error:
         raise _UnreadableError(f"this is not a CSV file: {error}") from None
     cut = not whole and len(rows) <= ROWS  # then a quoted cell of the last row may be incomplete
-    return rows[:-1] if cut else rows
+    return rows[:-1] if cut else rows, delimiter
 
 
 def _decoded(head: bytes) -> str:
@@ -247,4 +275,4 @@ def _look_at_parquet(path: Path, target: str) -> Table:
     if not count:
         raise _UnreadableError("the file has columns and no rows")
     kept = (value for value in values if value.strip().lower() not in MISSING)
-    return Table("parquet", names, tuple(kept), count <= ROWS)
+    return Table("parquet", names, tuple(kept), whole=count <= ROWS)

@@ -21,7 +21,7 @@ OUTCOMES = [str(1 + row % 2) for row in range(ROWS)]  # classes and numbers alik
 def run(cfg: DictConfig, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table, and the report by column."""
     table, columns = raw.with_name("table.parquet"), raw.with_name("columns.csv")
-    ingest.main(cfg, raw, table, columns)
+    ingest.main(cfg, raw, table, columns, raw.with_name("schema.yaml"))
     return pd.read_parquet(table), pd.read_csv(columns, index_col="column", na_filter=False)
 
 

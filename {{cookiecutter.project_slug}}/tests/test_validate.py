@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from lockstep import LockstepError
 
 from {{ cookiecutter.package_name }} import validate
+from {{ cookiecutter.package_name }}.schema import infer_schema, write_schema
 
 
 def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> str:
@@ -28,6 +29,7 @@ def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> str:
 @pytest.fixture
 def inferred(cfg: DictConfig, table: pd.DataFrame, tmp_path: Path) -> Path:
     """A folder with the schema that was inferred from the small table."""
+    write_schema(infer_schema(table, cfg.data.target), tmp_path / "schema.yaml")
     assert run(cfg, table, tmp_path) == ""
     return tmp_path
 
@@ -37,7 +39,7 @@ def report(folder: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_schema_is_inferred_once(cfg: DictConfig, table: pd.DataFrame, inferred: Path) -> None:
+def test_the_schema_is_kept(cfg: DictConfig, table: pd.DataFrame, inferred: Path) -> None:
     schema = inferred / "schema.yaml"
     line = "colour: {kind: category, missing: true, values: [blue, green, red]}"
     assert line in schema.read_text()
@@ -106,6 +108,7 @@ def test_the_target_of_before_and_the_new_one_need_no_other_schema(
     cfg: DictConfig, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     table = table.assign(code=(table.index % 3).astype("int64"))
+    write_schema(infer_schema(table, cfg.data.target), tmp_path / "schema.yaml")
     assert run(cfg, table, tmp_path) == ""
     assert "code: {kind: integer" in (tmp_path / "schema.yaml").read_text()
     assert run(cfg, table.assign(code=table["code"].astype("float64")), tmp_path) == ""

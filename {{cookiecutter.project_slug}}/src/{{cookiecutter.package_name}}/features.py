@@ -88,5 +88,7 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit
 
 
 def _part(dates: "pd.Series[Any]", part: str) -> "pd.Series[Any]":
-    values = (dates - pd.Timestamp(0)).dt.days if part == "days" else getattr(dates.dt, part)
+    # In nanoseconds, as pd.Timestamp(0) is, time ends in 2262, before 9999-12-31.
+    epoch = pd.Timestamp(0).as_unit("s")
+    values = (dates - epoch).dt.days if part == "days" else getattr(dates.dt, part)
     return values.astype("float64")

@@ -1,6 +1,8 @@
 """Read the raw table and give each column a type: data/raw.* -> data/table.parquet."""
 
 import difflib
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,56 +11,75 @@ from pandas.api import types
 
 from lockstep import LockstepError
 
-from .kinds import KINDS, Column, as_text, convert, finite, infer, odd_labels
-from .parsing import to_numbers
+from .cells import is_missing
+from .kinds import KINDS, Column, as_text, convert, finite, how_read, infer, note_on, odd_labels
+from .parsing import table_decimals, to_numbers
 from .reading import read_raw
+from .schema import Rule, infer_schema, read_schema, write_schema
+
+REPORT = ["column", "kind", "missing", "distinct", "note"]
+TARGET = "the target"
+SHOWN = 30  # notes in the terminal
 
 
-def main(cfg: Any, raw: Path, table: Path, columns: Path) -> None:
-    """Run the stage; `columns` reports on each column, including those left out."""
+def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
+    """Run the stage; `columns` reports on each column, including those left out.
+
+    The rules in `schema` tell how earlier data were read; the file is written if there is none.
+    """
+    rules = read_schema(schema).columns if schema.exists() else {}
     rows, decimals = read_raw(raw, cfg.data.csv)
-    typed, report = type_columns(rows, cfg.data, decimals)
+    typed, report = type_columns(rows, cfg.data, decimals, rules)
     typed.to_parquet(table)
-    report.to_csv(columns, index=False)
+    report[REPORT].to_csv(columns, index=False)
     print(summary(typed, report, cfg.data.target))
-    print(f"see {columns.as_posix()} for each column")
+    print("\n".join([*notes(report), f"see {columns.as_posix()} for each column"]))
+    if not schema.exists():
+        read = dict(zip(report["column"], report["read"], strict=True))
+        write_schema(infer_schema(typed, cfg.data.target, read), schema)
+        print(f"{schema.name} was inferred from the data: review it, edit it, commit it")
 
 
-def type_columns(raw: pd.DataFrame, data: Any, decimals: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def type_columns(
+    raw: pd.DataFrame, data: Any, decimals: str, rules: Mapping[str, Rule] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give each column the type of its kind, and leave out those that carry no information.
 
     Args:
         raw: The raw table, indexed by row number.
         data: The section `data` of the config.
-        decimals: The decimal marks that may occur in text, the likely one first.
+        decimals: The decimal mark of text, or both with the likely one first.
+        rules: Those in schema.yaml.
 
     Returns:
         The typed table, without the rows whose target is missing; and the report, one row per raw
-        column: column, kind, missing, distinct, note.
+        column: column, kind, missing, distinct, note, read.
 
     Raises:
         LockstepError: A column that the config names does not exist, the target does not suit the
             task, or there is nothing to learn from.
     """
     _check_names(raw.columns, data)
-    raw = pd.DataFrame({name: _mark_missing(raw[name], set(data.missing)) for name in raw})
-    known = raw[data.target].notna()
-    raw = raw[known]
+    if len(decimals) > 1:
+        decimals = table_decimals(raw.select_dtypes("str"), decimals[0])
+    marked = {name: _mark_missing(raw[name], data.missing) for name in raw}
+    target = _mark_target(raw[data.target], marked[data.target], data, decimals)
+    known = target.notna()
+    _tell_missing(raw[data.target][~known])
+    raw = pd.DataFrame(marked | {data.target: target})[known]
     typed, report = {}, []
     for name, values in raw.items():
-        column = _column(values, data, decimals)
+        column = _column(values, data, decimals, (rules or {}).get(str(name)))
         if column.kind in KINDS:
             typed[name] = column.values
         shown = as_text(values) if column.kind == "nested" else column.values
-        report.append((name, column.kind, shown.isna().sum(), shown.nunique(), column.note))
+        counts = (shown.isna().sum(), shown.nunique())
+        report.append((name, column.kind, *counts, column.note, column.read))
     if not set(typed) - {data.target, data.group}:
         raise LockstepError(
             "no column is left to learn from: set data.types for a column to keep it"
         )
-    if dropped := (~known).sum():
-        print(f"note: {dropped} rows left out: their {data.target} is missing")
-    names = ["column", "kind", "missing", "distinct", "note"]
-    return pd.DataFrame(typed), pd.DataFrame(report, columns=names)
+    return pd.DataFrame(typed), pd.DataFrame(report, columns=[*REPORT, "read"])
 
 
 def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
@@ -71,14 +92,51 @@ def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
     return f"{text}; left out: {', '.join(left_out)}" if len(left_out) else text
 
 
-def _mark_missing(values: "pd.Series[Any]", words: set[str]) -> "pd.Series[Any]":
+def notes(report: pd.DataFrame) -> list[str]:
+    """A line about each column that has a note in the report, except the target."""
+    noted = report[(report["note"] != "") & (report["note"] != TARGET)]
+    lines = [
+        f"  {column}: {kind}: {note}" if kind in KINDS else f"  {column}: {note}"
+        for column, kind, note in noted[["column", "kind", "note"]].itertuples(index=False)
+    ]
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], f"  … and {more} more notes"] if more > 1 else lines
+
+
+def _mark_missing(values: "pd.Series[Any]", words: Iterable[str]) -> "pd.Series[Any]":
     if not isinstance(values.dtype, pd.StringDtype):
         return values
     text = values.str.strip()
-    return text.mask(text.str.lower().isin(words))
+    return text.mask(text.str.lower().isin({word.lower() for word in words}))
 
 
-def _column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
+def _mark_target(
+    raw: "pd.Series[Any]", marked: "pd.Series[Any]", data: Any, decimals: str
+) -> "pd.Series[Any]":
+    """The target with what marks a missing value among numbers, or with what is a class, NA."""
+    if not isinstance(marked.dtype, pd.StringDtype) or marked.isna().all():
+        return marked
+    _, found = to_numbers(marked, decimals)
+    classes = marked.dropna().unique()
+    is_text = data.types.get(data.target) == "category" or not found.fit or found.others
+    if data.task == "regression" or not is_text:
+        return marked.mask(marked.isin([text for text in classes if is_missing(text)]))
+    codes = len(classes) > 1 and all(re.fullmatch("[A-Z]{2}", text) for text in classes)
+    if codes and "NA" not in data.missing:  # a continent, or Namibia
+        return marked.mask(raw.str.strip() == "NA", "NA")
+    return marked
+
+
+def _tell_missing(lost: "pd.Series[Any]") -> None:
+    """Print how many rows have no target, and the words that say so."""
+    if len(lost):
+        words = [repr(word) for word in lost.dropna().astype(str).unique() if word.strip()]
+        shown = f" ({', '.join(words[:5])})" if words else ""
+        rows = "1 row" if len(lost) == 1 else f"{len(lost)} rows"
+        print(f"note: {rows} left out: their {lost.name} is missing{shown}")
+
+
+def _column(values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None) -> Column:
     name = str(values.name)
     if name == data.target:
         return target_column(values, data, decimals)
@@ -88,7 +146,7 @@ def _column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
         return convert(values, data.types[name], decimals)
     if name == data.group:
         return Column("category", as_text(values), "tells groups apart; not learned from")
-    column = infer(values, decimals)
+    column = infer(values, decimals, rule)
     if name == data.time and column.kind not in ("number", "date"):
         return convert(values, "number", decimals)
     return column
@@ -110,24 +168,27 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
             f"the target {data.target!r} has fewer than two different values, so there is nothing "
             "to predict: choose another data.target"
         )
-    wanted = data.types.get(data.target)
-    numbers = finite(to_numbers(as_text(values), decimals))
+    text = as_text(values)
+    read, found = to_numbers(text, decimals)
+    numbers = finite(read)
     if data.task == "regression":
         if numbers.isna().any():
             raise LockstepError(
                 f"the target {data.target!r} contains {values[numbers.isna()].iloc[0]!r}, not a "
-                "number: set data.task: classification or another data.target, or add the value to "
-                "data.missing"
+                f"number{f'; {found.problem}' if found.problem else ''}: set data.task: "
+                "classification or another data.target, or add the value to data.missing"
             )
-        return Column("number", numbers, "the target")
+        note = "; ".join(filter(None, (TARGET, note_on(text, numbers, found))))
+        return Column("number", numbers, note, how_read(found))
     if types.is_bool_dtype(values):
-        return Column("boolean", values, "the target")
-    is_code = wanted == "category" or as_text(values).str.fullmatch(r"0\d+").any()
+        return Column("boolean", values, TARGET)
+    is_code = data.types.get(data.target) == "category" or text.str.fullmatch(r"0\d+").any()
     exact = numbers.abs() < 2**53  # beyond, different integers are the same float
-    if is_code or not exact.all() or (numbers % 1 != 0).any():
-        note = "; ".join(filter(None, ("the target", odd_labels(as_text(values)))))
-        return Column("category", as_text(values), note)
-    return Column("integer", numbers.astype("int64"), "the target")
+    if is_code or found.unit or not exact.all() or (numbers % 1 != 0).any():
+        words = ", ".join(repr(word) for word in text.unique() if is_missing(word))
+        note = words and f"classes of their own, unless data.missing lists them: {words}"
+        return Column("category", text, "; ".join(filter(None, (TARGET, note, odd_labels(text)))))
+    return Column("integer", numbers.astype("int64"), TARGET)
 
 
 def _check_names(columns: pd.Index, data: Any) -> None:

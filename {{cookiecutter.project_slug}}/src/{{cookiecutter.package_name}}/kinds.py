@@ -20,7 +20,9 @@ from pandas.api import types
 
 from lockstep import LockstepError
 
-from .parsing import day_or_month, to_booleans, to_dates, to_numbers
+from .cells import Numbers, is_missing
+from .parsing import Dates, also_fitting, is_no_date, to_booleans, to_dates, to_numbers
+from .schema import Rule
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
@@ -30,38 +32,53 @@ MAY_NAME_ROWS = re.compile(
 )
 NO_NAME = re.compile(r"column_1|Unnamed: 0|rownames")  # of row names, as pandas and R write them
 KEEP = "data.types: {} keeps it"
+NAMES_DATES = re.compile(
+    r"(?i)dat[eu]|fecha|day|tag|time|zeit|month|period|birth|(^|[\W_])d(t|ob)($|[\W_])"
+)
+MONTH = r"(0?[1-9]|1[0-2])\.(19|20)\d\d"  # 01.2024 is no number
 FEW = 20  # with fewer values, an id or a text cannot be told from a category
-MOST = 0.95  # if at least this share of the values are numbers, the others are errors
 
 
 class Column(NamedTuple):
-    """The values of a column, with the type of its kind, and a note for the report."""
+    """The values of a column, with the type of its kind.
+
+    Attributes:
+        kind: One of `KINDS`, or why the column is left out.
+        values: Its values.
+        note: For the report.
+        read: How text was read, for schema.yaml: `unit`, `decimal`, `formats`.
+    """
 
     kind: str
     values: "pd.Series[Any]"
     note: str = ""
+    read: dict[str, Any] = {}  # noqa: RUF012
 
 
-def infer(values: "pd.Series[Any]", decimals: str = ".,") -> Column:
+def infer(values: "pd.Series[Any]", decimals: str = ".,", rule: Rule | None = None) -> Column:
     """Infer the kind of a column.
 
     Args:
         values: Text whose missing values are marked, or typed values from a Parquet file.
-        decimals: The decimal marks that may occur in text, the likely one first.
+        decimals: The decimal mark of text, or both with the likely one first.
+        rule: That of the column in schema.yaml, which tells how earlier data were read.
+
+    Raises:
+        LockstepError: The text contradicts the rule.
     """
     present = values.dropna()
     if present.empty:
         return Column("empty", values, "left out: every value is missing")
     if isinstance(values.dtype, pd.StringDtype):
-        column = _infer_text(values, decimals)
+        column = _infer_text(values, decimals, rule)
     elif types.is_bool_dtype(present.infer_objects()):
         column = _boolean(as_text(values), values)
     elif types.is_datetime64_any_dtype(values):
-        column = Column("date", to_dates(as_text(values))[0])
+        column = Column("date", to_dates(as_text(values)).values)
     elif types.is_timedelta64_dtype(values):
         column = Column("number", values.dt.total_seconds(), "in seconds")
     elif types.is_numeric_dtype(values):
-        column = _number(values.astype("float64"))
+        column = _maybe_date(values, _number(values.astype("float64")))
     else:
         return Column("nested", values, f"left out: {type(present.iloc[0]).__name__} in its cells")
     if len(present) == len(values) and (present == present.iloc[0]).all():
@@ -93,14 +110,14 @@ def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column
             raise _refusal(text, kind)
         return _boolean(text, booleans)
     if kind == "number":
-        numbers = to_numbers(text, decimals)
+        numbers, found = to_numbers(text, decimals)
         if numbers.isna().all():
-            raise _refusal(text, kind)
-        return Column(kind, finite(numbers), _lost(text, numbers, kind))
-    dates, _ = to_dates(text, kind if "%" in kind else None)
-    if dates.isna().all():
-        raise _refusal(text, kind)
-    return Column("date", dates, _lost(text, dates, "date"))
+            raise _refusal(text, kind, found.problem)
+        return Column(kind, finite(numbers), note_on(text, numbers, found), how_read(found))
+    dates = to_dates(text, [kind] if "%" in kind else [])
+    if dates.values.isna().all() or dates.problem:
+        raise _refusal(text, kind, dates.problem)
+    return _date(text, dates, settled="%" in kind)
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -115,24 +132,132 @@ def finite(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
     return numbers.mask(numbers.abs() == float("inf"))
 
 
-def _infer_text(text: "pd.Series[Any]", decimals: str) -> Column:
+def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Column:
     booleans = to_booleans(text)
     if booleans is not None:
         return _boolean(text, booleans)
-    if text.str.fullmatch(r"0\d+").any():
-        column = _category(text)
-        return column._replace(note=column.note or "codes, by their leading zeros")
-    numbers = to_numbers(text, decimals)
-    if numbers.count() == text.count():
-        return _number(numbers)
-    dates, pattern = to_dates(text)
-    if pattern:
-        other = day_or_month(text, pattern)
-        note = f"; {other} fits as well: data.types decides" if other else ""
-        return Column("date", dates, f"read as {pattern}{note}")
-    if numbers.count() >= MOST * text.count():
-        return Column("number", finite(numbers), _lost(text, numbers, "number"))
-    return _category(text)
+    if text.str.match(r"0\d").any():
+        if text.str.fullmatch(r"0\d+").any():
+            column = _category(text)
+            return column._replace(note=column.note or "codes, by their leading zeros")
+        if text.dropna().str.fullmatch(MONTH).all():
+            return _date(text, to_dates(text, ["%m.%Y"]))
+    numbers, found = to_numbers(text, (rule and rule.decimal) or decimals)
+    if found.fit:
+        _same_unit(text, found, rule)
+        column = _number(numbers)
+        note = "; ".join(filter(None, (column.note, note_on(text, numbers, found))))
+        return _maybe_date(text, column._replace(note=note, read=how_read(found)))
+    known = _known_formats(text, rule)
+    dates = to_dates(text, known)
+    if dates.fit(text):
+        return _date(text, dates, settled=bool(known))
+    column = _category(text)
+    problem = found.problem or dates.problem
+    for kind, share in (("number", found.share), ("date", dates.values.count() / text.count())):
+        if share >= 0.5 and not problem:
+            rest = text[(numbers if kind == "number" else dates.values).isna()]
+            problem = f"{share:.0%} are {kind}s, but not {_shown(rest)}"
+    if problem:
+        problem += "; data.missing, data.types or the raw file can change that"
+    return column._replace(note="; ".join(filter(None, (column.note, problem))))
+
+
+def how_read(found: Numbers) -> dict[str, Any]:
+    """The unit and the decimal mark of a column of numbers, as schema.yaml has them."""
+    read = {"unit": found.unit, "decimal": found.mark if found.mark == "," else ""}
+    return {key: value for key, value in read.items() if value}
+
+
+def note_on(text: "pd.Series[Any]", numbers: "pd.Series[Any]", found: Numbers) -> str:
+    """What was decided about a column of numbers."""
+    parts = [f"in {found.unit}"] if found.unit else []
+    odd = [raw for raw, value in found.values.items() if not _is_plain(raw, value)]
+    if odd or found.undecided:
+        shown = found.example or min(odd, key=len)
+        parts.append(f"{shown!r} is read as {found.values[shown]:.15g}")
+    if found.undecided:
+        parts[-1] += ", but nothing shows which mark is the decimal one: data.csv.decimal decides"
+    if infinite := int((numbers.abs() == float("inf")).sum()):
+        parts.append(f"infinite in {infinite} rows, counted as missing")
+    return "; ".join([*parts, *filter(None, [_lost(text, numbers, "number")])])
+
+
+def _is_plain(text: str, value: float) -> bool:
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
+
+
+def _same_unit(text: "pd.Series[Any]", found: Numbers, rule: Rule | None) -> None:
+    if rule and rule.unit and rule.unit != found.unit:
+        raise LockstepError(
+            f"column {text.name!r}, row {text.first_valid_index()}: {text.dropna().iloc[0]!r} is "
+            f"{f'in {found.unit}' if found.unit else 'without a unit'}, but {rule.unit!r} is the "
+            "unit in schema.yaml: convert the file or, if that is wrong, change the unit there"
+        )
+
+
+def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:
+    """The formats in schema.yaml, if they fit any text.
+
+    Raises:
+        LockstepError: There are dates in other formats, too.
+    """
+    if not (rule and rule.formats):
+        return []
+    dates = to_dates(text, rule.formats).values
+    rest = text[dates.isna()].dropna()
+    rest = rest[[not is_no_date(value) for value in rest]]
+    strange = to_dates(rest).values if len(rest) else rest
+    if strange.notna().any():
+        row = strange.first_valid_index()
+        raise LockstepError(
+            f"column {text.name!r}, row {row}: {text[row]!r} is a date, but not in the format in "
+            f"schema.yaml, {' or '.join(rule.formats)} ({strange.count()} such rows): fix the file "
+            "or, if earlier data were misread, change or remove `formats` in schema.yaml"
+        )
+    return rule.formats if dates.notna().any() else []
+
+
+def _date(text: "pd.Series[Any]", dates: Dates, *, settled: bool = False) -> Column:
+    """A date, with a note about the formats and, if none is settled, others that fit as well."""
+    formats = list(dates.formats)
+    parts = [] if formats == ["ISO8601"] else [f"read as {' or '.join(formats)}"]
+    if not settled and (others := also_fitting(text, formats)):
+        parts[-1] += f", but {' or '.join(others)} fits as well: data.types decides"
+    if any("%y" in name for name in formats):
+        parts.append(f"from {dates.values.min():%Y} to {dates.values.max():%Y}")
+    for edge in (dates.values.min(), dates.values.max()):
+        if not 1000 < edge.year < 3000:
+            parts.append(f"{edge:%Y-%m-%d} is a date, too, unless data.missing lists it")
+    lost = _lost(text, dates.values, "date")
+    note = "; ".join([*parts, *filter(None, [dates.problem, lost])])
+    return Column("date", dates.values, note, {"formats": formats})
+
+
+def _maybe_date(values: "pd.Series[Any]", column: Column) -> Column:
+    """A number like 20240131, or 202401, as a date if all are, and the column's name says so."""
+    present = column.values.dropna()
+    low, high = (present.min(), present.max()) if len(present) else (0, 0)
+    if low >= 18000101 and high <= 21991231:
+        form = "%Y%m%d"
+    elif low >= 180001 and high <= 219912:
+        form = "%Y%m"
+    else:
+        return column
+    text = as_text(column.values)
+    dates = to_dates(text, [form])
+    if dates.values.count() < text.count() or present.nunique() < 3:
+        return column
+    if NAMES_DATES.search(str(values.name)):
+        return _date(text, dates)
+    note = f"{text.dropna().iloc[0]} may be a date: data.types: {form!r} reads it as one"
+    is_likely = form == "%Y%m%d" and column.kind == "number"
+    return (
+        column._replace(note="; ".join(filter(None, (column.note, note)))) if is_likely else column
+    )
 
 
 def _boolean(text: "pd.Series[Any]", booleans: "pd.Series[Any]") -> Column:
@@ -190,14 +315,26 @@ def _category(text: "pd.Series[Any]") -> Column:
 
 
 def _lost(text: "pd.Series[Any]", converted: "pd.Series[Any]", kind: str) -> str:
+    """Which texts are counted as missing, because they are not of the kind."""
     lost = text[text.notna() & converted.isna()]
-    shown = ", ".join(repr(value) for value in lost.unique()[:3])
-    return f"counted as missing, being no {kind}: {shown} ({len(lost)} rows)" if len(lost) else ""
+    if lost.empty:
+        return ""
+    if all(is_no_date(value) if kind == "date" else is_missing(value) for value in lost.unique()):
+        share = 1 - len(lost) / text.count()
+        share = min(share, 0.99) if share > 0.5 else share
+        return f"{share:.0%} are {kind}s, the others are {_shown(lost)}: read as missing"
+    return f"counted as missing, being no {kind}: {_shown(lost)} ({len(lost)} rows)"
 
 
-def _refusal(text: "pd.Series[Any]", kind: str) -> LockstepError:
-    shown = ", ".join(repr(value) for value in text.dropna().unique()[:5])
+def _shown(text: "pd.Series[Any]") -> str:
+    distinct = text.dropna().unique()
+    return ", ".join(map(repr, distinct[:3])) + (", …" if len(distinct) > 3 else "")
+
+
+def _refusal(text: "pd.Series[Any]", kind: str, problem: str = "") -> LockstepError:
     return LockstepError(
-        f"column {text.name!r} cannot be read as {kind}: it contains {shown}\n"
-        "change data.types (or data.time, which needs numbers or dates) in conf/data/default.yaml"
+        f"column {text.name!r} cannot be read as {kind}: "
+        f"{problem or f'it contains {_shown(text)}'}\n"
+        "fix the file, or change data.types (or data.time, which needs numbers or dates) in "
+        "conf/data/default.yaml"
     )

@@ -1,8 +1,17 @@
 """Convert a column of text to booleans, numbers or dates."""
 
-from itertools import product
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain, product
+from typing import Any, NamedTuple
 
 import pandas as pd
+from pandas.tseries.api import guess_datetime_format
+
+from .cells import MOST, Numbers, decimal_marks, is_missing, read_numbers
 
 BOOLEANS = [("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off")]
 DAYS = [
@@ -16,14 +25,24 @@ DAYS = [
     "%m/%d/%y",
     "%d/%m/%y",
     "%d.%m.%y",
+    "%d-%m-%y",
+    "%y/%m/%d",
     "%d-%b-%Y",
+    "%d-%b-%y",
     "%d %b %Y",
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
 ]
-TIMES = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
-FORMATS = ["ISO8601", *(day + time for time, day in product(TIMES, DAYS))]
+TIMES = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"]
+MONTHS = ["%B %Y", "%b %Y", "%b-%y", "%b-%Y", "%B-%Y", "%m/%Y", "%m-%Y", "%Y/%m", "%b %y"]
+LOGGED = "%d/%b/%Y:%H:%M:%S %z"  # by web servers
+FORMATS = ["ISO8601", *(day + time for time, day in product(TIMES, DAYS)), *MONTHS, LOGGED]
+ORDERS = ["mdY", "dmY", "mdy", "dmy", "ymd"]  # which numbers like 01/02/03 may have
+NO_DATE = re.compile(r"0{1,4}([-/.])0{1,2}\1?0{0,4}([ T][0:.]+)?Z?")  # MySQL writes 0000-00-00
+MANY = 5  # a column has no more formats than these
+BULK = 5_000  # rows from which on a quicker way pays
+SAMPLE = 200  # values that show how a column is written
 
 
 def to_booleans(text: pd.Series) -> pd.Series | None:
@@ -41,63 +60,196 @@ def to_booleans(text: pd.Series) -> pd.Series | None:
     return None
 
 
-def to_numbers(text: pd.Series, decimals: str = ".,") -> pd.Series:
-    """Read numbers, including those with thousands separators, a currency or a percent sign.
+def to_numbers(text: pd.Series, decimals: str = ".,") -> tuple[pd.Series, Numbers]:
+    """Read numbers, as `cells` does.
 
     Args:
         text: The column.
-        decimals: The decimal marks to try, `.` or `,` or both; in a tie, the first one is used.
+        decimals: The decimal mark, or both with the likely one first.
 
     Returns:
-        float64; NaN where the text is missing or not a number.
+        float64, NaN where the text is missing or not a number; and how the text was read.
     """
-    best = _plain_numbers(text) if "." in decimals else pd.Series(float("nan"), text.index)
-    if best.count() == text.count():
-        return best
-    plain = text.str.replace(r"^[$€£]\s*|\s*[$€£%]$", "", regex=True)
-    for mark in decimals:
-        thousands = "," if mark == "." else "."
-        pattern = rf"[+-]?(\d+|[1-9]\d{{0,2}}(\{thousands}\d{{3}})+)?(\{mark}\d*)?([eE][+-]?\d+)?"
-        fits = plain.where(plain.str.fullmatch(pattern).fillna(False).astype(bool))
-        fits = fits.str.replace(thousands, "", regex=False).str.replace(mark, ".", regex=False)
-        numbers = _plain_numbers(fits)
-        if numbers.count() > best.count():
-            best = numbers
+    plain = pd.to_numeric(text, errors="coerce").astype("float64")
+    head = _counts(_spread(text.dropna()))
+    if plain.count() == text.count() and not _may_group(text, head, decimals):
+        return plain, Numbers(share=1.0)
+    found = read_numbers(head, decimals)
+    if len(text) > BULK:
+        if sum(head[other] for other in found.others) > 0.8 * sum(head.values()):
+            return plain, replace(found, share=0.0)
+        if (numbers := _in_bulk(text, found)) is not None:
+            return numbers, replace(found, share=1.0)
+    found = read_numbers(_counts(text), decimals)
+    return text.map(found.values).astype("float64"), found
+
+
+def _in_bulk(text: pd.Series, head: Numbers) -> pd.Series | None:
+    """The numbers of a long column, if all are written in the usual way; None if not.
+
+    A text that would change how the column is read, such as one with the other decimal mark, is not
+    written in this way.
+    """
+    if head.mark == "" or head.undecided or head.problem or head.others:
+        return None
+    group = "," if head.mark == "." else "."
+    bare = text.str.removeprefix(head.unit).str.removesuffix(head.unit).str.strip()
+    if head.unit == "%" and (bare == text).any():
+        return None
+    usual = rf"-?(\d+|[1-9]\d{{0,2}}(\{group}\d{{3}})+)(\{head.mark}\d+)?"
+    if not bare.dropna().str.fullmatch(usual).all():
+        return None
+    digits = bare.str.replace(group, "", regex=False).str.replace(head.mark, ".", regex=False)
+    return pd.to_numeric(digits, errors="coerce").astype("float64")
+
+
+def table_decimals(columns: pd.DataFrame, likely: str) -> str:
+    """The decimal mark that the columns of text show, or both with the likely one first."""
+    heads = [_spread(text.dropna()).str.strip() for _, text in columns.items()]
+    return decimal_marks(map(_counts, heads), likely)
+
+
+def is_no_date(text: str) -> bool:
+    """Whether a text among dates says that there is none."""
+    return is_missing(text) or NO_DATE.fullmatch(text) is not None
+
+
+class Dates(NamedTuple):
+    """The dates in a column of text.
+
+    Attributes:
+        values: Without a time zone (those that have one in UTC), missing where there is no date.
+        formats: Those for `strptime`, or ISO8601, that were needed.
+        problem: Why texts that look like dates are not read.
+    """
+
+    values: pd.Series
+    formats: tuple[str, ...]
+    problem: str = ""
+
+    def fit(self, text: pd.Series) -> bool:
+        """Whether the column is one of dates: all texts are, apart from marks and few errors."""
+        share = self.values.count() / max(text.count(), 1)
+        rest = text[text.notna() & self.values.isna()].unique()
+        return share >= MOST or (share > 0 and all(map(is_no_date, rest)))
+
+
+def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
+    """Read dates in ISO format or in other common ones.
+
+    Args:
+        text: The column.
+        formats: Those for `strptime`; none searches for those that fit the column.
+    """
+    if formats:
+        return Dates(_dates(text, formats), tuple(formats))
+    chosen: list[str] = []
+    head = _spread(text.dropna()).iloc[:3]
+    values = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
+    rest = text
+    while len(chosen) < MANY and (best := _best_format(rest)):
+        if contrary := [name for name in chosen if name in _others(best)]:
+            pair = _example(text, values, contrary[0]), _example(rest, _dates(rest, [best]), best)
+            return Dates(values, tuple(chosen), f"{pair[0]} and {pair[1]} contradict each other")
+        chosen.append(best)
+        values = values.fillna(_dates(rest, [best]))
+        rest = text[values.isna()].dropna()
+    strange = "" if chosen else next((value for value in head if _guesses([value])), "")
+    problem = f"{strange!r} looks like a date" if strange else ""
+    return Dates(values, tuple(chosen), problem)
+
+
+def also_fitting(text: pd.Series, formats: Sequence[str]) -> list[str]:
+    """The formats with day, month and year in another order by which the same texts are dates."""
+    found = []
+    for name in formats:
+        fits = text[_dates(text, [name]).notna()]
+        found += [other for other in _others(name) if _dates(fits, [other]).notna().all()]
+    return found
+
+
+def _best_format(text: pd.Series) -> str:
+    """The format that fits the most of a sample, or an empty string if none does."""
+    distinct = pd.Series(text.dropna().unique(), dtype="str")
+    sample = _spread(distinct)
+    sample = sample[[not is_no_date(value) for value in sample]]
+    if sample.empty or sample.str.contains(r"\d").mean() < 0.5:
+        return ""
+    head = sample.iloc[:10].tolist()
+    candidates = [name for name in FORMATS if any(_is_date(value, name) for value in head)]
+    best, most = "", 0
+    for candidate in [*candidates, *_guesses(head[:3])]:
+        count = _dates(sample, [candidate]).count()
+        if count > most:
+            best, most = candidate, count
+        if most == len(sample):
+            break
     return best
 
 
-def to_dates(text: pd.Series, pattern: str | None = None) -> tuple[pd.Series, str]:
-    """Read dates in ISO format or in another common one.
-
-    Args:
-        text: The column.
-        pattern: The format for `strptime`; None searches for one that fits the whole column.
-
-    Returns:
-        The dates without a time zone (those that have one in UTC), missing where the text is not a
-        date; and the format that fits, or an empty string if none does.
-    """
-    if pattern:
-        return _dates(text, pattern), pattern
-    present = pd.Series(text.dropna().unique())
-    sample = present.iloc[:100]
-    for candidate in FORMATS:
-        if _dates(sample, candidate).notna().all() and _dates(present, candidate).notna().all():
-            return _dates(text, candidate), candidate
-    return _dates(text, "ISO8601"), ""
+def _is_date(text: str, name: str) -> bool:
+    """The same as `_dates` finds, quicker for one text."""
+    if name == "ISO8601":
+        return True
+    try:
+        datetime.strptime(text, name)
+    except ValueError:
+        return False
+    return True
 
 
-def day_or_month(text: pd.Series, pattern: str) -> str:
-    """The format with day and month swapped if it fits as well, or an empty string."""
-    other = pattern.translate(str.maketrans("dm", "md"))
-    is_other = other != pattern and other in FORMATS
-    return other if is_other and _dates(text.dropna(), other).notna().all() else ""
+def _guesses(texts: Iterable[str]) -> list[str]:
+    """The formats in which pandas takes texts for days, month first before day first."""
+    found = {}
+    with warnings.catch_warnings(action="ignore"):  # of a day that is not the month
+        for day_first, text in product((False, True), texts):
+            guess = guess_datetime_format(text, dayfirst=day_first) or ""
+            if all(re.search(part, guess) for part in ("%d", "%[mbB]", "%[Yy]")):
+                name = re.sub(r"(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day", "%A", guess)
+                if not (day_first and name.startswith("%Y")):
+                    found[name] = True
+    return list(found)
 
 
-def _plain_numbers(text: pd.Series) -> pd.Series:
-    return pd.to_numeric(text, errors="coerce").astype("float64")
+def _others(name: str) -> list[str]:
+    """The formats that differ from one in the order of day, month and year only."""
+    order = "" if "%d.%m" in name else "".join(re.findall("%([dmyY])", name))
+    if order not in ORDERS:
+        return []
+    between = re.split("%[dmyY]", name)
+    return [
+        "".join(
+            chain(*zip(between, (f"%{letter}" for letter in other), strict=False), between[-1:])
+        )
+        for other in ORDERS
+        if other != order and sorted(other) == sorted(order)
+    ]
 
 
-def _dates(text: pd.Series, pattern: str) -> pd.Series:
-    dates = pd.to_datetime(text, format=pattern, errors="coerce", utc=True)
-    return dates.dt.tz_localize(None).astype("datetime64[us]")
+def _example(text: pd.Series, values: pd.Series, name: str) -> str:
+    return f"{text[values.notna()].iloc[0]!r} ({name})"
+
+
+def _dates(text: pd.Series, formats: Sequence[str]) -> pd.Series:
+    dates: Any = None
+    for name in formats:
+        read = pd.to_datetime(text, format=name, errors="coerce", utc=True)
+        read = read.dt.tz_localize(None).astype("datetime64[us]")
+        dates = read if dates is None else dates.fillna(read)
+    return dates
+
+
+def _may_group(text: pd.Series, head: dict[str, int], decimals: str) -> bool:
+    """Whether the points in a column of plain numbers may be separators of thousands."""
+    if decimals == "." or not text.str.contains(".", regex=False).any():
+        return False
+    found = read_numbers(head)
+    return found.mark != "." or found.undecided
+
+
+def _spread(values: pd.Series) -> pd.Series:
+    return values.iloc[:: max(1, len(values) // SAMPLE)]
+
+
+def _counts(text: pd.Series) -> dict[str, int]:
+    return dict(text.value_counts())

@@ -1,6 +1,7 @@
 """schema.yaml: the rules for the typed table; inferred once, then edited by people."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,8 @@ HEADER = """\
 # The rules for data/table.parquet; the stage `validate` stops the pipeline if it breaks them.
 # This file was inferred from the data. It is yours: edit and commit it. Each column has a kind
 # (number, category, boolean, date, integer), whether values may be missing and, optionally,
-# min, max, the allowed values, and unique: true. Delete this file to infer it again.
+# min, max, the allowed values, and unique: true; and how text was read: unit, decimal, formats.
+# New data are read the same way. Delete this file to infer it again.
 """
 DTYPES = {
     "number": "float64",
@@ -38,6 +40,9 @@ class Rule(BaseModel):
     max: float | None = None
     values: list[str] | list[int] | None = None
     unique: bool = False
+    unit: str | None = None
+    decimal: Literal[".", ","] | None = None
+    formats: list[str] | None = None
 
 
 class Schema(BaseModel):
@@ -90,15 +95,21 @@ def _yaml(value: Any) -> str:
     return str(text).removesuffix("...\n").strip()
 
 
-def infer_schema(table: pd.DataFrame, target: str) -> Schema:
+def infer_schema(
+    table: pd.DataFrame, target: str, read: Mapping[str, dict[str, Any]] | None = None
+) -> Schema:
     """A schema that accepts new data like these.
 
     Args:
         table: The typed table.
         target: The column to predict; unknown classes are not accepted.
+        read: How the text of a column was read: its unit, decimal mark or formats.
     """
+    rules = {str(name): _rule(values, name == target) for name, values in table.items()}
     return Schema(
-        columns={str(name): _rule(values, name == target) for name, values in table.items()}
+        columns={
+            name: rule.model_copy(update=(read or {}).get(name, {})) for name, rule in rules.items()
+        }
     )
 
 

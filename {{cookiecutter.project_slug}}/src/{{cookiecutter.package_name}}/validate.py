@@ -10,18 +10,15 @@ from pandera.errors import SchemaErrors
 
 from lockstep import LockstepError
 
-from .schema import DTYPES, Rule, infer_schema, read_schema, write_schema
+from .schema import DTYPES, Rule, read_schema
 
 SHOWN = 10  # rows that break a rule, in the terminal
 LISTED = 1000  # violations in the report
 
 
 def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
-    """Run the stage: write `schema` if it does not exist, and `report` in any case."""
+    """Run the stage; `report` is written in any case."""
     rows = pd.read_parquet(table)
-    if not schema.exists():
-        write_schema(infer_schema(rows, cfg.data.target), schema)
-        print(f"{schema.name} was inferred from the data: review it, edit it, commit it")
     rules = read_schema(schema).columns
     problems = check(rows, {name: rules[name] for name in rules if name not in cfg.data.drop})
     listed = json.loads(problems.head(LISTED).to_json(orient="records", date_format="iso"))
