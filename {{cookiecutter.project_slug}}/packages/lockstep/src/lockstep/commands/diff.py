@@ -7,20 +7,22 @@ from pathlib import Path
 from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION
 from lockstep.compare.difference import Difference
+from lockstep.compare.listing import list_runs
 from lockstep.compare.section import as_html, as_markdown
 from lockstep.compare.states import restored
 from lockstep.files import write_whole
-from lockstep.lineage.target import resolve_target
+from lockstep.lineage.target import Target, find_run, resolve_target
 from lockstep.project import Project
 from lockstep.terminal import show, table
 
-EXAMPLE = "lockstep diff champion"
+EXAMPLE = "lockstep diff champion challenger"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
     words = "a run, a version's number or alias, a DVC experiment or a git revision"
-    parser.add_argument("a", nargs="?", default=CHAMPION, help=f"{words} (default: %(default)s)")
+    default = "the champion, or without one the run before"
+    parser.add_argument("a", nargs="?", help=f"{words} (default: {default})")
     parser.add_argument("b", nargs="?", help="the same (default: the state of the workspace)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -30,8 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Run the verb."""
     project = Project(Path.cwd())
-    words = arguments.a, arguments.b or _workspace(project)
-    a, b = (resolve_target(word, project) for word in words)
+    b = resolve_target(arguments.b or _workspace(project), project)
+    a = resolve_target(arguments.a or _opponent(project, b), project)
     with contextlib.ExitStack() as stack:
         states = [stack.enter_context(restored(target, project)) for target in (a, b)]
         difference = Difference(project, *states)
@@ -57,3 +59,14 @@ def _workspace(project: Project) -> str:
     if run_id is None:
         raise LockstepError("the state of the workspace has no run yet: run `uv run dvc repro`")
     return run_id
+
+
+def _opponent(project: Project, target: Target) -> str:
+    """The champion; without one, the newest run but the target's."""
+    if find_run(CHAMPION, project):
+        return CHAMPION
+    run_id = target.run.info.run_id if target.run else None
+    rows = list_runs(project, "newest", None, 2).rows
+    if other := next((row.id for row in rows if row.id != run_id), None):
+        return other
+    raise LockstepError(f"{target.name} is the only run: there is nothing to compare it with")
