@@ -3,32 +3,52 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lockstep import LockstepError, __version__
+from lockstep.dvc.progress import announce
 from lockstep.garbage import collect_seldom
+from lockstep.terminal import fail
+from lockstep.values import nearest
 from lockstep.workspace import import_from_workspace, switch_to_own_copy
 
-# In the order of use. Only the module of the verb on the command line is imported.
+# In the order of use; those that the pipeline calls come last. Only the module of the verb on the
+# command line is imported.
 VERBS = {
-    "compose": "Compose conf/ into params.yaml; the first stage of the pipeline.",
-    "run": "Run main() of one stage with the params that dvc.yaml lists for it.",
-    "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
-    "sweep": "Search for better params with many trials of the train stage.",
     "runs": "Compare the runs: model, options, metric with interval, verdict, version, commit.",
     "diff": "Show what differs between two runs, and whether the difference may be chance.",
+    "sweep": "Search for better params with many trials of the train stage.",
     "models": "List the model's versions: aliases, verdicts, metrics, data, commits.",
     "promote": "Make a version of the model the champion if its gate passes.",
     "rollback": "Return to the previous champion.",
     "monitor": "Compare new data with the champion's: quality, drift, performance.",
-    "trace": "Show where a run, a model or a file came from, and what was made from it.",
-    "reproduce": "Rebuild a run in a worktree beside the project, and compare the results.",
     "push": "Push this branch: data, then commits, then runs missing from MLflow.",
     "pull": "Pull what others pushed: the commits of this branch, then their data.",
+    "trace": "Show where a run, a model or a file came from, and what was made from it.",
+    "reproduce": "Rebuild a run in a worktree beside the project, and compare the results.",
     "doctor": "Check git, DVC, MLflow, the environment and the machine, and show how to fix them.",
+    "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
+    "compose": "Compose conf/ into params.yaml; the first stage of the pipeline.",
+    "run": "Run main() of one stage with the params that dvc.yaml lists for it.",
 }
 # These only read, and import neither the project's code nor its own copy of this package.
-READING = {"models", "trace", "doctor"}
+READING = {"runs", "models", "trace", "doctor"}
+ALIASES = {"compare": "runs"}
+STAGES = ("compose", "run", "publish")  # the verbs that dvc.yaml calls
+DAY = """\
+uv run dvc repro                       run what changed, publish the result
+uv run dvc exp run -S model=svm        try something without editing a file
+uv run lockstep runs                   compare the runs
+uv run lockstep diff                   is this one better, or is it chance?
+uv run lockstep sweep                  search for better params
+uv run lockstep promote                make the newest version the champion
+git add . && git commit                keep it
+uv run lockstep push                   share the data, the commits and the runs
+uv run lockstep doctor                 check the set-up
+
+`lockstep --help` lists all verbs, `lockstep VERB --help` shows an example.\
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,37 +61,59 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
     argv = sys.argv[1:] if argv is None else argv
-    verb = next((word for word in argv if word in VERBS), None)
+    if not argv:
+        print(DAY)
+        return 0
+    verb = ALIASES.get(argv[0], argv[0])
+    if verb not in VERBS and not verb.startswith("-"):
+        hint = nearest(verb, [*VERBS, *ALIASES])
+        fail(f"there is no verb {verb!r}{hint}\n`lockstep --help` lists the verbs")
+        return 2
     if verb not in READING:
         if switch_to_own_copy():
             return int(importlib.import_module("lockstep.cli").main(argv))
         import_from_workspace()
-    arguments = _parser(verb).parse_args(argv)
-    is_stage = arguments.verb == "run"
+    arguments = _parser([verb]).parse_args([verb, *argv[1:]])
+    if shell := arguments.print_completion:
+        import shtab
+
+        print(shtab.complete(_parser(VERBS), shell))
+        return 0
+    is_stage = verb == "run"
+    if verb in STAGES:
+        announce(Path.cwd())
     if not is_stage:
         collect_seldom()
     try:
         return int(arguments.run(arguments) or 0)
     except LockstepError as error:
-        print(f"error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     except OSError as error:  # a full disk, a folder that is not writable
         if is_stage:  # raised by the stage's own code: its author needs the traceback
             raise
         reason = str(error) or type(error).__name__
-        print(f"error: {reason}\nfix that, then run the same command again", file=sys.stderr)
+        fail(f"{reason}\nfix that, then run the same command again")
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def _parser(wanted: str | None) -> argparse.ArgumentParser:
-    """The parser of all verbs, with the arguments of the wanted one."""
+def _parser(wanted: Iterable[str]) -> argparse.ArgumentParser:
+    """The parser of all verbs, with the arguments of the wanted ones."""
     parser = argparse.ArgumentParser(
-        prog="lockstep", description="Keeps git, DVC, Hydra and MLflow in lockstep."
+        prog="lockstep",
+        description="Keeps git, DVC, Hydra and MLflow in lockstep.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=15),
     )
     parser.add_argument("--version", action="version", version=f"lockstep {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help='print a completion script: eval "$(lockstep --print-completion bash)"; or zsh, tcsh',
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for verb, summary in VERBS.items():
         added = verbs.add_parser(
             verb,
@@ -79,7 +121,7 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
             description=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if verb == wanted:
+        if verb in wanted:
             module = importlib.import_module(f"lockstep.commands.{verb}")
             module.add_arguments(added)
             added.epilog = f"example:\n  uv run {module.EXAMPLE}"

@@ -14,14 +14,14 @@ OUTCOMES = {"passed": "green", "undecided": "yellow", "failed": "red"}  # colour
 PAGE = 100  # columns of a table that wraps, where the output is not a terminal
 
 
-def console(width: int | None = None) -> "Console":
+def console(width: int | None = None, *, stderr: bool = False) -> "Console":
     """A console that prints texts as they are: brackets are not markup, and lines do not wrap.
 
     Its width, in columns, is the terminal's by default.
     """
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=width, stderr=stderr)
 
 
 def show(*renderables: "RenderableType", wrap: bool = False) -> None:
@@ -36,6 +36,14 @@ def show(*renderables: "RenderableType", wrap: bool = False) -> None:
     wide = console(width if wrap else UNLIMITED)
     for renderable in renderables:
         wide.print(renderable)
+
+
+def fail(message: str) -> None:
+    """Print an error."""
+    from rich.text import Text
+
+    stderr = console(stderr=True)
+    stderr.print(Text.assemble(("error:", "bold red"), f" {message}"))
 
 
 def table(
