@@ -85,8 +85,9 @@ def test_help(page: Pages, tiny_once: Tiny, verb: str) -> None:
 
 def test_usage(scenes: Scenes) -> None:
     scenes.play("--version")
-    scenes.play(code=2)
+    scenes.play()
     scenes.play("pubish", code=2)
+    scenes.play("qwertz", code=2)
     scenes.play("promote", "--forced", code=2)
     scenes.tell("in a folder that is not a project")
     shutil.rmtree(scenes.project.path / "conf")
@@ -226,7 +227,8 @@ def test_reproduce(scenes: Scenes) -> None:
 @pytest.mark.project
 def test_push_and_pull(scenes: Scenes, tmp_path: Path) -> None:
     ada = scenes.project
-    scenes.play("push", code=2)
+    scenes.play("push")
+    scenes.play("pull")
     ada.run("git", "init", "--quiet", "--bare", "-b", "main", str(tmp_path / "origin.git"))
     ada.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     scenes.tell("with a remote")

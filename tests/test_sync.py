@@ -128,6 +128,18 @@ def test_what_one_pushes_the_other_has(tiny: Tiny, remote: Path) -> None:
     assert "git rebase origin/main" in output
 
 
+def test_without_a_git_remote_the_data_are_shared(tiny: Tiny, remote: Path) -> None:
+    tiny.git("remote", "remove", "origin")
+    output = tiny.lockstep("push")
+    assert f"data  7 files to {remote}" in output
+    assert "git remote add origin URL" in output
+    assert objects(remote) == 7
+    shutil.rmtree(tiny.path / ".dvc/cache")
+    (tiny.path / "data/raw.csv").unlink()
+    assert "1 added" in tiny.lockstep("pull")
+    assert (tiny.path / "data/raw.csv").exists()
+
+
 def test_a_push_that_cannot_work_is_refused_before_it_begins(tiny: Tiny, remote: Path) -> None:
     metrics = "metrics/metrics.json"
     content = (tiny.path / metrics).read_text()
@@ -141,10 +153,6 @@ def test_a_push_that_cannot_work_is_refused_before_it_begins(tiny: Tiny, remote:
     tiny.git("checkout", "--quiet", "--detach")
     assert "git switch BRANCH" in refused(tiny, "push")
     tiny.git("switch", "--quiet", "main")
-    tiny.git("remote", "remove", "origin")
-    assert "git remote add origin URL" in refused(tiny, "push")
-    assert "git remote add origin URL" in refused(tiny, "pull")
-    tiny.git("remote", "add", "origin", str(tiny.path))
     config = (tiny.path / ".dvc/config").read_text()
     tiny.write(".dvc/config", "")
     assert "uv run dvc remote add --default storage URL" in refused(tiny, "push")

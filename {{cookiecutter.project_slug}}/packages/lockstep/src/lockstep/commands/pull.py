@@ -6,7 +6,7 @@ from pathlib import Path
 from lockstep.files import tree_digest
 from lockstep.project import Project
 from lockstep.team.commits import pull_commits, require_commit
-from lockstep.team.route import find_route
+from lockstep.team.route import route_if_any
 from lockstep.team.steps import take
 from lockstep.values import counted
 from lockstep.workspace import UV_LOCK
@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> None:
     from lockstep.dvc.remote import pull_data
 
     root = Project(Path.cwd()).root
-    route = find_route(root)
+    route = route_if_any(root)
     require_commit(root)
     locked = tree_digest(root / UV_LOCK)
 

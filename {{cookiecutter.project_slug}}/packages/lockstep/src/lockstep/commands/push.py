@@ -12,8 +12,8 @@ from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow.uri import database_of
 from lockstep.project import Project
-from lockstep.team.commits import outgoing, push_commits, require_commit, uncommitted
-from lockstep.team.route import find_route
+from lockstep.team.commits import NO_REMOTE, outgoing, push_commits, require_commit, uncommitted
+from lockstep.team.route import route_if_any
 from lockstep.team.steps import Steps, take
 from lockstep.values import counted, without_secrets
 
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> None:
 def push(project: Project, *, experiments: bool, dry_run: bool) -> None:
     """Push the data, then the commits that refer to them, then the runs that refer to both."""
     root = project.root
-    route = find_route(root)
+    route = route_if_any(root)
     require_commit(root)
     if files := uncommitted(project):
         raise LockstepError(
@@ -58,11 +58,13 @@ def push(project: Project, *, experiments: bool, dry_run: bool) -> None:
     def push_data() -> str:
         from lockstep.dvc.remote import push_data
 
-        commits = [*outgoing(root, route.remote), *refs.values()]
+        commits = [*outgoing(root, route.remote if route else None), *refs.values()]
         count, place = push_data(root, commits, dry_run=dry_run)
         return f"{counted(count, 'file')} to {place}"
 
     def push_experiments() -> str:
+        if route is None:
+            return NO_REMOTE
         if refs and not dry_run:
             # `dvc exp push` uses neither git's settings for SSH nor its agent.
             git.git_or_fail("push", route.remote, *refs, cwd=root)

@@ -8,6 +8,8 @@ from lockstep.team.route import Route
 from lockstep.values import counted
 from lockstep.workspace import DVC_LOCK, DVC_YAML
 
+NO_REMOTE = "nothing: git has no remote yet; `git remote add origin URL` adds one"
+
 
 def uncommitted(project: Project) -> list[str]:
     """The files that record the state of the pipeline and its data, and are not committed."""
@@ -20,22 +22,29 @@ def uncommitted(project: Project) -> list[str]:
     return sorted(entry.removeprefix(git.prefix(project.root)) for entry in entries)
 
 
-def outgoing(root: Path, remote: str, tip: str = "HEAD") -> list[str]:
-    """The commits up to `tip` that change what DVC tracks and that a remote does not have."""
+def outgoing(root: Path, remote: str | None, tip: str = "HEAD") -> list[str]:
+    """The commits up to `tip` that change what DVC tracks and that a remote does not have.
+
+    Args:
+        remote: None if git has none: then these are all commits.
+    """
+    known = ["--not", f"--remotes={remote}"] if remote else []
     commits = git.git_or_fail(
-        *("rev-list", "--full-history", tip, "--not", f"--remotes={remote}"),
+        *("rev-list", "--full-history", tip, *known),
         *("--", DVC_LOCK, DVC_YAML, "*.dvc"),
         cwd=root,
     )
     return commits.split()
 
 
-def push_commits(root: Path, route: Route, *, dry_run: bool) -> str:
+def push_commits(root: Path, route: Route | None, *, dry_run: bool) -> str:
     """Push the branch; only count its new commits in a dry run.
 
     Raises:
         LockstepError: The remote has commits that are not here, refused, or cannot be reached.
     """
+    if route is None:
+        return NO_REMOTE
     known = ["--not", route.tracking] if _is_known(root, route) else []
     count = int(git.git_or_fail("rev-list", "--count", "HEAD", *known, cwd=root))
     if not dry_run:
@@ -52,12 +61,14 @@ def push_commits(root: Path, route: Route, *, dry_run: bool) -> str:
     return f"{counted(count, 'commit')} to {route.tracking}"
 
 
-def pull_commits(root: Path, route: Route) -> str:
+def pull_commits(root: Path, route: Route | None) -> str:
     """Fetch the branch and fast-forward to it.
 
     Raises:
         LockstepError: The branches have diverged, or the remote cannot be reached.
     """
+    if route is None:
+        return NO_REMOTE
     git.git_or_fail("fetch", route.remote, cwd=root)
     if not _is_known(root, route):
         return f"{route.remote} has no branch {route.ref} yet"

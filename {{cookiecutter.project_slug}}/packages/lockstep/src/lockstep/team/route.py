@@ -6,6 +6,10 @@ from pathlib import Path
 from lockstep import LockstepError, git
 
 
+class NoRemoteError(LockstepError):
+    """There is nowhere to push the commits to."""
+
+
 @dataclass(frozen=True)
 class Route:
     """Where a branch is pushed to and pulled from.
@@ -26,11 +30,20 @@ class Route:
         return f"{self.remote}/{self.ref}"
 
 
+def route_if_any(root: Path) -> Route | None:
+    """The route of the branch; None if git has no remote, which leaves the data to be shared."""
+    try:
+        return find_route(root)
+    except NoRemoteError:
+        return None
+
+
 def find_route(root: Path) -> Route:
     """The route of the branch that is checked out: to its upstream, else to `origin`.
 
     Raises:
-        LockstepError: There is no repository, no branch is checked out, or there is no remote.
+        NoRemoteError: git has no remote.
+        LockstepError: There is no repository, or no branch is checked out.
     """
     if git.git("rev-parse", "--git-dir", cwd=root) is None:
         raise LockstepError("this is not a git repository\ngit init")
@@ -43,5 +56,5 @@ def find_route(root: Path) -> Route:
         return Route(branch, remote, ref.removeprefix("refs/heads/"), is_upstream=True)
     remotes = (git.git("remote", cwd=root) or "").split()
     if not remotes:
-        raise LockstepError("git has no remote\ngit remote add origin URL")
+        raise NoRemoteError("git has no remote\ngit remote add origin URL")
     return Route(branch, "origin" if "origin" in remotes else remotes[0], branch, is_upstream=False)
