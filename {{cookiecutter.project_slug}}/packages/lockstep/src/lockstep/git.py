@@ -58,6 +58,12 @@ def branch(root: Path) -> str | None:
     return git("symbolic-ref", "--short", "--quiet", "HEAD", cwd=root)
 
 
+def identity(root: Path) -> str | None:
+    """Who commits, `name <address>`; None if git does not know."""
+    committer = git("var", "GIT_COMMITTER_IDENT", cwd=root)
+    return committer.rpartition(">")[0] + ">" if committer else None
+
+
 def remote_url(root: Path) -> str | None:
     """The URL of `origin`, without a user's name and password."""
     url = git("remote", "get-url", "origin", cwd=root)

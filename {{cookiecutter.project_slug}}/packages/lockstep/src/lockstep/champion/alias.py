@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.git import git
+from lockstep.git import identity
 from lockstep.mlflow import tag
 from lockstep.mlflow.registry import find_version, named, set_alias
 from lockstep.record.provenance import user_name
@@ -69,7 +69,7 @@ def move(
             return True  # an earlier call moved and recorded it
         if previous == number:  # an interrupted command did not record it
             previous = history[-1] if history else None
-        _record(client, version, previous, _actor(root), reason, back=back)
+        _record(client, version, previous, identity(root) or user_name(), reason, back=back)
         kept = _history_after(history, number, previous, back=back)[-REMEMBERED:]
         client.set_registered_model_tag(name, tag.CHAMPION_HISTORY, " ".join(kept))
         return number_of(champion_of(client, name)) == number
@@ -93,13 +93,6 @@ def _record(
     if previous:
         ended = f"{now} by {by}: version {number} {'is back' if back else 'took over'}"
         client.set_model_version_tag(name, previous, f"{CHAMPION}.until", ended)
-
-
-def _actor(root: Path) -> str:
-    """The user's name and address in git's configuration; else the login name."""
-    name = git("config", "user.name", cwd=root) or user_name()
-    email = git("config", "user.email", cwd=root)
-    return f"{name} <{email}>" if email else name
 
 
 def history_of(client: "MlflowClient", name: str) -> list[str]:

@@ -26,7 +26,7 @@ def versions(project: Project) -> Finding:
 
 def identity(project: Project) -> Finding:
     """Who commits."""
-    committer = git.git("var", "GIT_COMMITTER_IDENT", cwd=project.root)
+    committer = git.identity(project.root)
     if committer is None:
         return Finding(
             "failed",
@@ -36,7 +36,7 @@ def identity(project: Project) -> Finding:
                 "git config --global user.email you@example.org",
             ],
         )
-    return Finding("ok", committer.rpartition(" <")[0])
+    return Finding("ok", committer)
 
 
 def python(project: Project) -> Finding:
