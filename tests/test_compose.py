@@ -1,5 +1,6 @@
 """conf/ becomes params.yaml; mistakes are reported where they are, and no value is lost."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import yaml
 from scaffold import render
+from tiny import Tiny
 
 from lockstep import LockstepError, cli
 from lockstep.config.check import Checker
@@ -276,8 +279,6 @@ def test_an_applied_override_is_kept_until_it_would_be_lost(
 
     start_experiment(workspace, monkeypatch, "model=knn")
     compose_params(workspace)
-    output = capsys.readouterr().out
-    assert "the workspace held split.seed=7, which this experiment does not" in output
     assert params(workspace)["split"]["seed"] == 42
 
     monkeypatch.delenv(EXPERIMENT)
@@ -397,6 +398,23 @@ def test_differences_tell_missing_keys_and_types_apart() -> None:
     ]
 
 
+def test_queueing_names_the_override_that_dvc_drops(tiny_project: Tiny) -> None:
+    """Even before the first commit: the queue then starts without composed.yaml."""
+    tiny_project.edit(".dvc/config", "[core]", "[hydra]\n    enabled = true\n[core]")
+    tiny_project.git("rm", "--quiet", "--cached", "composed.yaml", "params.yaml", "dvc.lock")
+    tiny_project.git("commit", "--quiet", "--message", "no result is committed")
+    tiny_project.edit("composed.yaml", "overrides: []", "overrides: [model=dummy, data.rows=4]")
+    source = str(tiny.GLUE / "src")
+    tiny_project.env["PYTHONPATH"] = os.pathsep.join([source, str(tiny_project.path / "src")])
+    queue = (sys.executable, "-m", "dvc", "exp", "run", "--queue")
+    output = tiny_project.run(*queue, "-S", "data.rows=3,5")
+    assert output.count("the workspace holds model=dummy, which this experiment will not") == 1
+    assert "to keep it, repeat it (-S model=dummy)" in output
+    output = tiny_project.run(*queue, "-S", "data.rows=2", "--set-param=params.yaml:model=dummy")
+    assert "Queued experiment" in output
+    assert "note:" not in output
+
+
 def test_an_experiment_and_its_override_live_on(published: Project) -> None:
     """What only DVC can show: which stages run, and that a mistake ends the experiment."""
     project = published
@@ -418,5 +436,5 @@ def test_an_experiment_and_its_override_live_on(published: Project) -> None:
     output = project.run("dvc", "repro", ok=False)
     assert "an experiment left model=knn split.seed=7" in output
     output = project.experiment("-S", "model=knn")
-    assert "the workspace held split.seed=7, which this experiment does not" in output
+    assert output.count("the workspace holds split.seed=7, which this experiment will not") == 1
     assert params(project.path)["split"]["seed"] == 42

@@ -7,6 +7,8 @@ before the first stage runs, which then has to keep these values.
 
 import importlib.metadata
 import platform
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,17 +139,31 @@ def _as_yaml(content: Params) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(content))
 
 
+def left_behind(workspace: Path, words: Iterable[str]) -> str:
+    """A note about the overrides in the workspace that an experiment does not repeat.
+
+    Args:
+        words: The command line of `dvc exp run`.
+
+    Returns:
+        Empty if there are none.
+    """
+    record = read_yaml(workspace / COMPOSED) or {}
+    given = {
+        re.sub(f"^(-S|--set-param=)?({PARAMS}:)?", "", word).partition("=")[0] for word in words
+    }
+    lost = [item for item in record.get("overrides", []) if item.partition("=")[0] not in given]
+    if not lost:
+        return ""
+    return (
+        f"note: the workspace holds {' '.join(lost)}, which this experiment will not: DVC composes "
+        "each experiment from conf/ alone\n"
+        f"      to keep it, repeat it (-S {' -S '.join(lost)}) or set it in conf/"
+    )
+
+
 def _report(composition: Composition) -> None:
-    """Print what changed, and what an experiment does not repeat of the one before."""
-    if experiment_name() and composition.params is composition.current:
-        keys = {override.partition("=")[0] for override in composition.overrides}
-        before = composition.record.get("overrides", [])
-        if lost := [override for override in before if override.partition("=")[0] not in keys]:
-            print(
-                f"note: the workspace held {' '.join(lost)}, which this experiment does not: "
-                "DVC composes each experiment from conf/ alone\n"
-                f"      to keep it, repeat it (-S {' -S '.join(lost)}) or set it in conf/"
-            )
+    """Print what changed."""
     if composition.current is None:
         print(f"{PARAMS}: composed from conf/")
     else:
