@@ -255,6 +255,21 @@ def all_steps() -> list[Step]:
     ]
 
 
+def next_commands(results: list[Result]) -> list[str]:
+    """From here to the first runs; first of all, what the set-up left of environment and data."""
+    needed = ("environment", "raw data", "data in DVC")
+    left = [result.step for result in results if result.state != "done"]
+    return [
+        in_shell(("cd", os.path.relpath(ROOT, os.environ.get("PWD", ROOT.parent)))),
+        *(command for step in left if step.name in needed for command in step.fix()),
+        uv_run("dvc", "repro"),
+        "git add --all",
+        in_shell(("git", "commit", "-m", "First result")),
+        uv_run("lockstep", "runs"),
+        uv_run("mlflow", "ui"),
+    ]
+
+
 def main() -> None:
     """Set up what does not exist yet, step by step."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -271,9 +286,8 @@ def main() -> None:
     if any(result.state == "failed" or result.remark.startswith(WAITS) for result in results):
         print("\nRun the commands above, in order, to finish the set-up; then commit the changes.")
     print("\nNext:")
-    print(f"  {in_shell(('cd', os.path.relpath(ROOT, os.environ.get('PWD', ROOT.parent))))}")
-    print(f"  {uv_run('dvc', 'repro')}")
-    print(f"  {uv_run('mlflow', 'ui')}")
+    for command in next_commands(results):
+        print(f"  {command}")
     if SETUP["by_cruft"]:
         print("\nCruft records the template's version in .cruft.json: commit that file, too.")
 

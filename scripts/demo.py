@@ -3,23 +3,12 @@
 The projects are created in the folder `demo`, or in the one given as an argument.
 """
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-COMPARE = """
-import json
-from mlflow import MlflowClient
-client = MlflowClient()
-experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-runs = client.search_runs(experiments, order_by=["attributes.start_time"])
-print(json.dumps(
-    [[r.info.run_name, r.data.params["model._target_"], r.data.metrics] for r in runs]
-))
-"""
 
 
 def main() -> None:
@@ -45,8 +34,7 @@ def main() -> None:
     shell(["uv", "run", "dvc", "repro"], cwd=project)
     shell(["uv", "run", "dvc", "exp", "run", "-S", "model=logistic"], cwd=project)
 
-    say("the three runs in MLflow")
-    compare(project)
+    shell(["uv", "run", "lockstep", "runs"], cwd=project)
     print(f"\nto open them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
 
 
@@ -70,25 +58,6 @@ def environment() -> dict[str, str]:
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     return env
-
-
-def compare(project: Path) -> None:
-    """Print the runs in the MLflow store of a project."""
-    command = ["uv", "run", "python", "-W", "ignore", "-c", COMPARE]
-    env = {**environment(), "MLFLOW_LOGGING_LEVEL": "ERROR"}
-    done = subprocess.run(
-        command, cwd=project, env=env, check=True, capture_output=True, encoding="utf-8"
-    )
-    runs = json.loads(done.stdout)
-    compared = [name for name in runs[0][2] if f"baseline.{name}" in runs[0][2]]
-    # Metrics in which the runs differ come first; the sample is easy.
-    names = sorted(compared, key=lambda name: len({run[2][name] for run in runs}) == 1)[:3]
-    rows = [["run", "model", *names]]
-    rows += [[run, model.rpartition(".")[2], *(f"{metrics[name]:.3f}" for name in names)]
-             for run, model, metrics in runs]  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
 
 
 if __name__ == "__main__":

@@ -124,9 +124,9 @@ def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) ->
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    table = done.stdout[done.stdout.index("=== the three runs") :]
-    assert table.count("RandomForestClassifier") == 2
-    assert table.count("LogisticRegression") == 1
+    table = done.stdout[done.stdout.index("=== uv run lockstep runs") :]
+    assert table.count(" RandomForest ") == 2
+    assert table.count(" logistic ") == 1
     assert "uv run mlflow ui" in table
 
 

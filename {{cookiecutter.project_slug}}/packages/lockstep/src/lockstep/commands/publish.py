@@ -1,10 +1,13 @@
 """`lockstep publish`: the state of the pipeline as a run in MLflow."""
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lockstep.project import Project
+from lockstep.team.commits import uncommitted
 
+LISTED_FILES = 10
 EXAMPLE = "lockstep publish --all"
 
 
@@ -47,3 +50,8 @@ def publish(project: Project) -> None:
     if published:
         live_record(project.workspace).unlink(missing_ok=True)
         print_report(project.store, record, *published)
+    in_place = project.workspace.samefile(project.root)  # not in the copy of an experiment
+    if in_place and (files := uncommitted(project)):
+        paths = sorted({*files, *record.origin.changed})
+        listed = shlex.join(paths) if len(paths) <= LISTED_FILES else "--all"
+        print(f"to keep it: git add {listed} && git commit")
