@@ -140,6 +140,9 @@ class Tracking(Section):
     snapshot_limit: Annotated[float, Field(gt=0, strict=False)] = Field(
         description="megabytes per file that git does not ignore"
     )
+    snapshot_include: list[str] = Field(
+        default=[], description="files of the snapshot, even if they look like secrets"
+    )
 
 
 class Bound(Section):

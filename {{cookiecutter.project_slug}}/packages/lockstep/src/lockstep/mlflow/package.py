@@ -15,6 +15,7 @@ from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.mlflow.environment import configure_mlflow
 from lockstep.processes import ProcessError, process_beside
+from lockstep.secrets import secret_in
 
 # Waits for the folder of an MLflow model; None where the pipeline has no model.
 Package = Callable[[], Path | None]
@@ -83,10 +84,11 @@ def save(
     def write(format_name: str, types: list[str]) -> None:
         packages = {*sklearn.packages_behind(model, types), format_name}
         own = [_own_folder(name) for name in sorted(packages)]
+        code = [str(_without_secrets(path, folder.with_name("code"))) for path in own if path]
         mlflow.sklearn.save_model(
             model,
             str(folder),
-            code_paths=[str(path) for path in own if path] or None,
+            code_paths=code or None,
             serialization_format=format_name,
             signature=signature,
             input_example=example,
@@ -150,3 +152,12 @@ def _own_folder(package: str) -> Path | None:
     """The folder of a package that is the project's own."""
     folder = Path("src") / package
     return folder if folder.is_dir() else None
+
+
+def _without_secrets(package: Path, folder: Path) -> Path:
+    """A copy of a package in a folder, without the files that look like secrets."""
+
+    def ignored(parent: str, names: list[str]) -> list[str]:
+        return [name for name in names if name == "__pycache__" or secret_in(Path(parent, name))]
+
+    return Path(shutil.copytree(package, folder / package.name, ignore=ignored))

@@ -21,6 +21,7 @@ from lockstep.publish.gate_step import Judgement, judging
 from lockstep.record.provenance import Origin
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
+from lockstep.secrets import untracked_secrets
 from lockstep.workspace import one_at_a_time
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ def record_of_workspace(project: Project) -> RunRecord:
     project.store.require_reachable()
     origin = Origin.of_workspace(project, project.pipeline.written)
     limit = project.tracking.get("snapshot_limit", math.inf)
-    snapshot, edited = snapshot_of_workspace(project, origin, limit)
+    wanted = project.tracking.get("snapshot_include", [])
+    secrets = untracked_secrets(project.workspace, wanted)
+    snapshot, edited = snapshot_of_workspace(project, origin, limit, secrets)
+    for name, reason in secrets.items() if snapshot else ():
+        print(
+            f"note: {name} looks like a secret ({reason}), so it is not in the run's snapshot\n"
+            "      list it in .gitignore; or, to keep it, in tracking.snapshot_include in conf/"
+        )
     if edited:
         print(
             f"note: {', '.join(edited)} changed after a stage had read it, and no commit has the "

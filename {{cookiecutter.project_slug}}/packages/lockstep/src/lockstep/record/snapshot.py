@@ -6,6 +6,7 @@ keeps it; index, branch and stash do not change.
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from lockstep import LockstepError, git
@@ -25,7 +26,7 @@ IDENTITY = {
 
 
 def snapshot_of_workspace(
-    project: Project, origin: Origin, limit: float
+    project: Project, origin: Origin, limit: float, left_out: Iterable[str] = ()
 ) -> tuple[str | None, list[str]]:
     """Commit the files of a workspace: the tracked ones, and the untracked ones not ignored.
 
@@ -35,6 +36,7 @@ def snapshot_of_workspace(
     Args:
         project: The repository of its root gets the commit.
         limit: The size limit of a file, in megabytes.
+        left_out: Untracked files that it must not contain, from the repository's top folder.
 
     Returns:
         The commit, None without git; and the code that differs from what the stages read.
@@ -56,7 +58,9 @@ def snapshot_of_workspace(
         else:  # the copy's own objects are deleted with it
             env["GIT_OBJECT_DIRECTORY"] = str(root / objects)
             git.git_or_fail("read-tree", origin.commit or "HEAD", cwd=workspace, env=env)
-        git.git_or_fail("-c", "core.safecrlf=false", "add", "--all", ":/", cwd=workspace, env=env)
+        add = ("-c", "core.safecrlf=false", "add", "--all", "--", ":/")
+        without = (f":(top,literal,exclude){name}" for name in left_out)
+        git.git_or_fail(*add, *without, cwd=workspace, env=env)
         lost = _restore_edited(pipeline, root, origin.commit, env)
         tree = git.git_or_fail("write-tree", cwd=workspace, env=env)
         return _commit(root, tree, origin.commit, origin, pipeline.state, env), lost
