@@ -18,6 +18,8 @@ from lockstep.monitor.distribution import bins_of
 from lockstep.monitor.drift import Drift, drifts
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc, possible_classes, possible_numbers
+from lockstep.project import Project
+from lockstep.retrain.reasons import reasons
 from project import runs_of
 
 
@@ -91,6 +93,10 @@ def test_drift_is_a_warning_first_and_an_alarm_when_it_stays(watched: Tiny) -> N
     assert [result["verdict"] for result in results] == ["fine", "warning", "alarm"]
     moved = {item["subject"] for item in results[1]["findings"] if item["kind"] == "drift"}
     assert moved == {"x", "y", "(prediction)", "(all columns)"}
+    with watched.entered():
+        project = Project(watched.path)
+        found = list(reasons(project, project.store.client()))
+    assert found == ["an alarm about version 1"]
     code, output = watched.answer("monitor", windows[1])
     assert code == 0, "an earlier window keeps its verdict"
     assert "drift: x: " in output

@@ -23,6 +23,7 @@ VERBS = {
     "promote": "Make a version of the model the champion if its gate passes.",
     "rollback": "Return to the previous champion.",
     "monitor": "Compare new data with the champion's: quality, drift, performance.",
+    "retrain": "Train again if data are new or monitoring gave an alarm; the gate decides.",
     "push": "Push this branch: data, then commits, then runs missing from MLflow.",
     "pull": "Pull what others pushed: the commits of this branch, then their data.",
     "trace": "Show where a run, a model or a file came from, and what was made from it.",

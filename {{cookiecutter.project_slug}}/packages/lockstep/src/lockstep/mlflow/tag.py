@@ -53,6 +53,9 @@ SWEEP_RUN = "sweep.run"
 MONITORED = "monitor.run"
 MONITOR_VERDICT = "monitor.verdict"
 
+# On a run that `lockstep retrain` made: why.
+RETRAIN_REASON = "retrain.reason"
+
 # The longest values that MLflow accepts: https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
 RUN_TAG_LENGTH = 8000

@@ -19,6 +19,7 @@ from lockstep.monitor.result import Result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from lockstep.project import Project
 
@@ -36,8 +37,7 @@ class History:
     """
 
     def __init__(self, client: "MlflowClient", project: "Project", reference: Reference) -> None:
-        tracking = {**project.tracking, "experiment": f"{project.store.experiment}-monitoring"}
-        self.store = Store(project.root, tracking)
+        self.store = _store(project)
         self.name = project.model_name
         self._client = client
         self._reference = reference
@@ -78,8 +78,7 @@ class History:
             runs.log_files(self._client, self.run_id, [(file, FOLDER)])
 
     def _run_id(self, name: str) -> str:
-        query = f"tags.`{tag.MONITORED}` = {runs.quoted(self._reference.run_id)}"
-        if found := next(runs.search(self._client, self.experiment_id, query), None):
+        if found := _run_of(self._client, self.experiment_id, self._reference.run_id):
             return str(found.info.run_id)
         tags = {tag.MONITORED: self._reference.run_id}
         run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
@@ -92,6 +91,28 @@ class History:
             file = self._client.download_artifacts(self.run_id, path, folder)
             result: Result = json.loads(Path(file).read_text(encoding="utf-8"))
             return result
+
+
+def newest_verdict(client: "MlflowClient", project: "Project", model_run: str) -> str | None:
+    """The verdict on the newest window of a version; None if there is no window.
+
+    Args:
+        model_run: The id of the version's run.
+    """
+    experiment_id = _store(project).find_experiment_id(client)
+    run = _run_of(client, experiment_id, model_run) if experiment_id else None
+    return run.data.tags.get(tag.MONITOR_VERDICT) if run else None
+
+
+def _store(project: "Project") -> Store:
+    """The store as the experiment `<name>-monitoring` sees it."""
+    tracking = {**project.tracking, "experiment": f"{project.store.experiment}-monitoring"}
+    return Store(project.root, tracking)
+
+
+def _run_of(client: "MlflowClient", experiment_id: str, model_run: str) -> "Run | None":
+    query = f"tags.`{tag.MONITORED}` = {runs.quoted(model_run)}"
+    return next(runs.search(client, experiment_id, query), None)
 
 
 def _step(match: "re.Match[str]") -> int:

@@ -1,0 +1,1 @@
+"""Train again when data are new or monitoring gave an alarm, and let the gate decide."""
