@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not is_stage:
         collect_seldom()
     try:
+        _clear_locks()
         return int(arguments.run(arguments) or 0)
     except LockstepError as error:
         fail(str(error))
@@ -98,6 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _clear_locks() -> None:
+    """Remove what would stop DVC for good; a stage's own DVC is running and has seen to it."""
+    from lockstep.dvc.environment import stage_name
+    from lockstep.dvc.leftovers import clear_locks
+
+    if not stage_name():
+        for path in clear_locks(Path.cwd()):
+            print(f"note: removed {path}, which a killed DVC command had left", file=sys.stderr)
 
 
 def _parser(wanted: Iterable[str]) -> argparse.ArgumentParser:

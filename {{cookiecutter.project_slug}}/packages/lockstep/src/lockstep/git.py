@@ -75,6 +75,22 @@ def prefix(root: Path) -> str:
     return git("rev-parse", "--show-prefix", cwd=root) or ""
 
 
+def top(root: Path) -> Path:
+    """The top folder of the repository's working tree."""
+    return Path(git_or_fail("rev-parse", "--show-toplevel", cwd=root))
+
+
+def lock_files(root: Path) -> list[Path]:
+    """The files with which git keeps other processes from changing what it is changing."""
+    folders = {
+        (root / place).resolve()
+        for kind in ("--git-dir", "--git-common-dir")
+        if (place := git("rev-parse", kind, cwd=root))
+    }
+    found = [path for folder in folders for path in folder.glob("*.lock")]
+    return sorted([*found, *(path for folder in folders for path in folder.glob("refs/**/*.lock"))])
+
+
 def extract(root: Path, revision: str, folder: Path) -> Path:
     """Write the files of a commit into an empty folder; the working tree stays as it is.
 
@@ -82,10 +98,9 @@ def extract(root: Path, revision: str, folder: Path) -> Path:
         The project's folder in it.
     """
     env = {"GIT_INDEX_FILE": str(folder / "index")}
-    top = git_or_fail("rev-parse", "--show-toplevel", cwd=root)
     git_or_fail("read-tree", revision, cwd=root, env=env)
     target = f"--prefix={folder / 'files'}{os.sep}"
-    git_or_fail("checkout-index", "--all", target, cwd=Path(top), env=env)
+    git_or_fail("checkout-index", "--all", target, cwd=top(root), env=env)
     return folder / "files" / prefix(root)
 
 

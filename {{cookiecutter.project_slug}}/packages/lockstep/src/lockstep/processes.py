@@ -1,4 +1,4 @@
-"""A second Python process, for work that needs other imports than this one, at the same time."""
+"""Other processes: one for work that needs other imports than this, and whether one still runs."""
 
 import contextlib
 import importlib
@@ -23,6 +23,34 @@ Submit = Callable[..., Future[Any]]
 
 class ProcessError(Exception):
     """A function that failed in the other process; the message is its output and traceback."""
+
+
+def is_running(number: int, started_before: float) -> bool:
+    """Whether a process has this number, and had it before a moment, in seconds since 1970."""
+    import psutil
+
+    try:
+        process = psutil.Process(number)
+        # In a container without an init, a killed process stays as a zombie.
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return not ended and process.create_time() <= started_before + 1
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def works_in(folder: Path, program: str = "") -> bool:
+    """Whether a process, or one of a program, has its current folder there."""
+    import psutil
+
+    inside = folder.resolve()
+    return any(
+        Path(process.info["cwd"] or "").is_relative_to(inside)
+        # As in `python -m PROGRAM`.
+        and any(program in Path(word).name for word in (process.info["cmdline"] or [])[:3])
+        for process in psutil.process_iter(["cmdline", "cwd"])
+    )
 
 
 @contextlib.contextmanager

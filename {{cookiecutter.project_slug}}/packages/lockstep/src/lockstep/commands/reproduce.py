@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.lineage.target import resolve_target
+from lockstep.lineage.target import Target, resolve_target
 from lockstep.project import Project
 from lockstep.rebuild.evidence import (
     DIFFERENT,
@@ -18,6 +18,7 @@ from lockstep.rebuild.evidence import (
     recorded_evidence,
 )
 from lockstep.rebuild.restore import Restored, StageFailedError
+from lockstep.rebuild.worktree import clear_abandoned
 from lockstep.terminal import show, table
 
 if TYPE_CHECKING:
@@ -55,13 +56,21 @@ def run(arguments: Namespace) -> bool:
     project = Project(Path.cwd())
     target = resolve_target(arguments.target, project)
     print(f"code: {target.revision[:10]}, the snapshot of {target.name}", flush=True)
+    clear_abandoned(project.root)
     restored = Restored(project.root, target.name, target.revision)
     try:
-        reproduction = _rebuild(restored, target.run, arguments)
+        return _compare(restored, target, arguments)
     except BaseException as error:
         if not arguments.keep and not isinstance(error, StageFailedError):
             restored.remove()
         raise
+    finally:
+        restored.release()
+
+
+def _compare(restored: Restored, target: Target, arguments: Namespace) -> bool:
+    """Rebuild and show the differences; return whether the metrics differ."""
+    reproduction = _rebuild(restored, target.run, arguments)
     if reproduction is None:
         print(f"restored: {restored.folder}\n{restored.removal}")
         return False

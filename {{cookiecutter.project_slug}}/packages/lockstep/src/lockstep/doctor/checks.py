@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from lockstep import LockstepError
 from lockstep.doctor import machine, servers
 from lockstep.doctor.checkup import Check
+from lockstep.doctor.leftovers import leftovers
 from lockstep.mlflow.environment import configure_mlflow
 from lockstep.values import nearest
 
@@ -28,6 +29,7 @@ CHECKS = [
     Check("artifacts", servers.artifacts, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("registry", servers.registry, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("runs", servers.runs, "MLflow", MLFLOW, NETWORK_SECONDS),
+    Check("leftovers", leftovers, imports=DVC),
     Check("disk", machine.disk, "DVC cache", DVC),
 ]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def cache_folder(root: Path) -> Path:
     """The folder of DVC's cache, as the project configures it."""
-    return Path(_repo(root.resolve()).cache.local.path).parent.parent
+    return Path(repo_of(root.resolve()).cache.local.path).parent.parent
 
 
 def link_type(root: Path) -> str:
@@ -32,7 +32,7 @@ def link_type(root: Path) -> str:
     """
     from dvc_objects.fs.generic import test_links
 
-    repo = _repo(root.resolve())
+    repo = repo_of(root.resolve())
     cache = repo.cache.local
     if not cache.fs.exists(cache.path):
         return ""
@@ -59,7 +59,7 @@ def fetch(root: Path, md5: str, target: Path) -> None:
     Raises:
         LockstepError: Neither DVC's cache nor its remote has it.
     """
-    repo = _repo(root.resolve())
+    repo = repo_of(root.resolve())
     _require(repo, [md5])
     target.parent.mkdir(parents=True, exist_ok=True)
     if not md5.endswith(".dir"):
@@ -74,7 +74,8 @@ def fetch(root: Path, md5: str, target: Path) -> None:
 
 
 @functools.cache
-def _repo(root: Path) -> "Repo":
+def repo_of(root: Path) -> "Repo":
+    """DVC's own view of a project, whose root is a resolved path."""
     from dvc.repo import Repo
 
     return Repo(str(root))

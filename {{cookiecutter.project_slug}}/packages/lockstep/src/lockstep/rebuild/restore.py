@@ -1,6 +1,5 @@
 """A state restored beside the project: its code in a worktree, its data, its environment."""
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.environment import unbound_variables
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.history import LIVE_VARIABLE
+from lockstep.rebuild.worktree import Worktree
 from lockstep.values import slug
 from lockstep.workspace import UV_LOCK
 
@@ -36,18 +36,10 @@ class Restored:
 
     def __init__(self, root: Path, name: str, revision: str) -> None:
         """Create the worktree; it shares DVC's cache and local settings with the project."""
-        self._root = root
-        top = Path(git.git_or_fail("rev-parse", "--show-toplevel", cwd=root))
-        self._tree = top.parent / f"{top.name}-{slug(name)}"
+        self._worktree = Worktree(root, f"{git.top(root).name}-{slug(name)}", revision)
         self._binaries = Path(sys.executable).parent
-        self.folder = self._tree / git.prefix(root)
-        self.removal = f"remove it with `git worktree remove --force {self._tree}`"
-        if self._tree.exists():
-            raise LockstepError(f"{self._tree} already exists\n{self.removal}")
-        # Hooks are for the user's own checkouts.
-        quiet = ("-c", f"core.hooksPath={os.devnull}")
-        add = ("worktree", "add", "--quiet", "--detach", str(self._tree), revision)
-        git.git_or_fail(*quiet, *add, cwd=root)
+        self.folder = self._worktree.path / git.prefix(root)
+        self.removal = self._worktree.removal
         try:
             share_cache(root, self.folder, self._environment())
         except BaseException:
@@ -115,10 +107,11 @@ class Restored:
 
     def remove(self) -> None:
         """Remove the worktree with everything in it."""
-        git.git("worktree", "remove", "--force", str(self._tree), cwd=self._root)
-        with contextlib.suppress(OSError):  # where files were held open
-            shutil.rmtree(self._tree)
-        git.git("worktree", "prune", cwd=self._root)
+        self._worktree.remove()
+
+    def release(self) -> None:
+        """Leave it to the user."""
+        self._worktree.release()
 
     def _run_dvc(self, *arguments: str, quiet: bool = False) -> None:
         python = self._binaries / ("python.exe" if os.name == "nt" else "python")
