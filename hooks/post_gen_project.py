@@ -122,8 +122,8 @@ def git_remote() -> str:
     """Add git's remote, and ask it."""
     if not REMOTES["git remote"]:
         raise SkippedError("no URL given")
-    if url := ask("git", "remote", "get-url", "origin"):
-        return f"{EXISTS}: {url}"
+    if ask("git", "remote", "get-url", "origin"):
+        return f"{EXISTS}: origin"
     run("git", "remote", "add", "origin", SETUP["git_remote_url"])
     return f"{answer_of('git remote')}; nothing is pushed yet"
 

@@ -210,10 +210,11 @@ def _text_problems(answers: Answers) -> Iterator[str]:
         bad = [c for c in value if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
         if bad or "\ufffe" in value or "\uffff" in value:
             yield (
-                f"{key}: {value!r} contains a line break or control character; write it on one line"
+                f"{key}: {urls.shown(value)} contains a line break or control character; "
+                "write it on one line"
             )
         elif "${" in value:
-            yield (f"{key}: {value!r} contains ${{, which Hydra and DVC interpolate; leave it out")
+            yield f"{key}: it contains ${{, which Hydra and DVC interpolate; leave it out"
 
 
 def _name_problems(answers: Answers) -> Iterator[str]:
@@ -255,10 +256,10 @@ def _author_problems(answers: Answers) -> Iterator[str]:
 
 
 def _data_problems(answers: Answers) -> Iterator[str]:
-    source, target = answers.source, answers.target_column
-    if urls.holds_secret(source):
+    target = answers.target_column
+    if part := urls.data_credential_part(answers.data_source):
         yield (
-            "data_source: the URL contains a credential, which would be committed with the data; "
+            f"data_source: {part} could be a credential, which would be committed with the data; "
             "download the file and enter its path"
         )
         return

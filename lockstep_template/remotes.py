@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from posixpath import normpath
 from urllib.parse import parse_qsl
 
-from lockstep_template.urls import holds_secret, is_absolute, scheme
+from lockstep_template.urls import credential_part, is_absolute, scheme, shown
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Remote:
 
 
 _HOST = r"[^/\s@:?]+(:\d+)?"
-_ENDPOINT = Option(r'https?://[^/\s@:?"%]+(:\d+)?(/[^\s"%]*)?', "https://minio.example.org:9000")
+_ENDPOINT = Option(r'https?://[^/\s@:?"%]+(:\d+)?(/[\w./-]*)?', "https://minio.example.org:9000")
 _LOCAL_PASSWORD = "`dvc remote modify --local storage user …` and `… password …`"  # noqa: S105
 REMOTES = {
     "s3": Remote(
@@ -84,13 +84,13 @@ REMOTES = {
         "the SSH agent, or ~/.ssh",
     ),
     "webdav": Remote(
-        rf"webdavs?://([^/\s@:]+@)?{_HOST}(/.*)?",
+        rf"webdavs?://{_HOST}(/.*)?",
         "webdavs://host/path",
         "webdav",
         _LOCAL_PASSWORD,
     ),
     "http": Remote(
-        rf"https?://([^/\s@:]+@)?{_HOST}(/.*)?",
+        rf"https?://{_HOST}(/.*)?",
         "https://host/path",
         "",
         f"{_LOCAL_PASSWORD}, with the option auth",
@@ -154,8 +154,8 @@ def _folder_problems(path: str) -> Iterator[str]:
         )
     elif not is_absolute(path) and not normpath(path).startswith(".."):
         yield (
-            f"dvc_remote_url: {path!r} is inside the project, where git would commit the data; "
-            "choose a folder outside, such as ../dvc-storage"
+            f"dvc_remote_url: {shown(path)} is inside the project, where git would commit the "
+            "data; choose a folder outside, such as ../dvc-storage"
         )
 
 
@@ -163,13 +163,15 @@ def _url_problems(kind: str, remote: Remote, url: str) -> Iterator[str]:
     location = url.partition("?")[0]
     if not url:
         yield f"dvc_remote_url: a remote of kind {kind} needs a URL such as {remote.example}"
-    elif holds_secret(url) or any(holds_secret(value) for _, value in _query(url)):
+    elif part := credential_part(url, {name.lower() for name, _ in _query(url)}):
         yield (
-            "dvc_remote_url: it contains a credential, and .dvc/config is committed; leave it out "
-            f"of the URL, DVC finds it in: {remote.credentials}"
+            f"dvc_remote_url: {part} could be a credential, and .dvc/config is committed; leave it "
+            f"out of the URL, DVC finds it in: {remote.credentials}"
         )
     elif not re.fullmatch(remote.pattern, location) or re.search(r"\s", location):
-        yield f"dvc_remote_url: {location!r} is not a URL of kind {kind}; write {remote.example}"
+        yield (
+            f"dvc_remote_url: {shown(location)} is not a URL of kind {kind}; write {remote.example}"
+        )
     else:
         yield from _option_problems(kind, remote, url)
 
@@ -179,14 +181,15 @@ def _option_problems(kind: str, remote: Remote, url: str) -> Iterator[str]:
     names = [name for name, _ in given]
     if unknown := [name for name in names if name not in remote.options]:
         known = f"write it as {remote.shown}" if remote.options else "it has none"
-        yield f"dvc_remote_url: {unknown[0]!r} is not an option of kind {kind}; {known}"
+        name = shown(unknown[0]) if f"{unknown[0]}=" in url else "the text after ?"
+        yield f"dvc_remote_url: {name} is not an option of kind {kind}; {known}"
     elif len(set(names)) < len(names) or (not given and "?" in url):
         yield f"dvc_remote_url: write each option once after the ?, as in {remote.shown}"
     else:
         for name, value in given:
             option = remote.options[name]
             if not re.fullmatch(option.pattern, value):
-                yield f"dvc_remote_url: {name} is {value!r}; write {name}={option.example}"
+                yield f"dvc_remote_url: {name} is {shown(value)}; write {name}={option.example}"
                 return
 
 

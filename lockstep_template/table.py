@@ -129,11 +129,11 @@ def _look_at_file(path: Path, target: str) -> Table:
             head = file.read(FILE_BYTES + 1)
     except FileNotFoundError:
         raise _UnreadableError(
-            f"there is no file {str(path)!r}; relative paths start in the current folder"
+            f"there is no file {urls.shown(str(path))}; relative paths start in the current folder"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise _UnreadableError(f"{str(path)!r} cannot be read: {reason}") from None
+        raise _UnreadableError(f"{urls.shown(str(path))} cannot be read: {reason}") from None
     if head.startswith(_PARQUET):
         return _look_at_parquet(path, target)
     return _look_at_csv(head[:FILE_BYTES], target, whole=len(head) <= FILE_BYTES)

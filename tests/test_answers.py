@@ -16,7 +16,7 @@ import pytest
 import yaml
 from scaffold import SAMPLE, render
 
-from lockstep_template import answers, cruft, names, remotes, table
+from lockstep_template import answers, cruft, names, remotes, table, urls
 
 GOOD = {
     "project_name": "Penguins",
@@ -145,7 +145,10 @@ def test_good_answers_have_no_problems() -> None:
         ({"package_name": "tests"}, "package_name: tests is a folder of the project itself"),
         ({"description": "a\nb"}, r"description: 'a\\nb' contains a line break"),
         ({"author_name": "a\x1b[2J"}, "author_name: .* contains a line break or control character"),
-        ({"target_column": "${x}"}, "target_column: .* which Hydra and DVC interpolate"),
+        (
+            {"target_column": "${x}"},
+            "target_column: it contains .* which Hydra and DVC interpolate",
+        ),
         ({"author_email": "ada"}, "author_email: 'ada' is not an e-mail address"),
         ({"author_email": "a b@c"}, "author_email: 'a b@c' is not an e-mail address"),
         (
@@ -168,7 +171,10 @@ def test_good_answers_have_no_problems() -> None:
         ({"dvc_remote": "azure", "dvc_remote_url": "azure:///p"}, "write azure://container/path"),
         ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u@h:2222/p"}, ""),
         ({"dvc_remote": "ssh", "dvc_remote_url": "u@h:p"}, "write ssh://user@host:22/path"),
-        ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"}, "contains a credential"),
+        (
+            {"dvc_remote": "ssh", "dvc_remote_url": "ssh://u:pw@h/p"},
+            "before @ could be a credential",
+        ),
         ({"dvc_remote": "webdav", "dvc_remote_url": "webdavs://h/p"}, ""),
         ({"dvc_remote": "webdav", "dvc_remote_url": "https://h/p"}, "write webdavs://host/path"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p"}, ""),
@@ -190,18 +196,18 @@ def test_good_answers_have_no_problems() -> None:
         ({"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?"}, "write each option once"),
         (
             {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=http://u:pw@h"},
-            "contains a credential.* AWS_PROFILE",
+            "the part after \\? could be a credential.* AWS_PROFILE",
         ),
         (
             {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?access_key_id=A"},
-            "contains a credential",
+            "'access_key_id' is not an option of kind s3; write it as s3://",
         ),
         ({"dvc_remote": "gcs", "dvc_remote_url": "gs://b?endpointurl=http://h&projectname=p"}, ""),
         ({"dvc_remote": "azure", "dvc_remote_url": "azure://c/p?account_name=ada1"}, ""),
         ({"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_name=A_"}, "write account_n"),
         (
             {"dvc_remote": "azure", "dvc_remote_url": "azure://c?account_key=A"},
-            "contains a credent",
+            "'account_key' is not an option of kind azure",
         ),
         ({"dvc_remote": "ssh", "dvc_remote_url": "ssh://h/p?port=22"}, "ssh; it has none"),
         ({"dvc_remote": "http", "dvc_remote_url": "https://h/p?method=PUT&auth=basic"}, ""),
@@ -217,27 +223,30 @@ def test_good_answers_have_no_problems() -> None:
             "mlflow_tracking_uri: './mlruns' is not a tracking URI",
         ),
         ({"mlflow_tracking_uri": "https://"}, "mlflow_tracking_uri: 'https://' is not"),
-        ({"mlflow_tracking_uri": "http://h:port"}, "mlflow_tracking_uri: 'http://h:port' is not"),
+        ({"mlflow_tracking_uri": "http://h:port"}, "mlflow_tracking_uri: this answer is not"),
         (
             {"mlflow_tracking_uri": "https://u:pw@h"},
-            "contains a credential.* MLFLOW_TRACKING_PASSWORD",
+            "before @ could be a credential.* MLFLOW_TRACKING_PASSWORD",
         ),
         (
             {"mlflow_tracking_uri": "mysql://u:pw@h/d"},
-            "contains a credential.* MLFLOW_TRACKING_URI",
+            "before @ could be a credential.* MLFLOW_TRACKING_URI",
         ),
         ({"git_remote_url": "git@github.com:ada/penguins.git"}, ""),
-        ({"git_remote_url": "https://dev@example.org/ada/penguins"}, ""),
+        (
+            {"git_remote_url": "https://dev@example.org/ada/penguins"},
+            "git_remote_url: the part before @ could be a credential",
+        ),
         ({"git_remote_url": "ssh://git@h:22/p.git"}, ""),
         ({"git_remote_url": "/srv/git/a b.git"}, ""),
         ({"git_remote_url": "ada/penguins"}, "git_remote_url: 'ada/penguins' is not a git URL"),
         (
             {"git_remote_url": "--upload-pack=x:y"},
-            "git_remote_url: '--upload-pack=x:y' is not a git",
+            "git_remote_url: this answer is not a git",
         ),
         ({"git_remote_url": "ftp://h/p"}, "git_remote_url: 'ftp://h/p' is not a git URL"),
-        ({"git_remote_url": "https://ghp_abc@h/p"}, "git_remote_url: it contains a credential"),
-        ({"data_source": "https://h/d.csv?sig=abc"}, "data_source: the URL contains a credential"),
+        ({"git_remote_url": "https://ghp_abc@h/p"}, "git_remote_url: the token in it"),
+        ({"data_source": "https://h/d.csv?sig=abc"}, "data_source: the part after \\? could be a"),
         ({"data_source": "ftp://h/d.csv"}, "data_source: DVC cannot import ftp:// URLs"),
         ({"data_source": "s3://b/d.csv"}, "task: the columns of s3://b/d.csv cannot be read here"),
         ({"data_source": "s3://b/d.csv", "task": "regression"}, ""),
@@ -253,16 +262,126 @@ def test_a_bad_answer_is_refused_in_one_line(changed: dict[str, str], refusal: s
     assert "\n" not in refused[0]
 
 
-def test_a_refusal_does_not_repeat_a_secret() -> None:
-    refusals = problems(
-        dvc_remote="ssh",
-        dvc_remote_url="ssh://u:hunter2@h/p",
-        git_remote_url="https://u:hunter2@h/p",
-        mlflow_tracking_uri="https://u:hunter2@h",
-        data_source="https://h/d.csv?token=hunter2",
-    )
-    assert len(refusals) == 4
-    assert "hunter2" not in "".join(refusals)
+SECRET = "hunter2hunter2hunter2"  # noqa: S105
+WITH_SECRETS = {
+    "data_source": [
+        *("https://SECRET@h/d.csv", "https://u:SECRET@h/d.csv", "https://u%3ASECRET@h/d.csv"),
+        *("https://:SECRET@h/d.csv", "https://u:SECRET@@h/d.csv", "https://h/u:SECRET@/d.csv"),
+        *("https://h/d.csv?user=u&passwd=SECRET", "https://h/d.csv?jwt=SECRET"),
+        *("https://h/d.csv?private_token=SECRET", "https://h/d.csv?SECRET", "https://h/?x=SECRET"),
+        *("https://h/d.csv?Signature=SECRET", "https://h/d.csv?X-Amz-Security-Token=SECRET"),
+        *("https://h/d.csv?format=csv&key=SECRET", "https://h/d.csv?id=SECRET@x"),
+        *("https://h/d.csv#token=SECRET", "https://h/d.csv;token=SECRET", "https://h/d.csv#SECRET"),
+        *("s3://SECRET@b/d.csv", "s3://AKIA:SECRET@b/d.csv", "gs://SECRET@b/d.csv"),
+        *("azure://SECRET@c/d.csv", "ssh://u:SECRET@h/d.csv", "webdavs://SECRET@h/d.csv"),
+        *("http::https://u:SECRET@h/d.csv", "simplecache::https://h/d.csv?sig=SECRET"),
+        *("u:SECRET@h/d.csv", "https:/u:SECRET@h/d.csv", "https:u:SECRET@h/d.csv"),
+        *("HTTPS://u:SECRET@h/d.csv", "ftp://u:SECRET@h/d.csv", "//u:SECRET@h/d.csv"),
+        *("https://u:SECRET@h:port/d.csv", "https://[u:SECRET@h/d.csv", "https://h/d?ghp_SECRET"),
+        *("https://h\\u:SECRET@x/d.csv", "https://h/hf_SECRET/d.csv", "ghp_SECRET"),
+    ],
+    "git_remote_url": [
+        *(
+            "https://SECRET@h/o/r",
+            "https://oauth2:SECRET@h/o/r",
+            "https://x-access-token:SECRET@h/p",
+        ),
+        *("https://h/o/r?private_token=SECRET", "https://h/o/r#SECRET", "https://h/o/r;SECRET"),
+        *("SECRET@h:o/r", "u:SECRET@h:o/r", "http::https://u:SECRET@h/x", "ssh://u:SECRET@h/o/r"),
+        *(
+            "ssh://SECRET@h/o/r",
+            "ext::sh -c SECRET",
+            "https:/u:SECRET@h/o/r",
+            "glpat-SECRET",
+            SECRET,
+        ),
+        *("https//u:SECRET@h/o/r", "https://u%3ASECRET@h/o/r", "file:///srv/r?token=SECRET"),
+    ],
+    "mlflow_tracking_uri": [
+        *("https://SECRET@h", "https://u:SECRET@h", "https://h?token=SECRET", "https://h#SECRET"),
+        *("mssql+pyodbc:///?odbc_connect=PWD%3DSECRET", "mssql://h/d?password=SECRET"),
+        *("postgresql://u:SECRET@h/d", "postgresql://h/d?user=u&password=SECRET", "SECRET@h"),
+        *("postgresql://SECRET@h/d", "mysql://u%3ASECRET@h/d", "mysql://h/d;password=SECRET"),
+        *("databricks://SECRET@profile", "databricks://profile?token=SECRET", "dapi SECRET=x"),
+        *("sqlite:///x.db?key=SECRET", "postgresql:/u:SECRET@h/d", "https://h:SECRET@"),
+    ],
+}
+WITH_SECRETS_IN_REMOTES = {
+    "s3": ["s3://SECRET@b/p", "s3://AKIA:SECRET@b/p", "s3://b/p?secret_access_key=SECRET",
+           "s3://b/p?SECRET", "s3://b/p?endpointurl=http://u:SECRET@h", "s3://b/p#SECRET",
+           "s3://b/p?endpointurl=http://h/?t=SECRET", "s3://b/p;SECRET"],
+    "gcs": ["gs://SECRET@b/p", "gs://b/p?credentialpath=SECRET"],
+    "azure": ["azure://SECRET@c", "azure://c/p?sas_token=SECRET", "azure://c/p?account_key=SECRET"],
+    "ssh": ["ssh://u:SECRET@h/p", "ssh://SECRET@h/p", "ssh://h/p?password=SECRET"],
+    "webdav": ["webdavs://SECRET@h/p", "webdavs://u:SECRET@h/p", "webdavs://h/p?token=SECRET"],
+    "http": ["https://SECRET@h/p", "https://u:SECRET@h/p", "http::https://u:SECRET@h/x"],
+    "dagshub": ["https://SECRET@dagshub.com/o/r", "SECRET:x@o/r", "o/r?token=SECRET"],
+    "local": ["s3://u:SECRET@b/p"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "url"), [(key, url) for key, listed in WITH_SECRETS.items() for url in listed]
+)
+def test_a_url_that_could_hold_a_secret_is_refused_and_not_repeated(key: str, url: str) -> None:
+    refused = problems(**{key: url.replace("SECRET", SECRET), "task": "classification"})
+    assert len(refused) == 1, url
+    assert refused[0].startswith(f"{key}: ")
+    assert SECRET not in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [(kind, url) for kind, found in WITH_SECRETS_IN_REMOTES.items() for url in found],
+)
+def test_a_remote_that_could_hold_a_secret_is_refused(kind: str, url: str) -> None:
+    refused = problems(dvc_remote=kind, dvc_remote_url=url.replace("SECRET", SECRET))
+    assert len(refused) == 1
+    assert refused[0].startswith("dvc_remote_url: ")
+    assert SECRET not in refused[0]
+
+
+@pytest.mark.parametrize("key", [*WITH_SECRETS, "dvc_remote_url", "description"])
+def test_a_line_break_does_not_give_a_secret_away(key: str) -> None:
+    refused = problems(**{key: f"https://u:{SECRET}@h\n"})
+    assert SECRET not in "".join(refused)
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [
+        ("git_remote_url", "ssh://ada_l@h.org/~/p.git"),
+        ("git_remote_url", "https://h.org/o/r-2.git"),
+        ("git_remote_url", "user@h.org:o/r.git"),
+        ("git_remote_url", "h.org:o/r"),
+        ("git_remote_url", "C:\\git\\r.git"),
+        ("git_remote_url", "/srv/git/a#b;c.git"),
+        ("git_remote_url", "file:///srv/git/r.git"),
+        ("git_remote_url", "https://dev.azure.com/o/p/_git/r"),
+        ("mlflow_tracking_uri", "postgresql://mlflow@db/mlflow?sslmode=require"),
+        ("mlflow_tracking_uri", "mssql+pyodbc://h/d?driver=ODBC+Driver+18+for+SQL+Server"),
+        ("mlflow_tracking_uri", "https://h.org:5000/mlflow"),
+    ],
+)
+def test_a_url_without_a_secret_is_welcome(key: str, url: str) -> None:
+    assert problems(**{key: url}) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://docs.google.com/spreadsheets/d/1x/export?format=csv&gid=0",
+        "https://h.org/blob/main/d.csv?raw=true",
+        "https://zenodo.org/records/1/files/d.csv?download=1",
+        "https://h.org/api?id=53&ref=main&path=data/d.csv",
+        "s3://b/d.csv?versionId=3HL4kqtJlcpXroDTDmJ",
+        "ssh://ada@h.org/srv/d.csv",
+        "/home/ada@lab/d: 1.csv",
+        "data/a@b.csv",
+    ],
+)
+def test_the_url_of_a_download_is_welcome(url: str) -> None:
+    assert urls.data_credential_part(url) == ""
 
 
 @pytest.mark.parametrize("text", NASTY)

@@ -7,7 +7,17 @@ import pytest
 from lockstep import LockstepError
 from lockstep.config.settings import settings
 from lockstep.project import Project
-from lockstep.values import counted, digest, first_line, flattened, nearest, number, selected, slug
+from lockstep.values import (
+    counted,
+    digest,
+    first_line,
+    flattened,
+    nearest,
+    number,
+    selected,
+    slug,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,23 @@ def test_texts_for_people() -> None:
     assert nearest("n_estimator", ["n_estimators", "C"]) == "; did you mean n_estimators?"
     assert nearest("x", ["n_estimators"]) == ""
     assert slug("größe (mm)/a.b") == "größe--mm--a.b"
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://u:pw@h:80/x", "https://h:80/x"),
+        ("https://h/o/r.git?private_token=pw", "https://h/o/r.git"),
+        ("https://h/x#token=pw", "https://h/x"),
+        ("mssql+pyodbc:///?odbc_connect=PWD%3Dpw", "mssql+pyodbc:///"),
+        ("postgresql://u:p@w@h/d?password=pw", "postgresql://h/d"),
+        ("sqlite:////srv/a#b.db", "sqlite:////srv/a#b.db"),
+        ("git@h.org:o/r.git", "git@h.org:o/r.git"),
+        ("/srv/a#b?c", "/srv/a#b?c"),
+    ],
+)
+def test_a_uri_is_printed_without_what_could_be_a_secret(uri: str, expected: str) -> None:
+    assert without_secrets(uri) == expected
 
 
 def test_a_project_reads_what_it_is_asked_for(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Git commands; where git or a repository is missing, their result is None."""
 
 import os
-import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lockstep import LockstepError
+from lockstep.values import without_secrets
 
 
 def git(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str | None:
@@ -67,7 +67,7 @@ def identity(root: Path) -> str | None:
 def remote_url(root: Path) -> str | None:
     """The URL of `origin`, without a user's name and password."""
     url = git("remote", "get-url", "origin", cwd=root)
-    return re.sub(r"(?<=://)[^/@]*@", "", url) if url else None
+    return without_secrets(url) if url else None
 
 
 def prefix(root: Path) -> str:

@@ -3,10 +3,10 @@
 import difflib
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 Item = TypeVar("Item")
 
@@ -75,9 +75,12 @@ def slug(name: str) -> str:
 
 
 def without_secrets(uri: str) -> str:
-    """A URI without user name and password, for printing."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+    """A URI for printing: without user name and password, and without what follows `?` or `#`."""
+    scheme, found, rest = uri.partition("://")
+    if not found or scheme == "sqlite":
+        return uri
+    place, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
 
 
 def first_line(error: BaseException | str) -> str:
