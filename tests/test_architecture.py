@@ -19,7 +19,7 @@ MOST_LINES_OF_A_FUNCTION = 50
 # What packages/lockstep/pyproject.toml lists, by import name, and what those packages bring.
 DEPENDENCIES = {
     *("dvc", "filelock", "hydra", "mlflow", "optuna", "packaging", "pydantic", "rich", "skops"),
-    *("apprise", "psutil", "ray", "shtab", "submitit", "yaml"),
+    *("apprise", "markdown_it", "psutil", "ray", "shtab", "submitit", "yaml"),
     *("cloudpickle", "joblib", "matplotlib", "numpy", "pandas", "pyarrow"),  # MLflow
     *("sklearn", "sqlalchemy"),  # MLflow
     *("dvc_data", "dvc_objects", "omegaconf"),

@@ -19,6 +19,7 @@ from lockstep.mlflow import fast_lookup, runs
 from lockstep.mlflow.environment import configure_mlflow
 from lockstep.mlflow.store import Store
 from lockstep.project import Project
+from lockstep.record import published
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,17 +128,17 @@ def test_a_state_is_published_once_with_all_that_is_known_of_it(toy: Toy, publis
     toy.lock()
     output = publish()
     run = the_run()
-    assert f"published: run main-{Project(toy.path).pipeline.state[:7]}" in output
+    name = f"linear · {commit[:7]}+{Project(toy.path).pipeline.state[:6]}"
+    assert f"published: run {name}" in output
     assert "accuracy      0.75         -       0.5" in output
     assert f"/runs/{run.info.run_id}" in output
-    assert run.info.run_name == f"main-{run.data.tags['lockstep.state'][:7]}"
-    assert run.data.metrics == {"accuracy": 0.75, "baseline.accuracy": 0.5, "loss": 0.5}
+    assert run.info.run_name == name
+    assert run.data.metrics == {"accuracy": 0.75, "loss": 0.5}
     assert run.data.params == {
+        "model": "linear",
         "model._target_": "sklearn.linear_model.LogisticRegression",
         "model.C": "1.0",
         "model.names": '["a", "b"]',
-        "registry.name": "toy",
-        "registry.alias": "challenger",
     }
     history = client().get_metric_history(run.info.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5)]
@@ -146,24 +147,29 @@ def test_a_state_is_published_once_with_all_that_is_known_of_it(toy: Toy, publis
     }
     expected = {"params.yaml", "composed.yaml", "dvc.yaml", "dvc.lock", "plots/roc.svg"}
     expected |= {"metrics/metrics.json", "metrics/history.csv", "snapshot.bundle", "model_card.md"}
+    expected |= {"report.html", "environment.json"}
     assert set(artifacts(run.info.run_id)) == expected
 
     tags = run.data.tags
-    assert tags["lockstep.version"] == lockstep.__version__
-    assert tags["lockstep.template"] == "9.9.9"
+    assert tags["result"] == "linear: accuracy 0.75, baseline 0.5"
     assert tags["mlflow.source.git.commit"] == commit
     assert tags["mlflow.source.git.branch"] == "main"
-    assert (tags["git.dirty"], tags["git.changed"]) == ("true", "conf/notes.txt")
+    assert tags["git.changed"] == "conf/notes.txt"
     assert tags["overrides"] == "model=linear"
-    assert tags["package.scikit-learn"] == "1.0.0"
-    assert tags["package.mlflow"]
-    assert tags["system.python"]
-    assert tags["hardware.cpus"]
-    assert json.loads(tags["stage.train"])["outs"].keys() == {
+    assert file_digest(toy.path / "models/model.joblib")[:8] in tags["dvc.files"].split()
+    assert tags["mlflow.note.content"].startswith("linear: accuracy 0.75, baseline 0.5  \n")
+    file = client().download_artifacts(run.info.run_id, "environment.json")
+    environment = json.loads(Path(file).read_text(encoding="utf-8"))
+    assert environment["lockstep.version"] == lockstep.__version__
+    assert environment["lockstep.template"] == "9.9.9"
+    assert environment["package.scikit-learn"] == "1.0.0"
+    assert environment.keys() >= {"package.mlflow", "system.python", "hardware.cpus"}
+    found = published.environment_of(client(), run)
+    assert (found["scikit-learn"], bool(found["platform"])) == ("1.0.0", True)
+    assert published.stages_of(client(), run)["train"]["outs"].keys() == {
         "models/model.joblib",
         "models/example.parquet",
     }
-    assert "| accuracy | 0.75 | 0.5 |" in tags["mlflow.note.content"]
     assert toy.git("show", f"{tags['git.snapshot']}:conf/notes.txt") == "hm"
 
     assert f"already published: run {run.info.run_id}" in publish()

@@ -45,7 +45,10 @@ FILES = {
         "registry: {name: toy, alias: challenger}\n"
         "model: {_target_: sklearn.linear_model.LogisticRegression, C: 1.0, names: [a, b]}\n"
     ),
-    "composed.yaml": "overrides: [model=linear]\npackages: {scikit-learn: 1.0.0, numpy: 2.0.0}\n",
+    "composed.yaml": (
+        "options: {model: linear}\noverrides: [model=linear]\n"
+        "packages: {scikit-learn: 1.0.0, numpy: 2.0.0}\n"
+    ),
     "pyproject.toml": '[tool.lockstep]\ntemplate = "9.9.9"\n',
     "conf/config.yaml": "model: linear\n",
     "src/toy/__init__.py": "",

@@ -44,6 +44,6 @@ def current_verdict(
         with comparing(client, project, candidate, champion, rules) as comparison:
             compared = comparison()
     verdict = judge(candidate.metrics, candidate.evaluation, compared, rules, candidate.warnings)
-    write_verdict(client, run.info.run_id, verdict)
-    describe_version(client, version, tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH])
+    note = write_verdict(client, run.info.run_id, verdict)
+    describe_version(client, version, tags_of(verdict), note)
     return verdict.outcome, verdict.reasons

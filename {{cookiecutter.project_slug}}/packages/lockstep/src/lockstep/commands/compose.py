@@ -18,5 +18,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Run the verb."""
     from lockstep.config.params import compose_params
+    from lockstep.dvc.durations import measured
+    from lockstep.workspace import COMPOSED
 
-    compose_params(Path.cwd(), force=arguments.force)
+    with measured([Path(COMPOSED)]):
+        compose_params(Path.cwd(), force=arguments.force)

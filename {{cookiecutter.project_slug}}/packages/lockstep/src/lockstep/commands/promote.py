@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
+from lockstep.champion.front_page import update_front_page
 from lockstep.champion.verdict import current_verdict
 from lockstep.mlflow.registry import version_called
 from lockstep.project import Project
@@ -55,6 +56,7 @@ def run(arguments: Namespace) -> int:
             if force:
                 reason = f"{reason} (forced, the gate: {verdict})"
         moved = move(client, project.root, version, previous, reason=reason)
+        update_front_page(client, project)
     if previous == number:
         print(f"{name}: version {number} is already the {CHAMPION}")
         return 0

@@ -19,6 +19,8 @@ from lockstep.rebuild.evidence import (
 )
 from lockstep.rebuild.restore import Restored, StageFailedError
 from lockstep.rebuild.worktree import clear_abandoned
+from lockstep.record.provenance import SEPARATOR
+from lockstep.record.published import environment_of
 from lockstep.terminal import show, table
 
 if TYPE_CHECKING:
@@ -57,9 +59,9 @@ def run(arguments: Namespace) -> bool:
     target = resolve_target(arguments.target, project)
     print(f"code: {target.revision[:10]}, the snapshot of {target.name}", flush=True)
     clear_abandoned(project.root)
-    restored = Restored(project.root, target.name, target.revision)
+    restored = Restored(project.root, target.name.rpartition(SEPARATOR)[2], target.revision)
     try:
-        return _compare(restored, target, arguments)
+        return _compare(project, restored, target, arguments)
     except BaseException as error:
         if not arguments.keep and not isinstance(error, StageFailedError):
             restored.remove()
@@ -68,9 +70,9 @@ def run(arguments: Namespace) -> bool:
         restored.release()
 
 
-def _compare(restored: Restored, target: Target, arguments: Namespace) -> bool:
+def _compare(project: Project, restored: Restored, target: Target, arguments: Namespace) -> bool:
     """Rebuild and show the differences; return whether the metrics differ."""
-    reproduction = _rebuild(restored, target.run, arguments)
+    reproduction = _rebuild(project, restored, target.run, arguments)
     if reproduction is None:
         print(f"restored: {restored.folder}\n{restored.removal}")
         return False
@@ -83,10 +85,13 @@ def _compare(restored: Restored, target: Target, arguments: Namespace) -> bool:
     return differs
 
 
-def _rebuild(restored: Restored, run: "Run | None", arguments: Namespace) -> Reproduction | None:
+def _rebuild(
+    project: Project, restored: Restored, run: "Run | None", arguments: Namespace
+) -> Reproduction | None:
     """Restore data and environment, and run the stages again; None with `--checkout-only`."""
     pipeline = Pipeline(restored.folder)
-    recorded = recorded_evidence(pipeline, run)
+    environment = environment_of(project.store.client(), run) if run else {}
+    recorded = recorded_evidence(pipeline, run, environment)
     _print_notes(recorded, pipeline)
     stages = _stages_from(pipeline, arguments.start)
     earlier = [name for name in pipeline.upstream if name not in stages]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
+from lockstep.champion.front_page import update_front_page
 from lockstep.mlflow.registry import version_called
 from lockstep.project import Project
 
@@ -41,6 +42,7 @@ def run(arguments: Namespace) -> int:
             )
         version = version_called(client, name, earlier[-1])
         moved = move(client, project.root, version, current, reason=arguments.reason, back=True)
+        update_front_page(client, project)
     if not moved:
         print(
             "not rolled back: somebody else moved the champion meanwhile\n"

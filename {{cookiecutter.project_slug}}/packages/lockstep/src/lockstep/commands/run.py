@@ -14,6 +14,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
+    from lockstep.dvc.durations import measured
     from lockstep.stage import run_stage
 
-    run_stage(arguments.module, arguments.paths)
+    with measured(arguments.paths):
+        run_stage(arguments.module, arguments.paths)

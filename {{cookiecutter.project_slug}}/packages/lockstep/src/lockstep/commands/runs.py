@@ -116,7 +116,7 @@ def _age(milliseconds: int) -> str:
 
 def _commit(row: Row) -> str:
     """The commit; with a plus if files differed from it."""
-    changed = "+" if row.tags.get(tag.DIRTY) == "true" else ""
+    changed = "+" if row.tags.get(tag.CHANGED) else ""
     return row.tags.get(tag.COMMIT, "-")[:7] + changed
 
 
@@ -151,7 +151,7 @@ def _entry(row: Row, differs: dict[str, str], metric: str | None) -> dict[str, A
         "aliases": row.aliases,
         "published": published.isoformat(timespec="seconds"),
         "commit": row.tags.get(tag.COMMIT),
-        "changed": row.tags.get(tag.DIRTY) == "true",
+        "changed": bool(row.tags.get(tag.CHANGED)),
         "branch": row.tags.get(tag.BRANCH),
         "experiment": row.tags.get(tag.EXPERIMENT),
         "by": row.tags.get(tag.USER),

@@ -52,7 +52,12 @@ class Composer:
 
     def options(self, overrides: list[str]) -> dict[str, str]:
         """The chosen option of each config group."""
-        return dict(self.config(overrides, hydra=True).hydra.runtime.choices)
+        choices = self.config(overrides, hydra=True).hydra.runtime.choices
+        return {
+            group: option
+            for group, option in choices.items()
+            if option and not group.startswith("hydra/")
+        }
 
     def files(self, overrides: list[str]) -> list[Path]:
         """The config files that are composed; a file comes before those that it overrides."""

@@ -36,6 +36,7 @@ class Composition:
         conf: What conf/ composes to.
         params: What params.yaml is to hold.
         overrides: The overrides with which conf/ composes to that.
+        options: The option of each config group that is then chosen.
     """
 
     current: Params | None
@@ -43,6 +44,7 @@ class Composition:
     conf: Params
     params: Params
     overrides: list[str]
+    options: dict[str, str]
 
 
 def compose_params(workspace: Path, *, force: bool = False) -> None:
@@ -57,6 +59,7 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
     composition = _composition(workspace, force=force)
     record = {
         "packages": _versions(composition.params.get("environment", [])),
+        "options": composition.options,
         "overrides": composition.overrides,
         "digests": {"conf": digest(composition.conf), "params": digest(composition.params)},
     }
@@ -86,7 +89,8 @@ def _composition(workspace: Path, *, force: bool, check: bool = True) -> Composi
             params, overrides = current, overrides_between(compose, workspace / "conf", current)
         if check:  # the schema is code of the project
             Checker(workspace, compose.files).check_schema(params, overrides)
-    return Composition(current, record, conf, params, overrides)
+        options = compose.options(overrides)
+    return Composition(current, record, conf, params, overrides, options)
 
 
 def _keeps(current: Params, conf: Params, record: Params) -> bool:

@@ -3,7 +3,7 @@
 https://dvc.org/doc/user-guide/project-structure/dvcyaml-files#dvclock-file
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,15 @@ def stages_of_lock(lock: dict[str, Any]) -> dict[str, LockedStage]:
 def makers_of(path: str, makers: Mapping[str, LockedStage]) -> list[LockedStage]:
     """The stages that made a path, something in it, or a folder around it."""
     return [stage for out, stage in makers.items() if overlap(path, [out])]
+
+
+def params_of(stages: Iterable[LockedStage]) -> dict[str, dict[str, Any]]:
+    """The values that stages read, by param file and key."""
+    merged: dict[str, dict[str, Any]] = {}
+    for stage in stages:
+        for file, values in stage.params.items():
+            merged.setdefault(file, {}).update(values)
+    return merged
 
 
 def _hashes(entry: dict[str, Any], key: str) -> dict[str, str]:

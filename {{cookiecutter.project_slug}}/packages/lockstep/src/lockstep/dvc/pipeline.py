@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
-from lockstep.dvc.lock import LockedStage, makers_of, stages_of_lock
+from lockstep.dvc.lock import LockedStage, makers_of, params_of, stages_of_lock
 from lockstep.files import read_yaml, tree_digest
 from lockstep.values import digest, overlap, selected
 from lockstep.workspace import DVC_LOCK, DVC_YAML
@@ -81,11 +81,21 @@ class Pipeline:
     @cached_property
     def params(self) -> dict[str, dict[str, Any]]:
         """The params that shaped the state, by param file and key."""
-        merged: dict[str, dict[str, Any]] = {}
-        for stage in self.upstream.values():
-            for file, values in stage.params.items():
-                merged.setdefault(file, {}).update(values)
-        return merged
+        return params_of(self.upstream.values())
+
+    @cached_property
+    def params_of_model(self) -> dict[str, dict[str, Any]]:
+        """The params that shaped the model; without one, the state."""
+        models = [model["path"] for model in self.models()]
+        makers = [
+            name
+            for name, stage in self.upstream.items()
+            if any(overlap(path, stage.outs) for path in models)
+        ]
+        names = {name for maker in makers for name in (maker, *self.ancestors(maker))}
+        return params_of(
+            stage for name, stage in self.upstream.items() if name in (names or self.upstream)
+        )
 
     @cached_property
     def outs(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from lockstep.dvc.cache import fetch
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest
 from lockstep.mlflow import runs, tag
+from lockstep.record.published import metrics_with_baseline
 from lockstep.record.run_record import RunRecord
 from lockstep.workspace import PARAMS
 
@@ -82,7 +83,7 @@ def candidate_of_run(
     test = about.get("test")
     digests = runs.input_digests(run)
     return Candidate(
-        metrics=run.data.metrics,
+        metrics=metrics_with_baseline(client, run, pipeline, folder),
         evaluation=read_evaluation(evaluation),
         predictions=predictions,
         params=params or pipeline.workspace / PARAMS,

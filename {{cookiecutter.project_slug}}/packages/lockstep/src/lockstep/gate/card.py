@@ -1,19 +1,26 @@
-"""The model card of a run, in Markdown: what a model was made from, how well and where it works.
+"""The model card of a run: what a model was made from, how well it works, and where.
 
 It has the sections of Mitchell et al., Model Cards for Model Reporting, 2019, that a pipeline can
-fill in.
+fill in. As Markdown it is `model_card.md` among the run's artifacts; as an HTML file with the
+pictures in it, `report.html`.
 """
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lockstep.gate.candidate import candidate_of_workspace
-from lockstep.gate.rules import LEAST_ROWS, cell
+from lockstep.gate.rules import LEAST_ROWS
+from lockstep.gate.summary import opening_and_gate
 from lockstep.record.metrics import BASELINE_PREFIX, beside_baseline
 from lockstep.record.run_record import RunRecord
+from lockstep.report import html
+from lockstep.report.markdown import section, table
 from lockstep.values import number
 
 CARD = "model_card.md"
+REPORT = "report.html"
 USE = """
 ```python
 model = mlflow.pyfunc.load_model("models:/{name}@champion")
@@ -32,8 +39,12 @@ model.predict(rows.astype(numbers))
 """
 
 
-def model_card(record: RunRecord) -> str:
-    """The card of a run's model."""
+def model_card(record: RunRecord, description: str) -> str:
+    """The card of a run's model.
+
+    Args:
+        description: The run's, with the verdict of the gate.
+    """
     evaluation = candidate_of_workspace(record).evaluation
     sections = {
         "Warnings": record.warning_list,
@@ -43,14 +54,34 @@ def model_card(record: RunRecord) -> str:
         "Limits": _limits(record, evaluation),
         "Plots": _plots(record),
         "Data": record.data_table,
-        "Params": _params(record),
+        "Stages": record.stage_table,
+        "Params": table(["param", "value"], ([k, f"`{v}`"] for k, v in record.params.items())),
+        "Environment": table(["", "version"], record.environment.items()),
     }
     name = record.registry.get("name", "Model")
-    lines = [f"# {name}: {record.name}", "", *record.reproduce_hint]
-    for title, content in sections.items():
-        if rows := list(content):
-            lines += ["", f"## {title}", "", *rows]
-    return "\n".join(lines) + "\n"
+    details = [line for title, rows in sections.items() for line in section(title, rows)]
+    return with_description(f"# {name}: {record.name}\n" + "\n".join(details) + "\n", description)
+
+
+def with_description(card: str, description: str) -> str:
+    """A card that is headed by a description of its run, in place of the one that it has."""
+    _, *sections = re.split(r"(?m)^(?=## )", card)
+    details = "".join(text for text in sections if not text.startswith("## Gate"))
+    opening, gate = opening_and_gate(description)
+    parts = (card.partition("\n")[0], opening, gate.replace("###", "##", 1), details.strip())
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def report(card: str, folder: Path) -> str:
+    """A card as an HTML file with its pictures, which are looked up in a folder."""
+    title = card.partition("\n")[0].lstrip("# ")
+    files = {name: folder / name for name in pictures_in(card)}
+    return html.page(title, card, {name: file for name, file in files.items() if file.is_file()})
+
+
+def pictures_in(card: str) -> list[str]:
+    """The paths of a card's pictures."""
+    return [line.partition("](")[2].rstrip(")") for line in card.splitlines() if line[:2] == "!["]
 
 
 def _use(record: RunRecord) -> Iterator[str]:
@@ -66,26 +97,29 @@ def _metrics(metrics: dict[str, float], evaluation: dict[str, Any]) -> Iterator[
     share = f"{evaluation['confidence']:.0%} interval" if "confidence" in evaluation else "interval"
     if rows := evaluation.get("rows"):
         yield from (f"On {rows} test rows that the model never saw.", "")
-    yield f"| metric | value | {share} | baseline | better |"
-    yield "|---|--:|--:|--:|---|"
+    cells = []
     for name, value, baseline in beside_baseline(metrics):
         about = measured.get(name, {})
         interval = " to ".join(map(number, about.get("interval", [])))
         better = {"maximize": "higher", "minimize": "lower"}.get(about.get("direction"), "")
-        yield f"| {name} | {number(value)} | {interval} | {number(baseline, '')} | {better} |"
+        cells.append([name, number(value), interval, number(baseline, ""), better])
+    headings = ["metric", "value", share, "baseline", "better"]
+    yield from table(headings, cells, numeric=headings[1:4])
 
 
-def _slices(slices: dict[str, Any]) -> Iterator[str]:
+def _slices(slices: dict[str, Any]) -> list[str]:
     every = [part for parts in slices.values() for part in parts.values()]
     names = list(dict.fromkeys(name for part in every for name in part["metrics"]))
-    if not names:
-        return
-    yield f"| rows where | rows | {' | '.join(names)} |"
-    yield f"|---|--:|{'--:|' * len(names)}"
-    for column, parts in slices.items():
-        for value, part in parts.items():
-            cells = " | ".join(number(part["metrics"].get(name), "") for name in names)
-            yield f"| {cell(f'{column} = {value}')} | {part['rows']} | {cells} |"
+    cells = [
+        [
+            f"{column} = {value}",
+            str(part["rows"]),
+            *(number(part["metrics"].get(name), "") for name in names),
+        ]
+        for column, parts in slices.items()
+        for value, part in parts.items()
+    ]
+    return table(["rows where", "rows", *names], cells, numeric=["rows", *names]) if names else []
 
 
 def _limits(record: RunRecord, evaluation: dict[str, Any]) -> Iterator[str]:
@@ -122,10 +156,3 @@ def _plots(record: RunRecord) -> Iterator[str]:
     for path, folder in record.artifacts:
         for picture in sorted(path.glob("**/*.png")) if path.is_dir() else []:
             yield f"![{picture.stem}]({folder}/{picture.relative_to(path).as_posix()})"
-
-
-def _params(record: RunRecord) -> Iterator[str]:
-    yield from ("| param | value |", "|---|---|")
-    for key, value in record.params.items():
-        if not key.startswith("registry"):
-            yield f"| {key} | `{cell(value)}` |"

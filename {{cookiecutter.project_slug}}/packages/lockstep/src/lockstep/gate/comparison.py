@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.gate.candidate import Candidate
-from lockstep.gate.rules import HEADING, Comparison, Rules, Verdict
+from lockstep.gate.rules import Comparison, Rules, Verdict
+from lockstep.gate.summary import judged
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import download_model
 from lockstep.processes import ProcessError, process_beside
@@ -84,13 +85,12 @@ def tags_of(verdict: Verdict) -> dict[str, str]:
     }
 
 
-def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> None:
-    """Write a verdict to a run: tags, and a section of its description."""
-    section = verdict.note[: tag.VERSION_TAG_LENGTH]
+def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> str:
+    """Write a verdict to a run, as tags and in its description; the result is the description."""
     written = client.get_run(run_id).data.tags.get(tag.NOTE, "")
-    description = written.partition(HEADING)[0].rstrip()
-    note = f"{description[: tag.RUN_TAG_LENGTH - len(section) - 2]}\n\n{section}"
+    note = judged(written, verdict)[: tag.VERSION_TAG_LENGTH]
     runs.log(client, run_id, tags={**tags_of(verdict), tag.NOTE: note})
+    return note
 
 
 def _scoring_of(project: Project, candidate: Candidate) -> str:

@@ -79,6 +79,7 @@ class Check:
     required: str
     measured: str
     outcome: Outcome
+    words: str = ""  # the same in words
 
     def __str__(self) -> str:
         """The check in a line."""
@@ -107,21 +108,21 @@ class Verdict:
         return [str(check) for check in self.checks if check.outcome == self.outcome]
 
     @property
+    def words(self) -> str:
+        """The verdict as a sentence says it."""
+        decided = [check for check in self.checks if check.outcome == self.outcome]
+        words = [check.words or str(check) for check in decided] or ["nothing was required"]
+        return "; ".join(words if self.comparison else [*words, "there was no champion yet"])
+
+    @property
     def note(self) -> str:
-        """The verdict as Markdown."""
+        """The verdict as Markdown: each check, the ones that decided first."""
         order = ("failed", "undecided", "passed")
-        rows = [
-            " | ".join((cell(check.subject), check.required, cell(check.measured), check.outcome))
-            for check in sorted(self.checks, key=lambda check: order.index(check.outcome))
-        ]
-        header = ["| check | required | measured | |", "|---|---|---|---|"]
-        lines = [f"{HEADING}{self.outcome}", "", *header]
-        lines += [f"| {row} |" for row in rows or ["nothing was required | | | passed"]]
+        checks = sorted(self.checks, key=lambda check: order.index(check.outcome))
+        lines = [f"- {check.outcome}: {check}" for check in checks] or ["- nothing was required"]
         if self.comparison and self.comparison.rescored and not self.comparison.problem:
             lines += ["", RESCORED]
-        if self.comparison is None:
-            lines += ["", "There was no champion to compare with."]
-        return "\n".join(lines)
+        return "\n".join([f"{HEADING}{self.outcome}", "", *lines])
 
 
 def judge(
@@ -153,11 +154,6 @@ def judge(
     if not metrics:
         checks.append(Check("metrics", "at least one", "none", "undecided"))
     return Verdict(checks, comparison, rules)
-
-
-def cell(text: str) -> str:
-    """A text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def deciding_metric(
@@ -214,7 +210,8 @@ def _against_baseline(
         yield Check(subject, required, "not measured", "failed")
     else:
         better = value > baseline if direction == "maximize" else value < baseline
-        yield Check(subject, required, number(value), "passed" if better else "failed")
+        words = f"{'' if better else 'not '}better than the baseline"
+        yield Check(subject, required, number(value), "passed" if better else "failed", words)
 
 
 def _against_champion(
@@ -229,5 +226,15 @@ def _against_champion(
     sign = 1 if direction == "maximize" else -1
     gain = sign * comparison.difference
     low, high = sorted(sign * end for end in comparison.interval)
-    measured = f"{gain:+.4g}, {rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
-    return Check(subject, required, measured, "passed" if low > rules.margin else "failed")
+    interval = f"{rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
+    words = _compared(gain, low, high, f"the champion, version {comparison.version}")
+    words += f": {gain:+.4g} ({interval})"
+    outcome: Outcome = "passed" if low > rules.margin else "failed"
+    return Check(subject, required, f"{gain:+.4g}, {interval}", outcome, words)
+
+
+def _compared(gain: float, low: float, high: float, champion: str) -> str:
+    if gain == 0:
+        return f"as good as {champion}"
+    word = f"{'better' if gain > 0 else 'worse'} than {champion}"
+    return f"perhaps {word}, but it may be chance" if low <= 0 <= high else word

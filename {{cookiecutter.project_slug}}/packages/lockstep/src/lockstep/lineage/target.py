@@ -11,6 +11,7 @@ from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import find_version, version_called
 from lockstep.mlflow.uri import CHECK_ADDRESS
+from lockstep.record.provenance import SEPARATOR
 from lockstep.record.snapshot import BUNDLE, unbundle
 from lockstep.values import first_line
 
@@ -91,9 +92,12 @@ def find_run(word: str, project: "Project") -> "Run | None":
         experiment_id = store.find_experiment_id(client)
         if experiment_id is None:
             return None
-        name = f"attributes.run_name = {runs.quoted(word)}"
-        query = f"{name} and attributes.status = 'FINISHED'"
-        matches = client.search_runs([experiment_id], query, max_results=5)
+        # The name, or the part after the model, which names a DVC experiment or a commit.
+        names = (f"= {runs.quoted(word)}", f"LIKE {runs.quoted(f'%{SEPARATOR}{word}')}")
+        matches: list[Run] = []
+        for name in names:
+            query = f"attributes.run_name {name} and attributes.status = 'FINISHED'"
+            matches = matches or list(client.search_runs([experiment_id], query, max_results=5))
         model = project.registry.get("name")
         if not matches and model and (version := find_version(client, model, word)):
             return runs.any_run(client, version.run_id)

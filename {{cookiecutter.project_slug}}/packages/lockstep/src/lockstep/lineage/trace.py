@@ -1,6 +1,5 @@
 """Where a run or a file came from, and what was made from it, as nested mappings."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,8 @@ from lockstep.files import read_yaml, tree_digest
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import aliases_of
 from lockstep.mlflow.uri import CHECK_ADDRESS
-from lockstep.values import under
+from lockstep.record.published import stages_of
+from lockstep.record.run_record import DIGITS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,7 @@ Node = dict[str, Any]
 def trace_run(client: "MlflowClient", run: "Run") -> Node:
     """Everything that a run records: code, params, stages with what they read and wrote, models."""
     tags = run.data.tags
-    stages = {name: json.loads(text) for name, text in under(tag.STAGE_PREFIX, tags).items()}
+    stages = stages_of(client, run)
     written = {path for stage in stages.values() for path in stage["outs"]}
     return {
         "run": run.info.run_name,
@@ -37,7 +37,7 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             },
             "experiment": tags.get(tag.EXPERIMENT),
             "sweep": tags.get(tag.SWEEP),
-            "overrides": tags.get("overrides", ""),
+            "overrides": tags.get(tag.OVERRIDES, ""),
             "params": dict(run.data.params),
             "data": {
                 name: md5 for name, md5 in runs.input_digests(run).items() if name not in written
@@ -106,7 +106,12 @@ def _runs_with(project: "Project", path: str, md5: str) -> Iterator[Node]:
         experiment_id = store.find_experiment_id(client)
         if experiment_id is None:
             return
-        query = f"tags.`{tag.STAGE_PREFIX}{stage}` LIKE '%{md5}%'"
-        for run in client.search_runs([experiment_id], query, max_results=LISTED_RUNS):
-            info = run.info
+        found = [
+            run
+            for key, digits in ((tag.FILES, md5[:DIGITS]), (tag.STAGE_PREFIX + stage, md5))
+            for run in client.search_runs(
+                [experiment_id], f"tags.`{key}` LIKE '%{digits}%'", max_results=LISTED_RUNS
+            )
+        ]
+        for info in (run.info for run in found):
             yield {"run": info.run_name, "id": info.run_id, "models": _models(client, info.run_id)}

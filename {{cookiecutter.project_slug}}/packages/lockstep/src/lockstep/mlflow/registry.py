@@ -126,14 +126,19 @@ def create_version(
     model_id: str,
     tags: Mapping[str, str],
     description: str | None,
+    about: str,
 ) -> "ModelVersion":
-    """Register a logged model as a new version; the registered model is created if need be."""
+    """Register a logged model as a new version; the registered model is created if need be.
+
+    Args:
+        about: The description of the registered model.
+    """
     from mlflow.exceptions import MlflowException
 
     # MLflow reads all versions of a model only to report that one of that name exists.
     if not client.search_model_versions(named(name), max_results=1):
         with contextlib.suppress(MlflowException):
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=about)
     return client.create_model_version(
         name,
         source=f"models:/{model_id}",
@@ -169,11 +174,11 @@ def set_alias_unless_newer(
     """Give an alias to a version, unless the one that has it is newer.
 
     Args:
-        time: When the run of the version started, in milliseconds since 1970.
+        time: When the run of the version ended, in milliseconds since 1970.
     """
     holder = find_version(client, version.name, alias)
     run = runs.active_run(client, holder.run_id) if holder else None
-    if run is None or run.info.start_time <= time:
+    if run is None or (run.info.end_time or run.info.start_time) <= time:
         set_alias(client, version.name, alias, str(version.version))
 
 

@@ -8,22 +8,24 @@ STATE = "lockstep.state"
 # On a run: the commit with the code behind it, refs/lockstep/<state> in git and
 # snapshot.bundle among the artifacts.
 SNAPSHOT = "git.snapshot"
-# On a run: what each stage read and wrote; `stage.train` holds its md5s.
+# On a run: the first digits of the md5 of everything that its stages read and wrote.
+FILES = "dvc.files"
+# On a run published before 0.5, in place of FILES and environment.json: what each stage read and
+# wrote, as JSON; and the versions of the packages.
 STAGE_PREFIX = "stage."
 # On a run: what its stages warn of, one line each.
 WARNINGS = "warnings"
+PACKAGE_PREFIX = "package."
+PLATFORM = "system.platform"
+# On a run: the model and its deciding metric, for people.
+RESULT = "result"
+OVERRIDES = "overrides"
 # On a version: the md5 of the data that no stage made.
 DATA = "dvc.data"
 
-# On a run and its version: the DVC experiment, and whether files differed from the commit.
+# On a run: the DVC experiment, and the files that differed from the commit.
 EXPERIMENT = "dvc.experiment"
-DIRTY = "git.dirty"
-# On a run: the files that differed, and the commit that the DVC experiment started from.
 CHANGED = "git.changed"
-BASELINE = "dvc.baseline"
-# On a run: the versions of this package and of the template that published it.
-LOCKSTEP_VERSION = "lockstep.version"
-TEMPLATE_VERSION = "lockstep.template"
 
 # MLflow's own.
 PARENT = "mlflow.parentRunId"  # the MLflow UI nests runs by it
@@ -59,4 +61,5 @@ RETRAIN_REASON = "retrain.reason"
 # The longest values that MLflow accepts: https://mlflow.org/docs/latest/ml/tracking/
 PARAM_LENGTH = 6000
 RUN_TAG_LENGTH = 8000
+EXPERIMENT_TAG_LENGTH = 5000
 VERSION_TAG_LENGTH = 5000  # the columns of a version in MLflow's database

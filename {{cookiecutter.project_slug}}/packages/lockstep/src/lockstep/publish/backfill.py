@@ -56,8 +56,8 @@ class KnownState:
 
     @property
     def name(self) -> str:
-        """The name of its run."""
-        return self.origin.name(self.state)
+        """What its run is called, after the model."""
+        return self.origin.label(self.state)
 
     def snapshot(self) -> str:
         """The commit of its snapshot, which is taken unless there is one."""

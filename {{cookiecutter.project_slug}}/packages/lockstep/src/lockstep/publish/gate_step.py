@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
+from lockstep.champion.front_page import ABOUT_MODEL
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
 from lockstep.gate.rules import Comparison, Rules, judge
+from lockstep.gate.summary import description
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
     create_version,
@@ -71,11 +73,11 @@ def judging(
                 verdict = judge(
                     candidate.metrics, candidate.evaluation, comparison, rules, candidate.warnings
                 )
-                write_verdict(client, run_id, verdict)
-                tags, note = tags_of(verdict), verdict.note[: tag.VERSION_TAG_LENGTH]
+                tags, note = tags_of(verdict), write_verdict(client, run_id, verdict)
             if version is None:  # it comes with its tags, so that it is never half judged
                 tags = {**record.version_tags, **tags}
-                version = create_version(client, name, run_id, model_id, tags, note)
+                note = note or description(record, candidate.evaluation)
+                version = create_version(client, name, run_id, model_id, tags, note, ABOUT_MODEL)
             elif note:
                 describe_version(client, version, tags, note)
             if alias := record.registry.get("alias"):

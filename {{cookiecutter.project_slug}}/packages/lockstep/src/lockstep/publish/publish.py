@@ -3,14 +3,18 @@
 The run is a projection of what DVC stores: published late, again or elsewhere, it is the same.
 """
 
+import json
 import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.champion.front_page import update_front_page
 from lockstep.dvc.environment import stage_name
-from lockstep.gate.card import CARD, model_card
+from lockstep.gate.candidate import candidate_of_workspace
+from lockstep.gate.card import CARD, REPORT, model_card, report
+from lockstep.gate.summary import description, headline
 from lockstep.history import read_history
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.live import adoptable_run
@@ -18,7 +22,9 @@ from lockstep.mlflow.package import Package
 from lockstep.mlflow.registry import log_model
 from lockstep.project import Project
 from lockstep.publish.gate_step import Judgement, judging
+from lockstep.record.metrics import beside_baseline
 from lockstep.record.provenance import Origin
+from lockstep.record.published import ENVIRONMENT
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
 from lockstep.secrets import untracked_secrets
@@ -95,7 +101,10 @@ def publish_record(
             model_id = log_model(client, run_id, experiment_id, folder, tags) if folder else None
             _log_metrics(client, run_id, record, model_id)
             judgement = judge(run_id, model_id)
+        if record.pipeline.models():
+            _log_card(client, run_id, record)
         client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)
+        update_front_page(client, project, record.metrics)
         return client.get_run(run_id), judgement
 
 
@@ -114,7 +123,7 @@ def _run_to_fill(
         client.set_tag(live.info.run_id, tag.STATE, state)
         return str(live.info.run_id)
     run = client.create_run(
-        experiment_id, record.origin.time, tags={tag.STATE: state}, run_name=record.name
+        experiment_id, record.started, tags={tag.STATE: state}, run_name=record.name
     )
     return str(run.info.run_id)
 
@@ -123,7 +132,10 @@ def _fill(client: "MlflowClient", run_id: str, root: Path, record: RunRecord) ->
     """Log params, tags, inputs and artifacts; repeating it changes nothing."""
     run = client.get_run(run_id)
     params = {key: value for key, value in record.params.items() if key not in run.data.params}
-    runs.log(client, run_id, params=params, tags=record.tags)
+    evaluation = candidate_of_workspace(record).evaluation
+    note = run.data.tags.get(tag.NOTE) or description(record, evaluation)
+    tags = {tag.RESULT: headline(record, evaluation), **record.tags, tag.NOTE: note}
+    runs.log(client, run_id, params=params, tags=tags)
     if not runs.input_digests(run):
         runs.log_inputs(client, run_id, record.datasets)
     runs.log_files(client, run_id, record.artifacts)
@@ -132,8 +144,14 @@ def _fill(client: "MlflowClient", run_id: str, root: Path, record: RunRecord) ->
             bundle = Path(folder) / BUNDLE
             write_bundle(root, record.pipeline.state, bundle)
             client.log_artifact(run_id, str(bundle))
-    if record.pipeline.models():
-        client.log_text(run_id, model_card(record), CARD)
+    client.log_text(run_id, json.dumps(record.environment, indent=2), ENVIRONMENT)
+
+
+def _log_card(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    """Log what people read: the model card, and the same as one HTML file."""
+    card = model_card(record, client.get_run(run_id).data.tags[tag.NOTE])
+    client.log_text(run_id, card, CARD)
+    client.log_text(run_id, report(card, record.workspace), REPORT)
 
 
 def _log_metrics(
@@ -143,7 +161,7 @@ def _log_metrics(
     run, time = client.get_run(run_id), record.origin.time
     final = [
         runs.Point(name, value, time, model_id=model_id)
-        for name, value in record.metrics.items()
+        for name, value, _ in beside_baseline(record.metrics)
         if name not in run.data.metrics
     ]
     streamed = {

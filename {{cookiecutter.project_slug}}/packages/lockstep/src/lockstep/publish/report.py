@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lockstep import terminal
+from lockstep.mlflow.front_page import run_path
 from lockstep.mlflow.store import Store
 from lockstep.record.metrics import beside_baseline
 from lockstep.record.run_record import RunRecord
@@ -22,7 +23,7 @@ def print_report(store: Store, record: RunRecord, run: "Run", judgement: "Judgem
         [name, number(value), number(judgement.champion.get(name)), number(baseline)]
         for name, value, baseline in beside_baseline(record.metrics)
     ]
-    path = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    path = run_path(run.info.experiment_id, run.info.run_id)
     terminal.show(
         f"published: run {run.info.run_name}",
         terminal.table(["metric", *COLUMNS], rows, COLUMNS),

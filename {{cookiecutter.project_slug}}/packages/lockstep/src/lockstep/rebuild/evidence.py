@@ -10,7 +10,6 @@ from lockstep.dvc.lock import LockedStage
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of
 from lockstep.record.metrics import metrics_of
-from lockstep.values import under
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,22 +37,19 @@ def evidence_of(pipeline: Pipeline) -> Evidence:
     return Evidence(pipeline.upstream, metrics_of(pipeline), environment)
 
 
-def recorded_evidence(pipeline: Pipeline, run: "Run | None") -> Evidence:
+def recorded_evidence(
+    pipeline: Pipeline, run: "Run | None", environment: Mapping[str, str]
+) -> Evidence:
     """What was recorded about a state.
 
     Args:
         pipeline: Of a workspace with the state's own dvc.lock.
-        run: The state's run, whose metrics and environment take precedence; None without one.
+        run: The state's run, whose metrics take precedence; None without one.
+        environment: Its platform and the versions of its packages, as far as they are known.
     """
-    metrics = metrics_of(pipeline)
-    if run is None:
-        return Evidence(pipeline.upstream, metrics, packages_of(pipeline.workspace))
-    tags = run.data.tags
-    return Evidence(
-        pipeline.upstream,
-        {name: run.data.metrics.get(name, value) for name, value in metrics.items()},
-        {"platform": tags.get("system.platform", ""), **under("package.", tags)},
-    )
+    shown = run.data.metrics if run else {}
+    metrics = {name: shown.get(name, value) for name, value in metrics_of(pipeline).items()}
+    return Evidence(pipeline.upstream, metrics, {**packages_of(pipeline.workspace), **environment})
 
 
 @dataclass(frozen=True)

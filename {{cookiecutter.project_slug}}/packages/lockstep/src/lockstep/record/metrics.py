@@ -1,23 +1,29 @@
 """The metrics of a run, from the files that dvc.yaml lists as metrics."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml
 from lockstep.mlflow.runs import key_of
-from lockstep.values import flattened, number
+from lockstep.values import flattened
 
 BASELINE_PREFIX = "baseline."  # the prefix of the metrics of a trivial model
 
 
 def metrics_of(pipeline: Pipeline) -> dict[str, float]:
     """The numbers in the metric files of a workspace, by dotted keys."""
+    return metrics_in(pipeline.workspace / path for path in pipeline.metric_files())
+
+
+def metrics_in(files: Iterable[Path]) -> dict[str, float]:
+    """The numbers in metric files, by dotted keys."""
     return {
         key_of(key): float(value)
-        for path in pipeline.metric_files()
-        for key, value in flattened(_read(pipeline.workspace / path)).items()
+        for file in files
+        for key, value in flattened(_read(file)).items()
         if isinstance(value, int | float)
     }
 
@@ -32,15 +38,6 @@ def beside_baseline(metrics: dict[str, float]) -> list[tuple[str, float, float |
         for name, value in metrics.items()
         if not name.startswith(BASELINE_PREFIX)
     ]
-
-
-def metrics_table(metrics: dict[str, float]) -> list[str]:
-    """A Markdown table of the metrics and the baseline's; no lines if there are no metrics."""
-    rows = [
-        f"| {name} | {number(value)} | {number(baseline, '')} |"
-        for name, value, baseline in beside_baseline(metrics)
-    ]
-    return ["| metric | this run | baseline |", "|---|--:|--:|", *rows, ""] if rows else []
 
 
 def _read(path: Path) -> Any:

@@ -17,6 +17,8 @@ from lockstep.mlflow import tag
 from lockstep.project import Project
 from lockstep.workspace import DVC_LOCK
 
+SEPARATOR = " · "  # between the model and the label in the name of a run
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -29,7 +31,7 @@ class Origin:
         repository: The URL of the git remote `origin`.
         changed: The files that differed from the commit.
         baseline: The commit that the DVC experiment started from.
-        machine: The machine and the versions of the tools, by tag.
+        machine: The machine and the versions of the tools, by name.
     """
 
     time: int
@@ -91,9 +93,11 @@ class Origin:
         """A commit message with all of it, headed by the name of the run."""
         return f"lockstep: {name}\n\n{json.dumps(dataclasses.asdict(self), indent=1)}\n"
 
-    def name(self, state: str) -> str:
-        """The name of a state's run: its DVC experiment's name, else branch and state."""
-        return self.experiment or f"{self.branch or (self.commit or 'run')[:7]}-{state[:7]}"
+    def label(self, state: str) -> str:
+        """What tells it from other states: its DVC experiment, or its commit and any changes."""
+        if self.experiment or self.commit is None:
+            return self.experiment or f"run-{state[:7]}"
+        return self.commit[:7] + (f"+{state[:6]}" if self.changed else "")
 
     @property
     def tags(self) -> dict[str, str | None]:
@@ -103,11 +107,8 @@ class Origin:
             tag.COMMIT: self.commit,
             tag.BRANCH: self.branch,
             tag.REPOSITORY: self.repository,
-            tag.DIRTY: str(bool(self.changed)).lower(),
             tag.CHANGED: ", ".join(self.changed),
             tag.EXPERIMENT: self.experiment,
-            tag.BASELINE: self.baseline,
-            **self.machine,
         }
 
 

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import lockstep
-from lockstep.dvc.lock import LockedStage
+from lockstep.dvc.durations import durations
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
 from lockstep.mlflow.runs import DataInput, key_of
 from lockstep.project import Project
-from lockstep.record.metrics import metrics_of, metrics_table
-from lockstep.record.provenance import Origin
-from lockstep.values import flattened
+from lockstep.record.metrics import metrics_of
+from lockstep.record.provenance import SEPARATOR, Origin
+from lockstep.report.markdown import table
+from lockstep.values import flattened, selected
 from lockstep.workspace import COMPOSED, DVC_LOCK, DVC_YAML, PARAMS
+
+DIGITS = 8  # of an md5, enough to tell the files of a project from each other
 
 
 class RunRecord:
@@ -35,17 +38,46 @@ class RunRecord:
         self.snapshot = snapshot
 
     @cached_property
+    def model(self) -> str:
+        """What the model is called: the chosen option of the config group `model`, or its class."""
+        target = selected(self.project.params, "model._target_")
+        return self.options.get("model") or str(target or "").rpartition(".")[2]
+
+    @cached_property
+    def label(self) -> str:
+        """What tells the run from others with the same model."""
+        return self.origin.label(self.pipeline.state)
+
+    @cached_property
     def name(self) -> str:
-        """The DVC experiment's name; else the branch and the state."""
-        return self.origin.name(self.pipeline.state)
+        """The model and the label."""
+        return SEPARATOR.join(part for part in (self.model, self.label) if part)
+
+    @cached_property
+    def durations(self) -> dict[str, float]:
+        """The seconds that each stage took, as far as they are known."""
+        return durations(self.project.root, self.pipeline.upstream)
+
+    @property
+    def started(self) -> int:
+        """When the first stage would have started if all had just run, in milliseconds."""
+        return self.origin.time - round(1000 * sum(self.durations.values()))
 
     @cached_property
     def params(self) -> dict[str, str]:
-        """All params by dotted keys, as MLflow accepts them, without those of the store itself."""
-        chosen = {key: value for key, value in self.project.params.items() if key != "tracking"}
+        """What made the model, as MLflow accepts it: the chosen options and the params.
+
+        The params are those of the stages that lead to the model, by dotted keys, except for empty
+        ones.
+        """
+        options = {group: name for group, name in self.options.items() if name != "default"}
+        leaves = flattened(self.pipeline.params_of_model.get(PARAMS, {}))
+        chosen = {key: value for key, value in leaves.items() if value not in (None, "", [], {})}
+        groups = {key.partition(".")[0] for key in chosen}
         return {
             key_of(key): _text(value)[: tag.PARAM_LENGTH]
-            for key, value in flattened(chosen).items()
+            for key, value in (options | chosen).items()
+            if key in chosen or key in groups
         }
 
     @cached_property
@@ -98,49 +130,51 @@ class RunRecord:
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Code, experiment, environment and machine behind the run, and its description."""
+        """What the run is found by: state, code, experiment, options and files."""
+        stages = self.pipeline.upstream.values()
+        digests = [md5 for stage in stages for md5 in (stage.deps | stage.outs).values()]
         tags = {
+            tag.OVERRIDES: " ".join(self.overrides),
             tag.STATE: self.pipeline.state,
             tag.SOURCE_NAME: DVC_YAML,
             tag.SOURCE_TYPE: "PROJECT",
             **self.origin.tags,
             tag.SNAPSHOT: self.snapshot,
-            tag.LOCKSTEP_VERSION: lockstep.__version__,
-            tag.TEMPLATE_VERSION: self.project.settings.get("template"),
-            "overrides": " ".join(self.overrides),
             tag.WARNINGS: "\n".join(self.warnings),
-            **{f"package.{name}": version for name, version in self.project.packages.items()},
-            **{
-                f"{tag.STAGE_PREFIX}{stage.name}": _locked(stage)
-                for stage in self.pipeline.upstream.values()
-            },
-            tag.NOTE: self.description,
+            tag.FILES: " ".join(sorted({md5[:DIGITS] for md5 in digests if md5})),
         }
         return {key: value[: tag.RUN_TAG_LENGTH] for key, value in tags.items() if value}
 
     @cached_property
+    def environment(self) -> dict[str, str]:
+        """The machine, and the versions of tools and packages; what is unknown is left out."""
+        return {
+            **self.origin.machine,
+            **{tag.PACKAGE_PREFIX + name: value for name, value in self.project.packages.items()},
+            "lockstep.version": lockstep.__version__,
+            "lockstep.template": self.project.settings.get("template", ""),
+        }
+
+    @cached_property
     def version_tags(self) -> dict[str, str]:
         """The tags of the registered version: enough to trace it."""
-        wanted = (tag.STATE, tag.COMMIT, tag.EXPERIMENT, tag.DIRTY)
-        sources = [item.md5 for item in self.datasets if item.path not in self.pipeline.outs]
-        tags = {key: self.tags[key] for key in wanted if key in self.tags}
-        return {**tags, tag.DATA: " ".join(sources)[: tag.VERSION_TAG_LENGTH]}
+        sources = " ".join(self.pipeline.sources().values())[: tag.VERSION_TAG_LENGTH]
+        tags = {key: self.tags.get(key) for key in (tag.STATE, tag.COMMIT)}
+        return {key: value for key, value in {**tags, tag.DATA: sources}.items() if value}
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """The chosen option of each config group."""
+        return dict(self._composed.get("options", {}))
 
     @cached_property
     def overrides(self) -> list[str]:
         """The overrides that the run was made with, in addition to conf/."""
-        return list((read_yaml(self.workspace / COMPOSED) or {}).get("overrides", []))
+        return list(self._composed.get("overrides", []))
 
     @cached_property
-    def description(self) -> str:
-        """The Markdown at the top of the run's page in MLflow."""
-        lines = []
-        if self.warnings:
-            lines += [*self.warning_list, ""]
-        if self.overrides:
-            lines += [f"`conf/` with `{' '.join(self.overrides)}`", ""]
-        lines += metrics_table(self.metrics)
-        return "\n".join([*lines, *self.data_table, "", *self.reproduce_hint])
+    def _composed(self) -> dict[str, Any]:
+        return read_yaml(self.workspace / COMPOSED) or {}
 
     @property
     def warning_list(self) -> list[str]:
@@ -151,27 +185,22 @@ class RunRecord:
     def data_table(self) -> list[str]:
         """A Markdown table of the data that shaped the run."""
         rows = [
-            f"| `{item.path}` | `{item.md5}` | {', '.join(item.read_by)} |"
-            for item in self.datasets
+            [f"`{data.path}`", f"`{data.md5}`", ", ".join(data.read_by)] for data in self.datasets
         ]
-        return ["| data | md5 | read by |", "|---|---|---|", *rows]
+        return table(["data", "md5", "read by"], rows)
 
-    @cached_property
-    def reproduce_hint(self) -> list[str]:
-        """The code behind the run, and the command that rebuilds it; in Markdown."""
-        lines = []
-        if self.origin.commit:
-            changed = ", ".join(f"`{name}`" for name in self.origin.changed)
-            note = f", and changes in {changed}" if changed else ""
-            lines += [f"Code: commit `{self.origin.commit[:10]}`{note}", ""]
-        if self.snapshot:
-            lines.append(f"Rebuild it: `uv run lockstep reproduce {self.name}`")
-        return lines
-
-
-def _locked(stage: LockedStage) -> str:
-    """What a stage read and wrote, as JSON; MLflow's search finds the run by each md5 in it."""
-    return json.dumps({"deps": stage.deps, "outs": stage.outs})
+    @property
+    def stage_table(self) -> list[str]:
+        """A Markdown table of the stages: how long each took, and what it wrote."""
+        rows = [
+            [
+                stage.name,
+                f"{self.durations[stage.name]:.1f}" if stage.name in self.durations else "",
+                ", ".join(f"`{path}` {md5[:DIGITS]}" for path, md5 in stage.outs.items()),
+            ]
+            for stage in self.pipeline.upstream.values()
+        ]
+        return table(["stage", "seconds", "wrote"], rows, numeric=["seconds"])
 
 
 def _text(value: Any) -> str:

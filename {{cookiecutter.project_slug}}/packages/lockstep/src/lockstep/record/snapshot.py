@@ -146,7 +146,7 @@ def _commit(
     env = {**env, **IDENTITY, "GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
     parents = ["-p", parent] if parent else []
     commit = git.git_or_fail(
-        "commit-tree", tree, *parents, "-m", origin.message(origin.name(state)), cwd=root, env=env
+        "commit-tree", tree, *parents, "-m", origin.message(origin.label(state)), cwd=root, env=env
     )
     git.git_or_fail("update-ref", f"{REFS}/{state}", commit, cwd=root)
     return commit

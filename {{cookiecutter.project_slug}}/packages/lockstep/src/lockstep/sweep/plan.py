@@ -86,11 +86,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
         settings = params.pop("sweep")
         del settings["storage"]
         lines = _merged(settings.pop("space"), overrides, tried)
-        options = {
-            group: option
-            for group, option in compose.options(overrides).items()
-            if isinstance(option, str) and not group.startswith("hydra")
-        }
+        options = compose.options(overrides)
         space = Space(lines, options, workspace / "conf")
         earlier = project.pipeline.ancestors(settings["stage"])
         # DVC takes as long as the checks do.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.mlflow import runs, tag
+from lockstep.mlflow.front_page import run_path
 from lockstep.mlflow.runs import DataInput, Point
 from lockstep.project import Project
 from lockstep.record.provenance import Origin
@@ -80,7 +81,7 @@ class SweepRuns:
 
     def link(self) -> str:
         """The link to the sweep's run."""
-        return self._project.store.page(f"/#/experiments/{self._experiment}/runs/{self.run_id}")
+        return self._project.store.page(run_path(self._experiment, str(self.run_id)))
 
     def _update(self, until: float) -> None:
         with self._trouble_noted():
