@@ -63,9 +63,8 @@ def test_a_stage_prints_its_number(tiny_project: Tiny) -> None:
 
 
 def test_promote_and_doctor_agree_on_who_you_are(tiny_published: Tiny) -> None:
-    me = {"GIT_COMMITTER_NAME": "Ben", "GIT_COMMITTER_EMAIL": "ben@example.org"}
-    assert "Ben <ben@example.org>" in tiny_published.lockstep(
-        "doctor", "--only", "git identity", **me
-    )
-    tiny_published.lockstep("promote", **me)
+    tiny_published.env |= {"GIT_COMMITTER_NAME": "Ben", "GIT_COMMITTER_EMAIL": "ben@example.org"}
+    output = tiny_published.lockstep("doctor", "--only", "git identity")
+    assert "Ben <ben@example.org>" in output
+    tiny_published.lockstep("promote")
     assert '"by": "Ben <ben@example.org>"' in tiny_published.lockstep("models", "--json")

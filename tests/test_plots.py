@@ -4,7 +4,7 @@ import configparser
 import re
 from pathlib import Path
 
-from dvc_render.html import HTML
+from dvc_render.html import HTML  # type: ignore[import-untyped]
 from scaffold import render
 
 
