@@ -47,7 +47,8 @@ _GROUPS = (
 )
 _POINT = re.compile(rf"(?P<whole>\d+|{_GROUPS})?(?:\.(?P<part>\d*))?")
 _NO_UNIT = re.compile(
-    r"[ap]\.?m\.?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?", re.IGNORECASE
+    r"(st|nd|rd|th)( .*)?|[ap]\.?m\.?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?",
+    re.IGNORECASE,
 )
 _FACTORS = {
     **dict.fromkeys(("k", "K", "tsd", "thousand"), 3),
@@ -223,6 +224,8 @@ def _common_unit(cells: Mapping[str, Cell], counts: Mapping[str, int]) -> tuple[
     named = [unit for unit, _ in units.most_common() if unit]
     if not named:
         return "", ""
+    if len(named) > 1 and max(map(len, named)) == 1 and "".join(named).isalpha():
+        return "", ""  # 12a and 12b are codes
     unit = named[0]
     agree = units[unit] + (units[""] if unit != "%" else 0)
     if agree >= MOST * units.total():

@@ -12,7 +12,18 @@ from pandas.api import types
 from lockstep import LockstepError
 
 from .cells import is_missing
-from .kinds import KINDS, Column, as_text, convert, finite, how_read, infer, note_on, odd_labels
+from .kinds import (
+    KINDS,
+    Column,
+    as_text,
+    convert,
+    finite,
+    how_read,
+    infer,
+    note_on,
+    odd_labels,
+    read_numbers,
+)
 from .parsing import table_decimals, to_numbers
 from .reading import read_raw
 from .schema import Rule, infer_schema, read_schema, write_schema
@@ -139,26 +150,29 @@ def _tell_missing(lost: "pd.Series[Any]") -> None:
 def _column(values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None) -> Column:
     name = str(values.name)
     if name == data.target:
-        return target_column(values, data, decimals)
+        return target_column(values, data, decimals, rule)
     if name in data.drop:
         return Column("dropped", values, "left out: in data.drop")
     if name in data.types:
-        return convert(values, data.types[name], decimals)
+        return convert(values, data.types[name], decimals, rule)
     if name == data.group:
         return Column("category", as_text(values), "tells groups apart; not learned from")
     column = infer(values, decimals, rule)
     if name == data.time and column.kind not in ("number", "date"):
-        return convert(values, "number", decimals)
+        return convert(values, "number", decimals, rule)
     return column
 
 
-def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
+def target_column(
+    values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None = None
+) -> Column:
     """The column to predict: float64 for regression, the labels as in the data for classification.
 
     Args:
         values: The raw column, without missing values.
         data: The section `data` of the config.
         decimals: As for `type_columns`.
+        rule: That of the column in schema.yaml.
 
     Raises:
         LockstepError: The column cannot be predicted.
@@ -169,7 +183,7 @@ def target_column(values: "pd.Series[Any]", data: Any, decimals: str) -> Column:
             "to predict: choose another data.target"
         )
     text = as_text(values)
-    read, found = to_numbers(text, decimals)
+    read, found = read_numbers(text, decimals, rule)
     numbers = finite(read)
     if data.task == "regression":
         if numbers.isna().any():

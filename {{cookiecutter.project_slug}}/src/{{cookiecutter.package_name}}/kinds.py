@@ -90,16 +90,19 @@ def infer(values: "pd.Series[Any]", decimals: str = ".,", rule: Rule | None = No
     return column
 
 
-def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column:
+def convert(
+    values: "pd.Series[Any]", kind: str, decimals: str = ".,", rule: Rule | None = None
+) -> Column:
     """Read a column as the given kind.
 
     Args:
         values: As for `infer`.
         kind: One of `KINDS`, or a date format.
         decimals: As for `infer`.
+        rule: As for `infer`.
 
     Raises:
-        LockstepError: None of the values can be read as that kind.
+        LockstepError: None of the values can be read as that kind, or they contradict the rule.
     """
     text = as_text(values)
     if kind == "category":
@@ -110,14 +113,42 @@ def convert(values: "pd.Series[Any]", kind: str, decimals: str = ".,") -> Column
             raise _refusal(text, kind)
         return _boolean(text, booleans)
     if kind == "number":
-        numbers, found = to_numbers(text, decimals)
+        numbers, found = read_numbers(text, decimals, rule)
         if numbers.isna().all():
             raise _refusal(text, kind, found.problem)
         return Column(kind, finite(numbers), note_on(text, numbers, found), how_read(found))
-    dates = to_dates(text, [kind] if "%" in kind else [])
+    known = [kind] if "%" in kind else _known_formats(text, rule)
+    dates = to_dates(text, known)
     if dates.values.isna().all() or dates.problem:
         raise _refusal(text, kind, dates.problem)
-    return _date(text, dates, settled="%" in kind)
+    return _date(text, dates, settled=bool(known))
+
+
+def read_numbers(
+    text: "pd.Series[Any]", decimals: str, rule: Rule | None
+) -> "tuple[pd.Series[Any], Numbers]":
+    """Read text as numbers in the same way as earlier data.
+
+    Args:
+        text: The column.
+        decimals: As for `infer`.
+        rule: As for `infer`.
+
+    Returns:
+        float64, NaN where the text is missing or not a number; and how the text was read.
+
+    Raises:
+        LockstepError: The unit is another one than in the rule.
+    """
+    numbers, found = to_numbers(text, (rule and rule.decimal) or decimals)
+    if rule and rule.unit and found.fit and rule.unit != found.unit:
+        row: Any = numbers.first_valid_index()
+        unit = f"in {found.unit}" if found.unit else "without a unit"
+        raise LockstepError(
+            f"column {text.name!r}, row {row}: {text[row]!r} is {unit}, but {rule.unit!r} is the "
+            "unit in schema.yaml: convert the file or, if that is wrong, change the unit there"
+        )
+    return numbers, found
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -142,9 +173,8 @@ def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Col
             return column._replace(note=column.note or "codes, by their leading zeros")
         if text.dropna().str.fullmatch(MONTH).all():
             return _date(text, to_dates(text, ["%m.%Y"]))
-    numbers, found = to_numbers(text, (rule and rule.decimal) or decimals)
+    numbers, found = read_numbers(text, decimals, rule)
     if found.fit:
-        _same_unit(text, found, rule)
         column = _number(numbers)
         note = "; ".join(filter(None, (column.note, note_on(text, numbers, found))))
         return _maybe_date(text, column._replace(note=note, read=how_read(found)))
@@ -190,15 +220,6 @@ def _is_plain(text: str, value: float) -> bool:
         return False
 
 
-def _same_unit(text: "pd.Series[Any]", found: Numbers, rule: Rule | None) -> None:
-    if rule and rule.unit and rule.unit != found.unit:
-        raise LockstepError(
-            f"column {text.name!r}, row {text.first_valid_index()}: {text.dropna().iloc[0]!r} is "
-            f"{f'in {found.unit}' if found.unit else 'without a unit'}, but {rule.unit!r} is the "
-            "unit in schema.yaml: convert the file or, if that is wrong, change the unit there"
-        )
-
-
 def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:
     """The formats in schema.yaml, if they fit any text.
 
@@ -212,11 +233,11 @@ def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:
     rest = rest[[not is_no_date(value) for value in rest]]
     strange = to_dates(rest).values if len(rest) else rest
     if strange.notna().any():
-        row = strange.first_valid_index()
+        row: Any = strange.first_valid_index()
         raise LockstepError(
-            f"column {text.name!r}, row {row}: {text[row]!r} is a date, but not in the format in "
-            f"schema.yaml, {' or '.join(rule.formats)} ({strange.count()} such rows): fix the file "
-            "or, if earlier data were misread, change or remove `formats` in schema.yaml"
+            f"column {text.name!r}, row {row}: {text[row]!r} is a date, but not in the format "
+            f"{' or '.join(rule.formats)} of schema.yaml (rows like this: {strange.count()}): fix "
+            "the file or, if earlier data were misread, change or remove `formats` there"
         )
     return rule.formats if dates.notna().any() else []
 
@@ -240,7 +261,9 @@ def _date(text: "pd.Series[Any]", dates: Dates, *, settled: bool = False) -> Col
 def _maybe_date(values: "pd.Series[Any]", column: Column) -> Column:
     """A number like 20240131, or 202401, as a date if all are, and the column's name says so."""
     present = column.values.dropna()
-    low, high = (present.min(), present.max()) if len(present) else (0, 0)
+    if present.empty or not types.is_numeric_dtype(present):  # codes are text
+        return column
+    low, high = present.min(), present.max()
     if low >= 18000101 and high <= 21991231:
         form = "%Y%m%d"
     elif low >= 180001 and high <= 219912:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
@@ -39,6 +39,7 @@ MONTHS = ["%B %Y", "%b %Y", "%b-%y", "%b-%Y", "%B-%Y", "%m/%Y", "%m-%Y", "%Y/%m"
 LOGGED = "%d/%b/%Y:%H:%M:%S %z"  # by web servers
 FORMATS = ["ISO8601", *(day + time for time, day in product(TIMES, DAYS)), *MONTHS, LOGGED]
 ORDERS = ["mdY", "dmY", "mdy", "dmy", "ymd"]  # which numbers like 01/02/03 may have
+CENTURY = 2050  # years of two digits come before, as in Excel
 NO_DATE = re.compile(r"0{1,4}([-/.])0{1,2}\1?0{0,4}([ T][0:.]+)?Z?")  # MySQL writes 0000-00-00
 MANY = 5  # a column has no more formats than these
 BULK = 5_000  # rows from which on a quicker way pays
@@ -231,11 +232,12 @@ def _example(text: pd.Series, values: pd.Series, name: str) -> str:
 
 
 def _dates(text: pd.Series, formats: Sequence[str]) -> pd.Series:
-    dates: Any = None
+    dates = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
     for name in formats:
         read = pd.to_datetime(text, format=name, errors="coerce", utc=True)
-        read = read.dt.tz_localize(None).astype("datetime64[us]")
-        dates = read if dates is None else dates.fillna(read)
+        if "%y" in name:  # in Python, 68 is 2068
+            read = read.where(read.dt.year < CENTURY, read - pd.DateOffset(years=100))
+        dates = dates.fillna(read.dt.tz_localize(None).astype("datetime64[us]"))
     return dates
 
 
