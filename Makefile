@@ -5,7 +5,7 @@ PYTHON ?= python3
 
 .PHONY: demo test test-fast coverage lint clean
 
-demo: $(VENV)/ready ## scaffold a project, run it three times, compare
+demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
 
 test: $(VENV)/ready ## the whole suite

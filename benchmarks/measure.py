@@ -59,7 +59,13 @@ class Lab:
 
     def scaffold(self, slug: str, **answers: str) -> Path:
         """Make a project; with its environment unless an answer says otherwise."""
-        answers = {"project_slug": slug, "package_name": "penguins", **answers}
+        answers = {
+            "project_slug": slug,
+            "package_name": "penguins",
+            "data_source": str(TEMPLATE / "samples" / "penguins.csv"),
+            "target_column": "species",
+            **answers,
+        }
         self.run(
             [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"]
             + ["-o", str(self.folder), *(f"{key}={value}" for key, value in answers.items())],

@@ -9,12 +9,9 @@ from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
-from lockstep_template import cruft, names, remotes, table, urls
+from lockstep_template import cruft, names, remotes, samples, table, urls
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-SAMPLE = TEMPLATE / "samples" / "penguins.csv"
-SAMPLE_TARGETS = {"regression": "body_mass_g"}
-SAMPLE_TARGET = "species"
 CLASSES = 20  # a number with more distinct values than this is a quantity, not a class
 ROWS_PER_CLASS = 3  # and so is one with fewer rows per value on average
 COLUMNS_SHOWN = 30
@@ -52,7 +49,7 @@ class Answers:
     def source(self) -> str:
         """The URL of the raw data, or the absolute path; the bundled sample by default."""
         if not self.data_source:
-            return str(SAMPLE)
+            return str(samples.for_task(self.task).path)
         if urls.scheme(self.data_source):
             return self.data_source
         try:
@@ -78,9 +75,20 @@ def author_email(_: Answers) -> str:
 
 def default_target(answers: Answers) -> str:
     """The target column of the bundled sample; that of other data cannot be guessed."""
+    return "" if answers.data_source else samples.for_task(answers.task).target
+
+
+def sample(answers: Answers) -> samples.Sample | None:
+    """The bundled table that the project starts with; None for other data.
+
+    A project keeps its table in an update; before 0.5.0 there was another one, without a record.
+    """
     if answers.data_source:
-        return ""
-    return SAMPLE_TARGETS.get(answers.task, SAMPLE_TARGET)
+        return None
+    if cruft.updated_project():
+        name = cruft.recorded("__sample")
+        return samples.named(name) if name else None
+    return samples.for_task(answers.task)
 
 
 def default_remote_url(answers: Answers) -> str:
@@ -189,6 +197,7 @@ DERIVED: tuple[Callable[[Answers], object], ...] = (
     author_name,
     author_email,
     default_target,
+    sample,
     default_remote_url,
     default_tracking_uri,
     default_git_url,
@@ -219,7 +228,7 @@ def _text_problems(answers: Answers) -> Iterator[str]:
 
 def _name_problems(answers: Answers) -> Iterator[str]:
     if not answers.project_name.strip():
-        yield "project_name: it is empty; enter a name, such as Penguins"
+        yield "project_name: it is empty; enter a name, such as Bike hire"
     slug, package = answers.project_slug, answers.package_name
     if not names.is_slug(slug):
         yield (

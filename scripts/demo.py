@@ -1,4 +1,4 @@
-"""Create a project, run its pipeline three times, and compare the runs: `make demo`.
+"""Create a project, train four models in it, and compare the runs: `make demo`.
 
 The projects are created in the folder `demo`, or in the one given as an argument.
 """
@@ -12,12 +12,12 @@ TEMPLATE = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Create a project, run it three times and print a table."""
+    """Create a project, run it four times and print a table."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATE / "demo"
     folder.mkdir(exist_ok=True)
-    names = ("penguins", *(f"penguins-{number}" for number in range(2, 1000)))
+    names = ("bike-hire", *(f"bike-hire-{number}" for number in range(2, 1000)))
     project = next(folder / name for name in names if not (folder / name).exists())
-    answers = [f"project_slug={project.name}", "package_name=penguins"]
+    answers = [f"project_slug={project.name}", "package_name=bike_hire"]
     shell(
         [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input"]
         + ["--output-dir", str(folder), *answers],
@@ -32,7 +32,9 @@ def main() -> None:
     text = forest.read_text(encoding="utf-8")
     forest.write_text(text.replace("n_estimators: 100", "n_estimators: 30"), encoding="utf-8")
     shell(["uv", "run", "dvc", "repro"], cwd=project)
-    shell(["uv", "run", "dvc", "exp", "run", "-S", "model=logistic"], cwd=project)
+    for overrides in (["model=ridge"], ["model=hist_gradient_boosting", "model.loss=poisson"]):
+        options = [word for override in overrides for word in ("-S", override)]
+        shell(["uv", "run", "dvc", "exp", "run", *options], cwd=project)
 
     shell(["uv", "run", "lockstep", "runs"], cwd=project)
     print(f"\nto open them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")

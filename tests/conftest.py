@@ -19,6 +19,7 @@ import pytest
 import tiny
 from filelock import FileLock
 from golden import Page
+from scaffold import with_penguins
 from servers import Servers
 from tiny import Tiny
 
@@ -381,7 +382,7 @@ def make(
     before = set(folder.iterdir())
     done = subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "-o", str(folder)]
-        + [f"{key}={value}" for key, value in answers.items()],
+        + [f"{key}={value}" for key, value in with_penguins(answers).items()],
         env=env,
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -6,17 +6,19 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
-from scaffold import SAMPLE, render
+from scaffold import PENGUINS, render
 
-from lockstep_template import answers, cruft, names, remotes, table, urls
+from lockstep_template import answers, cruft, names, remotes, samples, table, urls
 
 GOOD = {
     "project_name": "Penguins",
@@ -26,7 +28,7 @@ GOOD = {
     "author_name": "Ada",
     "author_email": "ada@example.org",
     "license": "MIT",
-    "data_source": "",
+    "data_source": str(PENGUINS),
     "task": "auto",
     "target_column": "species",
     "dvc_remote": "local",
@@ -486,10 +488,7 @@ def test_a_task_that_does_not_fit_is_refused(
     assert expected in refusal
 
 
-def test_defaults_of_the_sample_fit_the_task() -> None:
-    for answered, target in [("auto", "species"), ("regression", "body_mass_g")]:
-        given = answers.Answers.of(GOOD | {"task": answered}, Path())
-        assert answers.default_target(given) == target
+def test_a_target_with_many_numbers_is_a_quantity() -> None:
     given = answers.Answers.of(GOOD | {"target_column": "body_mass_g"}, Path())
     assert answers.inferred_task(given) == "regression"
 
@@ -550,7 +549,7 @@ def test_the_remote_is_seen_from_its_configuration(kind: str, url: str, expected
 @pytest.mark.parametrize("kind", remotes.REMOTES)
 def test_the_docs_show_each_kind_with_its_options_and_credentials(kind: str) -> None:
     remote = remotes.REMOTES[kind]
-    docs = (SAMPLE.parent.parent / "docs" / "remotes.md").read_text(encoding="utf-8")
+    docs = (PENGUINS.parent.parent / "docs" / "remotes.md").read_text(encoding="utf-8")
     assert f"\n| `{kind}` | `{remote.shown}` | {remote.credentials} |\n" in docs
     assert problems(dvc_remote=kind, dvc_remote_url=remote.shown) == [], "the example is right"
 
@@ -594,10 +593,61 @@ def test_names_of_all_dependencies_are_reserved(tmp_path: Path) -> None:
     assert distributions - set(names.DEPENDENCIES) == set()
 
 
-def test_the_sample_is_the_published_one() -> None:
-    lines = SAMPLE.read_text().splitlines()
-    assert len(lines) == 345
-    assert lines[0].startswith("species,island,bill_length_mm")
+@pytest.mark.parametrize(
+    ("task", "expected", "inferred"),
+    [
+        ("auto", "bikes", "regression"),
+        ("regression", "bikes", "regression"),
+        ("classification", "flights", "classification"),
+    ],
+)
+def test_each_task_has_its_sample(task: str, expected: str, inferred: str) -> None:
+    given = answers.Answers.of(GOOD | {"data_source": "", "task": task}, Path())
+    given = replace(given, target_column=answers.default_target(given))
+    sample = answers.sample(given)
+    assert sample
+    assert sample.name == expected
+    assert answers.problems(given) == []
+    assert answers.inferred_task(given) == inferred
+
+
+@pytest.mark.parametrize("sample", samples.SAMPLES, ids=lambda sample: sample.name)
+def test_a_sample_is_a_year_whose_leaks_give_its_target_away(sample: samples.Sample) -> None:
+    rows = pd.read_csv(sample.path, parse_dates=[sample.time])
+    assert rows[sample.time].is_monotonic_increasing
+    assert rows[sample.time].dt.month.value_counts().between(500, 750).all()
+    assert rows[sample.time].dt.month.nunique() == 12
+    leak = rows[list(sample.leaks)].sum(axis=1)
+    assert (rows[sample.target] == (leak if sample.name == "bikes" else yes_or_no(leak > 0))).all()
+
+
+def yes_or_no(values: "pd.Series[bool]") -> "pd.Series[str]":
+    return values.map({True: "yes", False: "no"})
+
+
+def test_the_samples_are_small_and_have_their_credit() -> None:
+    files = list(samples.FOLDER.glob("*.csv"))
+    assert {path.stem for path in files} >= {sample.name for sample in samples.SAMPLES}
+    assert sum(path.stat().st_size for path in files) < 1_000_000
+    credits = (samples.FOLDER / "README.md").read_text(encoding="utf-8")
+    for path in files:
+        assert f"`{path.name}`" in credits
+    for sample in samples.SAMPLES:
+        assert set(re.findall(r"https://[^)]+", sample.credit)) <= set(
+            re.findall(r"https://[^)]+", credits)
+        )
+
+
+def test_an_update_keeps_the_table_that_a_project_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cruft", "update", "--project-dir", str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "cruft", cruft)
+    given = answers.Answers.of(GOOD | {"data_source": ""}, tmp_path)
+    for recorded, expected in (({}, None), ({"__sample": "flights"}, samples.named("flights"))):
+        state = {"context": {"cookiecutter": recorded}}
+        (tmp_path / ".cruft.json").write_text(json.dumps(state))
+        assert answers.sample(given) == expected
 
 
 def test_git_settings_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,7 +289,7 @@ def test_scaffold(story: Page, tmp_path: Path, clean_env: dict[str, str]) -> Non
     }
 
     def play(*options: str, code: int = 0, **answers: str) -> None:
-        done = generate(tmp_path, *options, env=env, **answers)
+        done = generate(tmp_path, *options, env=env, **{"data_source": "", **answers})
         assert done.returncode == code, done.stderr
         words = [*options, *map("=".join, answers.items())]
         command = shlex.join(["cookiecutter", "lockstep", "--no-input", *words])
@@ -299,9 +299,9 @@ def test_scaffold(story: Page, tmp_path: Path, clean_env: dict[str, str]) -> Non
         story.add(command, code, shown, names=names)
 
     play(create_environment="no")
-    play(code=1, package_name="class", target_column="spcies")
+    play(code=1, package_name="class", target_column="rentls")
     story.tell("over a project with changes")
-    (tmp_path / "penguins" / "README.md").write_text("mine")
+    (tmp_path / "bike-hire" / "README.md").write_text("mine")
     play("--overwrite-if-exists", code=1, create_environment="no")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from configobj import ConfigObj
-from scaffold import SAMPLE, TEMPLATE, generate, git, render
+from scaffold import PENGUINS, TEMPLATE, generate, git, render
 
 OPTIONS: list[dict[str, str]] = [
     {},
@@ -25,6 +25,8 @@ OPTIONS: list[dict[str, str]] = [
     {"task": "classification"},
     {"task": "regression"},
     {"target_column": "body_mass_g"},
+    {"data_source": ""},
+    {"data_source": "", "task": "classification"},
     {"dvc_remote": "s3", "dvc_remote_url": "s3://bucket/path"},
     {"dvc_remote": "s3", "dvc_remote_url": "s3://b/p?endpointurl=https://h:9000&region=garage"},
     {"dvc_remote": "gcs", "dvc_remote_url": "gs://bucket"},
@@ -241,7 +243,7 @@ def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
     assert git(project, "log", "--format=%an %s") == "Ada Start from the Lockstep template"
     assert git(project, "status", "--porcelain") == ""
     assert git(project, "remote", "get-url", "origin") == "git@host.invalid:ada/penguins.git"
-    assert (project / "data/raw.csv").read_bytes() == SAMPLE.read_bytes()
+    assert (project / "data/raw.csv").read_bytes() == PENGUINS.read_bytes()
     assert (tmp_path / "penguins-dvc").is_dir()
     assert not (project / ".github").exists()
     table = states(made.stdout)
@@ -515,7 +517,8 @@ def test_cruft_updates_only_files(tmp_path: Path, identity: dict[str, str]) -> N
     run("git", "init", "-q", cwd=template)
     commit(template)
     cruft = (sys.executable, "-m", "cruft")
-    answers = {"create_environment": "no", "data_source": "own.csv", "target_column": "price"}
+    data = {"data_source": "own.csv", "target_column": "price"}
+    answers = {"project_name": "Penguins", "create_environment": "no", **data}
     given = ("--no-input", "--extra-context", json.dumps(answers))
     run(*cruft, "create", str(template), *given, cwd=tmp_path)
     assert git(project, "rev-list", "--count", "HEAD") == "1"

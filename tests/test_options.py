@@ -114,7 +114,7 @@ def interpreter(version: str) -> Path | None:
 
 
 @pytest.mark.project
-def test_the_demo_shows_three_runs(tmp_path: Path, clean_env: dict[str, str]) -> None:
+def test_the_demo_shows_four_runs(tmp_path: Path, clean_env: dict[str, str]) -> None:
     template = Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, str(template / "scripts" / "demo.py"), str(tmp_path)],
