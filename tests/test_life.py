@@ -32,6 +32,14 @@ def test_a_life(published: Project, tmp_path: Path) -> None:
     assert "already published" in project.run("lockstep", "publish")
     assert len(project.runs()) == 1
 
+    notebook = json.loads((project.path / "notebooks/start.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    asked = "print(len(train), len(test), len(predictions))"
+    output = project.python("\n".join(["import os; os.chdir('notebooks')", *cells, asked]))
+    assert output.split()[-3:] == ["275", "69", "69"]
+    assert project.git("status", "--short") == "", "looking changes nothing"
+    assert project.repro() == []
+
     project.edit(FOREST, "n_estimators: 100", "n_estimators: 30")
     assert project.repro() == FROM_TRAIN, "only what depends on the model"
     runs = project.runs()

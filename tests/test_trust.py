@@ -15,7 +15,7 @@ import pytest
 import skops.io
 import yaml
 from omegaconf import OmegaConf
-from scaffold import SAMPLE, render
+from scaffold import PENGUINS, render
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.gaussian_process import GaussianProcessClassifier
@@ -134,7 +134,7 @@ def test_every_option_of_a_project_is_trusted(
     project = render(tmp_path, project_name="Trusted", task=task)
     monkeypatch.syspath_prepend(project / "src")
     monkeypatch.chdir(project)
-    table = pd.read_csv(SAMPLE).dropna().iloc[::5].reset_index(drop=True)
+    table = pd.read_csv(PENGUINS).dropna().iloc[::5].reset_index(drop=True)
     table["seen"] = pd.date_range("2020-01-01", periods=len(table))
     models = [path.stem for path in (project / "conf/model").glob("*.yaml")]
     options = [("onehot", model) for model in models]

@@ -86,7 +86,7 @@ def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
     if flavor is None or flavor["serialization_format"] != "skops":
         if estimators is not None:
             raise LockstepError(
-                "the champion is not a scikit-learn model in the format skops, and loading "
+                "the model is not a scikit-learn model in the format skops, and loading "
                 "another one from a server could run any code here"
             )
         return _unpickled(folder / flavor["pickled_model"]) if flavor else folder
@@ -96,7 +96,7 @@ def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
     types = skops.io.get_untrusted_types(file=file)
     if estimators is not None and (foreign := set(types) - trusted_names() - set(estimators)):
         raise LockstepError(
-            f"the champion contains {', '.join(sorted(foreign))}, which is neither part of "
+            f"the model contains {', '.join(sorted(foreign))}, which is neither part of "
             "scikit-learn's models nor an estimator that conf/ names; it was not loaded"
         )
     return skops.io.load(file, trusted=types)

@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.mlflow import runs, tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 # MLflow's codes where there is no such model, version or alias.
@@ -188,10 +189,33 @@ def download_model(client: "MlflowClient", version: "ModelVersion", folder: Path
     Raises:
         OSError: It could not be downloaded.
     """
+    return _download(f"models:/{version.name}/{version.version}", folder)
+
+
+def download_model_of(run: "Run", folder: Path) -> Path:
+    """Download the MLflow model that a run logged; the result is its folder.
+
+    Raises:
+        LockstepError: It logged none.
+        OSError: It could not be downloaded.
+    """
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if not outputs:
+        raise LockstepError(f"the run {run.info.run_name} has no model")
+    return _download(f"models:/{outputs[0].model_id}", folder)
+
+
+def load_pyfunc(folder: Path) -> Any:
+    """The model in a folder, of any framework, as MLflow's `PyFuncModel`."""
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+def _download(uri: str, folder: Path) -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    uri = f"models:/{version.name}/{version.version}"
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except MlflowException as error:
