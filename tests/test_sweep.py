@@ -834,7 +834,7 @@ def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Projec
         "print(open(client.download_artifacts(sys.argv[1], 'trials.csv')).read())",
         parent["id"],
     )
-    assert "parallel_coordinates.png" in shown
+    assert "params.png" in shown
     assert "importance.png" in shown
     table = list(csv.DictReader(shown[shown.index("trial,") :].splitlines()))
     assert len(table) == 9

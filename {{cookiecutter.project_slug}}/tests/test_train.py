@@ -122,7 +122,8 @@ def test_a_learning_curve_becomes_the_history(composed: Compose, table: pd.DataF
     fitted = fit(cfg, table)
     steps = list(train.learning_curve(fitted[-1]))
     assert steps
-    assert set(steps[0]) == {"train_score", "validation_score"}
+    assert min(min(values.values()) for values in steps) >= 0, "errors are positive"
+    assert set(steps[0]) == {"train_loss", "validation_loss"}
     assert list(train.learning_curve(DecisionTreeClassifier())) == []
 
 

@@ -9,17 +9,19 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import is_regressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
 
 from lockstep import LockstepError
 from lockstep.intervals import intervals
 
 from .curves import average, classification_tables, regression_tables
 from .features import features_and_target
-from .plots import draw
+from .plots import About, draw
 from .scoring import predictions, scorer
 
 # The share of the baseline's error that is left when a result is too good to be true. That of an
@@ -54,7 +56,7 @@ def main(
     if cfg.evaluate.importance.repeats:
         metric = next(name for name in names if name.removeprefix("neg_") in scores)
         tables["importance"] = importance(fitted, features, target, metric, cfg)
-    save_plots(tables, plots)
+    save_plots(tables, plots, about(fitted, baseline, features, target, with_baseline))
     table = predictions(fitted, features, target)
     table.to_parquet(predictions_file)
     defined = [name for name in names if name.removeprefix("neg_") in scores]
@@ -209,12 +211,36 @@ def importance(
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
-def save_plots(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+def about(
+    model: Any,
+    baseline: Any,
+    features: pd.DataFrame,
+    target: "pd.Series[Any]",
+    scores: dict[str, Any],
+) -> About:
+    """What the plots say of the model and the baseline; the first of the scores decides."""
+    metric, value = next(iter(scores.items()))
+    if is_regressor(baseline):
+        guess = float(baseline.predict(features[:1])[0])
+    else:
+        classes = baseline.classes_
+        guess = float((target == classes[1]).mean()) if len(classes) == 2 else 1 / len(classes)
+    return About(
+        model=type(model[-1] if isinstance(model, Pipeline) else model).__name__,
+        target=str(target.name),
+        rows=len(features),
+        metric=metric,
+        lead=abs(value - scores["baseline"].get(metric, math.nan)),
+        guess=guess,
+    )
+
+
+def save_plots(tables: dict[str, pd.DataFrame], folder: Path, about: About) -> None:
     """Write each table as a CSV for `dvc plots` and as pictures for MLflow."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
-        for picture, figure in draw(name, table).items():
+        for picture, figure in draw(name, table, about).items():
             figure.savefig(folder / f"{picture}.png", dpi=120)
 
 

@@ -1,6 +1,8 @@
-"""Pictures of the tables from `curves`."""
+"""Pictures of the tables from `curves`: the model's in blue, the baseline's dashed in orange."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,18 +11,42 @@ from matplotlib.figure import Figure
 
 from .curves import average
 
-INK, ACCENT, PALE = "#334155", "#2563eb", "#94a3b8"
-COLOURS = ["#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#db2777"]
+INK, PALE = "#334155", "#94a3b8"
+# Told apart with any kind of colour vision: Okabe & Ito, Color Universal Design, 2008.
+ACCENT, SECOND = "#0072b2", "#d55e00"
+COLOURS = [ACCENT, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#000000", "#f0e442"]
+BASELINE = {"color": SECOND, "linestyle": "--", "linewidth": 1.4}
+DOTS = {"s": 14, "alpha": 0.5, "color": ACCENT, "linewidth": 0}
 MOST_BARS = 20
 MOST_CELLS = 20  # a larger confusion matrix has no numbers and no labels
 
 
-def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
+@dataclass(frozen=True)
+class About:
+    """What a picture says of the model besides its table.
+
+    Attributes:
+        metric: The one that decides.
+        lead: How far the model is ahead of the baseline by it.
+        guess: What the baseline predicts for every row: the mean; or the share of rows of a class,
+            of the second of two or the average of more.
+    """
+
+    model: str
+    target: str
+    rows: int
+    metric: str
+    lead: float = math.nan
+    guess: float = math.nan
+
+
+def draw(name: str, table: pd.DataFrame, about: About) -> dict[str, Figure]:
     """Draw a table.
 
     Args:
         name: One of `PICTURES`.
         table: As returned by `curves`; `importance` has feature, importance, std.
+        about: For titles, labels and the baseline.
 
     Returns:
         The figures by file name.
@@ -29,26 +55,29 @@ def draw(name: str, table: pd.DataFrame) -> dict[str, Figure]:
     for picture, (title, draw_on) in PICTURES[name].items():
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
         axes = figure.subplots()
-        axes.set_title(title, loc="left", color=INK, fontweight="bold")
+        axes.set_title(title, loc="left", color=INK, fontweight="bold", pad=20)
+        subtitle = f"{about.model}, {about.rows:,} test rows"
+        axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=INK, fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.set_axisbelow(True)
-        draw_on(axes, table)
+        draw_on(axes, table, about)
         figures[picture] = figure
     return figures
 
 
-def _roc(axes: Axes, table: pd.DataFrame) -> None:
-    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1, label="chance")
+def _roc(axes: Axes, table: pd.DataFrame, about: About) -> None:
+    axes.plot([0, 1], [0, 1], label="baseline: area 0.5", **BASELINE)
     _curves(axes, table, "area {:.3f}")
     axes.set(xlabel="False positive rate", ylabel="True positive rate")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower right", framealpha=0.85, edgecolor="none")
 
 
-def _precision_recall(axes: Axes, table: pd.DataFrame) -> None:
+def _precision_recall(axes: Axes, table: pd.DataFrame, about: About) -> None:
+    axes.axhline(about.guess, label=f"baseline: {about.guess:.3f}", **BASELINE)
     _curves(axes, table, "mean precision {:.3f}")
     axes.set(xlabel="Recall", ylabel="Precision")
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="lower left", framealpha=0.85, edgecolor="none")
 
 
 def _curves(axes: Axes, table: pd.DataFrame, caption: str) -> None:
@@ -67,7 +96,7 @@ def _curves(axes: Axes, table: pd.DataFrame, caption: str) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
 
 
-def _confusion(axes: Axes, table: pd.DataFrame) -> None:
+def _confusion(axes: Axes, table: pd.DataFrame, about: About) -> None:
     counts = pd.crosstab(table["actual"], table["predicted"])
     classes = counts.index.union(counts.columns)
     counts = counts.reindex(index=classes, columns=classes, fill_value=0)
@@ -76,7 +105,7 @@ def _confusion(axes: Axes, table: pd.DataFrame) -> None:
     bar = axes.figure.colorbar(image, ax=axes, label="Share of the actual class")
     bar.outline.set_visible(False)
     axes.grid(visible=False)
-    axes.set(xlabel="Predicted", ylabel="Actual")
+    axes.set(xlabel=f"Predicted {about.target}", ylabel=f"Actual {about.target}")
     if len(classes) > MOST_CELLS:
         return
     names = [_short(name) for name in classes]
@@ -87,33 +116,40 @@ def _confusion(axes: Axes, table: pd.DataFrame) -> None:
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
 
 
-def _calibration(axes: Axes, table: pd.DataFrame) -> None:
-    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1, label="perfect")
+def _calibration(axes: Axes, table: pd.DataFrame, about: About) -> None:
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, label="perfect")
+    share = np.average(table["observed"], weights=table["rows"])
+    axes.axhline(share, label="baseline: the same for all", **BASELINE)
     sizes = 20 + 180 * table["rows"] / table["rows"].max()
     axes.plot(table["predicted"], table["observed"], color=ACCENT, linewidth=1.2)
     axes.scatter(table["predicted"], table["observed"], s=sizes, color=ACCENT, label="model")
     axes.set(xlabel="Predicted probability", ylabel="Share that came true")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    axes.legend(loc="upper left", frameon=False, markerscale=0.5)
+    axes.legend(loc="upper left", framealpha=0.85, edgecolor="none", markerscale=0.5)
     axes.text(1, 0, "larger: more rows", ha="right", color=PALE)
 
 
-def _predicted_against_true(axes: Axes, table: pd.DataFrame) -> None:
+def _predicted_against_true(axes: Axes, table: pd.DataFrame, about: About) -> None:
     values = table[["actual", "predicted"]].to_numpy()
     ends = [values.min(), values.max()]
-    axes.plot(ends, ends, color=PALE, linestyle="--", linewidth=1, label="perfect")
-    axes.scatter(table["actual"], table["predicted"], s=14, alpha=0.5, color=ACCENT, linewidth=0)
-    axes.set(xlabel="Actual", ylabel="Predicted")
-    axes.legend(loc="upper left", frameon=False)
+    axes.plot(ends, ends, color=PALE, linewidth=1, label="perfect")
+    axes.axhline(about.guess, label=f"baseline: {about.guess:.4g}", **BASELINE)
+    axes.scatter(table["actual"], table["predicted"], label="model", **DOTS)
+    axes.set(xlabel=f"Actual {about.target}", ylabel=f"Predicted {about.target}")
+    axes.legend(loc="upper left", framealpha=0.85, edgecolor="none")
 
 
-def _residuals(axes: Axes, table: pd.DataFrame) -> None:
-    axes.axhline(0, color=PALE, linestyle="--", linewidth=1)
-    axes.scatter(table["predicted"], table["residual"], s=14, alpha=0.5, color=ACCENT, linewidth=0)
-    axes.set(xlabel="Predicted", ylabel="Actual - predicted")
+def _residuals(axes: Axes, table: pd.DataFrame, about: About) -> None:
+    typical = float(np.sqrt(np.mean((table["actual"] - about.guess) ** 2)))
+    axes.axhline(0, color=PALE, linewidth=1, label="perfect")
+    axes.axhline(typical, label=f"baseline's root mean square: {typical:.4g}", **BASELINE)
+    axes.axhline(-typical, **BASELINE)
+    axes.scatter(table["predicted"], table["residual"], label="model", **DOTS)
+    axes.set(xlabel=f"Predicted {about.target}", ylabel=f"Actual - predicted {about.target}")
+    axes.legend(loc="upper left", framealpha=0.85, edgecolor="none")
 
 
-def _importance(axes: Axes, table: pd.DataFrame) -> None:
+def _importance(axes: Axes, table: pd.DataFrame, about: About) -> None:
     shown = table.head(MOST_BARS)[::-1]
     axes.barh(
         [_short(name, 28) for name in shown["feature"]],
@@ -123,8 +159,12 @@ def _importance(axes: Axes, table: pd.DataFrame) -> None:
         error_kw={"ecolor": PALE, "capsize": 2},
     )
     axes.axvline(0, color=INK, linewidth=0.8)
+    if about.lead > 0:
+        label = f"as bad as the baseline: {about.lead:.4g}"
+        axes.axvline(about.lead, label=label, **BASELINE)
+        axes.legend(loc="lower right", framealpha=0.85, edgecolor="none")
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("How much the metric suffers when the column is shuffled")
+    axes.set_xlabel(f"How much worse {about.metric} is when the column is shuffled")
 
 
 def _short(name: object, length: int = 14) -> str:
@@ -133,7 +173,7 @@ def _short(name: object, length: int = 14) -> str:
 
 
 # Table -> its pictures: file name -> title and drawing function.
-PICTURES: dict[str, dict[str, tuple[str, Callable[[Axes, pd.DataFrame], None]]]] = {
+PICTURES: dict[str, dict[str, tuple[str, Callable[[Axes, pd.DataFrame, About], None]]]] = {
     "roc": {"roc": ("ROC", _roc)},
     "precision_recall": {"precision_recall": ("Precision and recall", _precision_recall)},
     "confusion": {"confusion": ("Confusion matrix", _confusion)},

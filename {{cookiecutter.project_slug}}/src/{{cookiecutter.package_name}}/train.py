@@ -21,7 +21,7 @@ from .features import build, features_and_target, preprocessor
 CURVES = {
     "train_score_": "train_score",
     "validation_score_": "validation_score",
-    "loss_curve_": "loss",
+    "loss_curve_": "train_loss",
     "validation_scores_": "validation_score",
 }
 
@@ -83,13 +83,20 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
 
 def learning_curve(model: Any) -> Iterator[dict[str, float]]:
     """The scores of each iteration, if the fitted estimator kept them."""
-    curves = {
-        name: np.ravel(curve).tolist()
+    curves = dict(
+        _as_error(name, np.ravel(curve).tolist())
         for attribute, name in CURVES.items()
         if (curve := getattr(model, attribute, None)) is not None
-    }
+    )
     for values in itertools.zip_longest(*curves.values()):
         yield {name: value for name, value in zip(curves, values, strict=True) if value is not None}
+
+
+def _as_error(name: str, curve: list[float]) -> tuple[str, list[float]]:
+    """A curve with its name; scikit-learn's scores of errors, which are negative, become errors."""
+    if any(value > 0 for value in curve):
+        return name, curve
+    return name.replace("score", "loss"), [-value for value in curve]
 
 
 def _require_task(model: Any, cfg: Any) -> None:

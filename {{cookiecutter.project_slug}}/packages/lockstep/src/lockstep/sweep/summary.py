@@ -1,10 +1,9 @@
 """What a sweep found: its best trials, a table of all, and figures."""
 
 import csv
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.study import ERROR, OVERRIDES
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SHOWN = 10  # of the best trials, in the description
-FIGURE_SIZE = (11, 6)  # inches
 
 
 def value_of(trial: "FrozenTrial") -> float:
@@ -56,43 +54,32 @@ def best_line(trial: "FrozenTrial", plan: Plan) -> str:
 
 def description(trials: "Sequence[FrozenTrial]", plan: Plan) -> str:
     """The Markdown that heads the sweep's page in MLflow."""
-    rows = [
-        f"| {trial.number} | {value_of(trial):.6g} | `{overrides_of(trial)}` |"
-        for trial in best_first(trials, plan.direction)[:SHOWN]
+    best = best_first(trials, plan.direction)[:SHOWN]
+    lines = [
+        f"- trial {trial.number}: {value_of(trial):.4g} with `{overrides_of(trial)}`"
+        for trial in best
     ]
-    table = "\n".join([f"| trial | {plan.metric} | |", "|--:|--:|---|", *rows])
-    return (
-        f"Trials of `{plan.stage}`, scored on data that they did not learn from; "
-        f"the test rows were not used.\n\n{table}\n\n"
-        "Run the pipeline with one of them: "
-        f"`uv run lockstep sweep --apply NUMBER sweep.name={plan.name}`"
+    first = [f"Best {best_line(best[0], plan)}", ""] if best else []
+    return "\n".join(
+        [
+            *first,
+            f"Trials of `{plan.stage}`, scored on data that they did not learn from; the test rows "
+            f"were not used. The best by {plan.metric}:",
+            "",
+            *lines,
+            "",
+            "Run the pipeline with one of them: "
+            f"`uv run lockstep sweep --apply NUMBER sweep.name={plan.name}`",
+        ]
     )
 
 
 def write_summary(study: "Study", trials: "Sequence[FrozenTrial]", plan: Plan, to: Path) -> None:
     """Write trials.csv and, where there is something to see, figures into a folder."""
     _write_trials(trials, plan.metric, to / "trials.csv")
-    import matplotlib as mpl
+    from lockstep.sweep.figures import write_figures  # imports matplotlib
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-    from optuna.visualization import matplotlib as figures
-
-    drawings: dict[str, Callable[..., Any]] = {
-        "history": figures.plot_optimization_history,
-        "parallel_coordinates": figures.plot_parallel_coordinate,
-        "importance": figures.plot_param_importances,
-    }
-    values = [value_of(trial) for trial in best_first(trials, plan.direction)]
-    for name, draw in drawings.items():
-        # While all trials are equally good, no param matters more than another.
-        if not values or (name == "importance" and len(set(values)) < 2):
-            continue
-        with warnings.catch_warnings(action="ignore"):  # Optuna calls its figures experimental
-            draw(study, target_name=plan.metric)
-            plt.gcf().set_size_inches(FIGURE_SIZE)
-            plt.savefig(to / f"{name}.png", dpi=100, bbox_inches="tight")
-            plt.close("all")
+    write_figures(study, trials, plan, to)
 
 
 def _write_trials(trials: "Sequence[FrozenTrial]", metric: str, path: Path) -> None:
