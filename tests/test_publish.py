@@ -2,7 +2,12 @@
 
 import json
 import os
+import re
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +19,7 @@ from toys import Toy
 
 import lockstep
 from lockstep import LockstepError, cli
+from lockstep.doctor import servers
 from lockstep.files import file_digest
 from lockstep.mlflow import fast_lookup, runs
 from lockstep.mlflow.environment import configure_mlflow
@@ -263,6 +269,73 @@ def test_the_run_of_another_training_is_left_alone(toy: Toy, publish: Publish) -
     run_id = live_run(toy, "the digest of another history")
     publish()
     assert {run.info.run_id for run in all_runs()} > {run_id}
+
+
+def test_the_run_of_a_killed_training_does_not_stay_running(toy: Toy, publish: Publish) -> None:
+    store = Project(toy.path).store
+    opened = store.client()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    pids = {"killed": ended.pid, "alive": os.getpid()}
+    live = {
+        name: opened.create_run(
+            store.experiment_id(opened),
+            int(time.time() * 1000),
+            {"lockstep.process": f"{socket.gethostname()} {pid}"},
+            name,
+        ).info.run_id
+        for name, pid in pids.items()
+    }
+    finding = servers.live_runs(Project(toy.path))
+    assert (finding.state, finding.cure) == ("warning", ["uv run lockstep publish --all"])
+    assert "the training of killed was killed" in finding.text
+    publish("--all")
+    status = {name: opened.get_run(run_id).info.status for name, run_id in live.items()}
+    assert status == {"killed": "FAILED", "alive": "RUNNING"}
+    assert servers.live_runs(Project(toy.path)).state == "ok"
+
+
+def test_the_experiment_s_page_shows_champion_links_and_results(toy: Toy, publish: Publish) -> None:
+    def tags() -> dict[str, str]:
+        return dict(client().get_experiment("1").tags)
+
+    publish()
+    assert tags()["mlflow.note.content"].startswith("**Champion**: none yet\n")
+    view = json.loads(tags()["mlflow.sharedViewState.lockstep"])
+    columns = json.loads(view["state"])["selectedColumns"]
+    assert columns[0] == "metrics.`accuracy`"
+    assert "tags.`gate.verdict`" in columns
+    note = tags()["mlflow.note.content"] + "\n\n---\nAsk Ada about the data."
+    client().set_experiment_tag("1", "mlflow.note.content", note)
+    assert cli.main(["promote", "1"]) == 0
+    shown = tags()["mlflow.note.content"]
+    first = "**Champion**: [version 1](#/models/toy/versions/1?workflowType=machine_learning), "
+    assert shown.startswith(f"{first}linear: accuracy 0.75, baseline 0.5\n")
+    assert shown.endswith("\n\n---\nAsk Ada about the data.")
+    client().set_experiment_tag("1", "mlflow.note.content", "My own words.")
+    toy.measured(0.8)
+    publish()
+    assert tags()["mlflow.note.content"] == "My own words."
+
+
+def test_the_report_is_one_page_with_everything_in_it(
+    toy: Toy, publish: Publish, capfd: pytest.CaptureFixture[str]
+) -> None:
+    toy.picture()
+    publish()
+    toy.write("metrics/metrics.json", "{}")  # it is made of the run, not of the workspace
+    assert cli.main(["report", "1", "--output", "page.html"]) == 0
+    page = (toy.path / "page.html").read_text(encoding="utf-8")
+    assert "<h1>toy: linear · " in page
+    assert "linear: accuracy 0.75, baseline 0.5" in page
+    assert 'src="data:image/png;base64,' in page
+    assert not re.search(r"(src|href)=.(?!data:)", page), "nothing is loaded from elsewhere"
+    assert re.search(r"<td><code>data/rows.parquet</code></td>", page)
+    assert "lockstep reproduce" in page
+    capfd.readouterr()
+    assert cli.main(["report", "1", "--markdown"]) == 0
+    assert capfd.readouterr().out.startswith("# toy: linear · ")
+    assert cli.main(["report", "nobody"]) == 2
 
 
 def test_all_states_that_git_keeps_are_published_and_only_once(toy: Toy, publish: Publish) -> None:

@@ -43,7 +43,7 @@ def _champion_line(client: "MlflowClient", project: "Project") -> str:
     if champion is None:
         return f"{OWN}: none yet"
     number = str(champion.version)
-    summary = first_line(champion.description or "")
+    summary = first_line(champion.description or "").rstrip()
     return f"{OWN}: [version {number}]({version_path(name, number)[1:]}), {summary}"
 
 

@@ -29,6 +29,7 @@ CHECKS = [
     Check("artifacts", servers.artifacts, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("registry", servers.registry, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("runs", servers.runs, "MLflow", MLFLOW, NETWORK_SECONDS),
+    Check("live runs", servers.live_runs, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("leftovers", leftovers, imports=DVC),
     Check("disk", machine.disk, "DVC cache", DVC),
 ]

@@ -3,6 +3,7 @@
 from lockstep import LockstepError, git
 from lockstep.doctor.checkup import CHECK_AGAIN, Finding, problem
 from lockstep.mlflow import health
+from lockstep.mlflow.live import killed
 from lockstep.mlflow.store import DATABASE
 from lockstep.project import Project
 from lockstep.team.route import find_route
@@ -89,6 +90,19 @@ def runs(project: Project) -> Finding:
         f"{len(missing)} not in MLflow yet: {names}{more}",
         ["uv run lockstep publish --all"],
     )
+
+
+def live_runs(project: Project) -> Finding:
+    """The runs that MLflow shows as running though their training was killed."""
+    if not project.store.exists():
+        return NO_STORE
+    client = project.store.client()
+    experiment_id = project.store.find_experiment_id(client)
+    names = [run.info.run_name for run in killed(client, experiment_id)] if experiment_id else []
+    if not names:
+        return Finding("ok", "none is left of a killed training")
+    text = f"the training of {', '.join(names)} was killed, and MLflow shows it as running"
+    return Finding("warning", text, ["uv run lockstep publish --all"])
 
 
 def compatible(place: str, server: str, client: str) -> Finding:

@@ -18,13 +18,14 @@ VIEW = "lockstep"  # its key in links
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 # Without it, MLflow's pages are those for traces of language models.
 TRAINING = "workflowType=machine_learning"
+CURVES = "/model-metrics"  # the tab with the metrics over time
 OWN = "**Champion**"  # starts a note that may be replaced; what follows the rule is the user's
 RULE = "\n\n---\n"
 
 
-def run_path(experiment_id: str, run_id: str) -> str:
-    """The path of a run's page."""
-    return f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING}"
+def run_path(experiment_id: str, run_id: str, tab: str = "") -> str:
+    """The path of a run's page, or of one of its tabs."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}{tab}?{TRAINING}"
 
 
 def runs_path(experiment_id: str) -> str:

@@ -6,11 +6,14 @@ has succeeded. If the input ends without the latter, the training died: the run 
 
 import contextlib
 import json
+import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +21,15 @@ from lockstep.dvc.environment import experiment_name, project_root
 from lockstep.files import file_digest, read_yaml
 from lockstep.history import live_record, read_live_record
 from lockstep.mlflow import runs, tag
+from lockstep.mlflow.front_page import CURVES, run_path
 from lockstep.mlflow.store import Store
+from lockstep.processes import is_running
 from lockstep.values import first_line, without_secrets
-from lockstep.workspace import PARAMS
+from lockstep.workspace import COMPOSED, PARAMS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 BATCH_SECONDS = 1.0  # metrics that arrive within this time are sent together
 
@@ -62,6 +68,22 @@ def close_unfinished(client: "MlflowClient", workspace: Path) -> None:
     live_record(workspace).unlink(missing_ok=True)
 
 
+def killed(client: "MlflowClient", experiment_id: str) -> "Iterator[Run]":
+    """The runs that stayed RUNNING when a training on this machine was killed, streamer and all."""
+    mine = runs.quoted(f"{socket.gethostname()} %")
+    query = f"tags.`{tag.PROCESS}` LIKE {mine} and attributes.status = 'RUNNING'"
+    for run in runs.search(client, experiment_id, query):
+        number = int(run.data.tags[tag.PROCESS].rpartition(" ")[2])
+        if not is_running(number, run.info.start_time / 1000):
+            yield run
+
+
+def close_killed(client: "MlflowClient", experiment_id: str) -> None:
+    """Mark the runs of killed trainings FAILED."""
+    for run in killed(client, experiment_id):
+        client.set_terminated(run.info.run_id, "FAILED")
+
+
 def adoptable_run(store: Store, workspace: Path, histories: list[Path]) -> str | None:
     """The id of the run that a live training left for `publish` to complete; None without one.
 
@@ -80,13 +102,19 @@ def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace
     client = store.client()
     with contextlib.suppress(Exception):
         close_unfinished(client, workspace)
-    name = experiment_name() or "training"
-    run = client.create_run(store.experiment_id(client), run_name=name)
-    run_id = run.info.run_id
+    experiment_id = store.experiment_id(client)
+    close_killed(client, experiment_id)
+    composed = read_yaml(workspace / COMPOSED) or {}
+    model = composed.get("options", {}).get("model", "model")
+    run_id = client.create_run(
+        experiment_id,
+        run_name=f"{model} · {experiment_name() or 'training'}",
+        tags={tag.PROCESS: f"{socket.gethostname()} {os.getpid()}"},
+    ).info.run_id
     path = live_record(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"run_id": run_id, "uri": store.uri}), encoding="utf-8")
-    print(f"live metrics: run {run_id} in {without_secrets(store.uri)}", flush=True)
+    print(f"live metrics: {store.page(run_path(experiment_id, run_id, CURVES))}", flush=True)
     while True:
         messages = _next_messages(lines)
         now = int(time.time() * 1000)
@@ -104,6 +132,7 @@ def _stream(lines: "queue.Queue[dict[str, Any] | None]", store: Store, workspace
                 live_record(workspace).unlink(missing_ok=True)
                 return
             if "end" in message:
+                client.delete_tag(run_id, tag.PROCESS)
                 return
 
 

@@ -20,6 +20,8 @@ PLATFORM = "system.platform"
 # On a run: the model and its deciding metric, for people.
 RESULT = "result"
 OVERRIDES = "overrides"
+# On the run of a live training: the machine and the number of the process that streams to it.
+PROCESS = "lockstep.process"
 # On a version: the md5 of the data that no stage made.
 DATA = "dvc.data"
 

@@ -16,6 +16,7 @@ from lockstep import LockstepError, git
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.history import pipeline_at
+from lockstep.mlflow.live import close_killed
 from lockstep.mlflow.package import model_packager
 from lockstep.mlflow.store import StoreError
 from lockstep.project import Project
@@ -76,7 +77,10 @@ def publish_all(project: Project) -> int:
     Raises:
         StoreError: The store cannot be reached, or cannot be written to.
     """
-    project.store.require_reachable()
+    if project.store.exists():
+        with project.store.errors_explained():
+            client = project.store.client()
+            close_killed(client, project.store.experiment_id(client))
     missing = unpublished(project)
     failures = 0
     with model_packager() as package:

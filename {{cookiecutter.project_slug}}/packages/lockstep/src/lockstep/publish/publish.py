@@ -17,7 +17,7 @@ from lockstep.gate.card import CARD, REPORT, model_card, report
 from lockstep.gate.summary import description, headline
 from lockstep.history import read_history
 from lockstep.mlflow import runs, tag
-from lockstep.mlflow.live import adoptable_run
+from lockstep.mlflow.live import adoptable_run, close_killed
 from lockstep.mlflow.package import Package
 from lockstep.mlflow.registry import log_model
 from lockstep.project import Project
@@ -90,6 +90,7 @@ def publish_record(
     with lock, store.errors_explained():
         client = store.client()
         experiment_id = store.experiment_id(client)
+        close_killed(client, experiment_id)
         state = record.pipeline.state
         if run := next(runs.finished(client, experiment_id, state), None):
             print(f"already published: run {run.info.run_id}")
