@@ -71,7 +71,7 @@ def the_run(project: Project) -> dict[str, Any]:
     (run,) = project.runs()
     models, versions = json_of(project.python(MODELS))
     assert run["status"] == "FINISHED"
-    assert run["history"].keys() >= {"accuracy", "baseline.accuracy"}
+    assert run["history"].keys() >= {"accuracy", "log_loss"}
     assert all(len(points) == 1 for points in run["history"].values()), "logged once"
     assert models == [[run["models"][0], "READY"]]
     assert versions == [[run["id"], f"models:/{run['models'][0]}", True]]

@@ -334,7 +334,7 @@ def test_a_teams_server_gets_the_runs_and_the_doctor_looks_at_it(
     code, away = findings(ada, **shared)
     assert code == 0
     assert list(away) == ["runs"]
-    assert re.match("warning 1 not in MLflow yet: main-", away["runs"][0])
+    assert re.match(r"warning 1 not in MLflow yet: [0-9a-f]{7}", away["runs"][0])
     assert not [path for path in server.folder.rglob("*") if "doctor" in path.name]
     assert ada.runs(**shared) == [], "no run is made"
     assert "1 run to " in ada.run("lockstep", "push", "--dry-run", env=shared)

@@ -5,9 +5,11 @@ took when it ran.
 """
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.dvc.environment import project_root, stage_name
@@ -16,6 +18,15 @@ from lockstep.files import tree_digest
 from lockstep.workspace import TEMPORARY
 
 FILE = TEMPORARY / "durations.jsonl"
+PAUSE = 60.0  # seconds between two stages that do not belong to the same `dvc repro`
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long a stage took, in seconds, and when it ended, in seconds since 1970."""
+
+    seconds: float
+    ended: float
 
 
 @contextlib.contextmanager
@@ -32,6 +43,7 @@ def measured(paths: Iterable[Path]) -> Iterator[None]:
     if (stage := stage_name()) and written:
         mark = min(written, key=lambda path: (path.is_dir(), path.stat().st_size))
         entry = {"stage": stage, "md5": tree_digest(mark), "seconds": round(seconds, 3)}
+        entry["ended"] = round(time.time(), 3)
         file = project_root(Path.cwd()) / FILE
         with contextlib.suppress(OSError):  # a note, which no stage fails for
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,17 +51,28 @@ def measured(paths: Iterable[Path]) -> Iterator[None]:
                 stream.write(json.dumps(entry) + "\n")
 
 
-def durations(root: Path, stages: Mapping[str, LockedStage]) -> dict[str, float]:
-    """The seconds that each stage took; a stage whose time is unknown is left out."""
+def durations(root: Path, stages: Mapping[str, LockedStage]) -> dict[str, Duration]:
+    """How long each stage took; a stage of which that is unknown is left out."""
     try:
         lines = (root / FILE).read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
-    seconds = {}
+    found = {}
     for line in lines:
         with contextlib.suppress(ValueError, KeyError):
             entry = json.loads(line)
             stage = stages.get(entry["stage"])
             if stage and entry["md5"] in stage.outs.values():
-                seconds[stage.name] = float(entry["seconds"])
-    return {name: seconds[name] for name in stages if name in seconds}
+                found[stage.name] = Duration(float(entry["seconds"]), float(entry["ended"]))
+    return {name: found[name] for name in stages if name in found}
+
+
+def last_session(durations: Iterable[Duration]) -> float:
+    """The seconds that the stages took together that ran last, without a pause between them."""
+    ordered = sorted(durations, key=lambda one: one.ended, reverse=True)
+    total = sum(one.seconds for one in ordered[:1])
+    for later, earlier in itertools.pairwise(ordered):
+        if later.ended - later.seconds - earlier.ended > PAUSE:
+            break
+        total += earlier.seconds
+    return total

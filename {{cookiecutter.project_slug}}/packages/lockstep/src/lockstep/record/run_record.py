@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lockstep
-from lockstep.dvc.durations import durations
+from lockstep.dvc.durations import Duration, durations, last_session
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
@@ -54,14 +54,14 @@ class RunRecord:
         return SEPARATOR.join(part for part in (self.model, self.label) if part)
 
     @cached_property
-    def durations(self) -> dict[str, float]:
-        """The seconds that each stage took, as far as they are known."""
+    def durations(self) -> dict[str, Duration]:
+        """How long each stage took, as far as that is known."""
         return durations(self.project.root, self.pipeline.upstream)
 
     @property
     def started(self) -> int:
-        """When the first stage would have started if all had just run, in milliseconds."""
-        return self.origin.time - round(1000 * sum(self.durations.values()))
+        """When the first of the stages that just ran started, in milliseconds since 1970."""
+        return self.origin.time - round(1000 * last_session(self.durations.values()))
 
     @cached_property
     def params(self) -> dict[str, str]:
@@ -195,7 +195,7 @@ class RunRecord:
         rows = [
             [
                 stage.name,
-                f"{self.durations[stage.name]:.1f}" if stage.name in self.durations else "",
+                f"{self.durations[stage.name].seconds:.1f}" if stage.name in self.durations else "",
                 ", ".join(f"`{path}` {md5[:DIGITS]}" for path, md5 in stage.outs.items()),
             ]
             for stage in self.pipeline.upstream.values()
