@@ -5,8 +5,11 @@ hook runs as a separate process, without the answers: the results are rendered i
 but `accepted` is total: a bad answer is reported by `problems`, never by a traceback.
 """
 
+import json
+import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,13 +47,36 @@ class Lockstep(Extension):
         """Take an answer that contains `{{` literally.
 
         Cookiecutter renders the answers of its command line, and those that cruft replays, as
-        templates. The template's own strings all contain `cookiecutter`.
+        templates, just like the template's own strings.
         """
         del filename
-        is_answer = name is None and "cookiecutter" not in source
-        if is_answer and any(mark in source for mark in ("{{", "{%", "{#")):
+        if name is None and _has_marks(source) and not _is_own(source):
             return f"{{{{ {source!r} }}}}"
         return source
+
+
+@cache
+def _own_strings() -> frozenset[str]:
+    """The defaults in cookiecutter.json, the hooks, and the names of files: what is rendered."""
+    defaults = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    hooks = (hook.read_text(encoding="utf-8") for hook in (TEMPLATE / "hooks").glob("*.py"))
+    project = TEMPLATE / "{{cookiecutter.project_slug}}"
+    names = (path.name for path in [project, *project.rglob("*")])
+    return frozenset(filter(_has_marks, [*map(str, defaults.values()), *hooks, *names]))
+
+
+def _is_own(source: str) -> bool:
+    """Whether a text is one of the template's own strings, or a path of such names."""
+    if any(word.partition("=")[2] == source for word in sys.argv[1:]):
+        return False
+    own = _own_strings()
+    return source in own or all(
+        part in own for part in re.split(r"[/\\]", source) if _has_marks(part)
+    )
+
+
+def _has_marks(text: str) -> bool:
+    return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
 def accepted(answers: Answers) -> bool:

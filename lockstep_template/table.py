@@ -14,6 +14,7 @@ import json
 import re
 import runpy
 import shutil
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -122,18 +123,19 @@ def look(source: str, target: str) -> Table:
 
 
 def _look_at_file(path: Path, target: str) -> Table:
-    if path.is_dir():
-        raise _UnreadableError(f"{str(path)!r} is a folder; enter one CSV or Parquet file")
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode):  # reading a pipe would wait for ever
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
+            raise _UnreadableError(f"{str(path)!r} is {kind}; enter one CSV or Parquet file")
         with path.open("rb") as file:
             head = file.read(FILE_BYTES + 1)
     except FileNotFoundError:
         raise _UnreadableError(
-            f"there is no file {urls.shown(str(path))}; relative paths start in the current folder"
+            f"there is no file {str(path)!r}; relative paths start in the current folder"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise _UnreadableError(f"{urls.shown(str(path))} cannot be read: {reason}") from None
+        raise _UnreadableError(f"{str(path)!r} cannot be read: {reason}") from None
     if head.startswith(_PARQUET):
         return _look_at_parquet(path, target)
     return _look_at_csv(head[:FILE_BYTES], target, whole=len(head) <= FILE_BYTES)

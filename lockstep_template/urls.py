@@ -64,7 +64,8 @@ def credential_part(url: str, query: Collection[str] = ()) -> str:
     before_at = "the part before @"
     if not scheme(url):
         user, at, _ = url.partition("@")
-        is_login = at and ":" in url and not (is_absolute(url) or _is_user(user))
+        is_path = is_absolute(url) and not url.startswith("//")
+        is_login = at and ":" in url and not (is_path or _is_user(user))
         return before_at if is_login else ""
     parts = _split(url)
     if parts is None:

@@ -1,6 +1,7 @@
 """What is derived from the answers, and what is refused, without cookiecutter around it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -264,6 +265,31 @@ def test_a_bad_answer_is_refused_in_one_line(changed: dict[str, str], refusal: s
     assert "\n" not in refused[0]
 
 
+TEMPLATES = [
+    "{{ cookiecutter }}",
+    "{{ cookiecutter.x }}",
+    "a {{ cookiecutter.project_name }} b",
+    "{{ cookiecutter.project_name | slug }}",
+    "{% for x in cookiecutter %}",
+    "{# cookiecutter #}",
+    "{{cookiecutter.project_slug}}/x",
+    "{{ ''.__class__ }}",
+]
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_an_answer_is_no_template(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"project_slug": "p", "description": text, "author_name": text}
+    monkeypatch.setattr(sys, "argv", ["cookiecutter", *(f"{k}={v}" for k, v in given.items())])
+    project = render(tmp_path, project_name=text, **given)
+    about = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert about["description"] == text
+    assert about["authors"][0]["name"] == text
+    assert (project / "README.md").read_text(encoding="utf-8").startswith(f"# {text}\n")
+
+
 SECRET = "hunter2hunter2hunter2"  # noqa: S105
 WITH_SECRETS = {
     "data_source": [
@@ -413,7 +439,14 @@ def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, expected: s
     assert "\n" not in refusal
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.csv")
+    (refusal,) = problems(tmp_path, data_source="data.csv", target_column="y")
+    assert refusal.endswith("data.csv' is not a file; enter one CSV or Parquet file")
+
+
 def test_missing_data_are_refused(tmp_path: Path) -> None:
+    assert "cannot be read: File name too long" in problems(tmp_path, data_source="x" * 300)[0]
     assert "there is no file" in problems(tmp_path, data_source="no.csv")[0]
     assert "is a folder" in problems(tmp_path, data_source=".")[0]
     assert "there is no file" in problems(tmp_path, data_source="~nobody-of-that-name/x.csv")[0]

@@ -96,7 +96,7 @@ def test_files_are_tidy(option: Any) -> None:
         if path.suffix != ".py" and "{" not in answers.get("description", ""):
             assert not braces.search(text), f"{name} is not wholly rendered"
         assert "registry.npmjs" not in text
-        assert "pypi" not in text.lower(), f"{name} names a registry"
+        assert "pypi" not in text.lower().replace(".pypirc", ""), f"{name} names a registry"
 
 
 def test_answers_arrive(option: Any) -> None:
