@@ -438,3 +438,40 @@ def test_an_experiment_and_its_override_live_on(published: Project) -> None:
     output = project.experiment("-S", "model=knn")
     assert output.count("the workspace holds split.seed=7, which this experiment will not") == 1
     assert params(project.path)["split"]["seed"] == 42
+
+
+def test_values_of_environment_variables_stay_out_of_files(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2hunter2")
+    edit(workspace, SPLIT, "test_size: 0.2", "test_size: ${oc.env:SHOP_TOKEN,0.2}")
+    edit(workspace, "conf/tracking/default.yaml", "uri: null", 'uri: "x${ oc.env:SHOP_TOKEN }"')
+    with pytest.raises(LockstepError) as caught:
+        compose_params(workspace)
+    message = str(caught.value)
+    assert f"  {SPLIT}: split.test_size\n" in message
+    assert "  conf/tracking/default.yaml: tracking.uri\n" in message
+    assert "MLFLOW_TRACKING_URI for tracking.uri" in message
+    assert "hunter2" not in message
+    assert not (workspace / "params.yaml").exists()
+    with pytest.raises(LockstepError, match="it is committed"):
+        pending_changes(workspace)
+
+
+def test_an_experiment_that_was_given_a_secret_is_refused(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC resolves `-S 'x=${oc.env:X}'` and a shell `-S x=$X` before any stage runs."""
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2hunter2")
+    compose_params(workspace)
+    start_experiment(workspace, monkeypatch, "tracking.experiment=${oc.env:SHOP_TOKEN}")
+    with pytest.raises(LockstepError) as caught:
+        compose_params(workspace)
+    message = str(caught.value)
+    assert "tracking.experiment in params.yaml is the value of the environment variable" in message
+    assert "SHOP_TOKEN" in message
+    assert "hunter2" not in message
+    assert "hunter2" not in (workspace / "composed.yaml").read_text()
+    monkeypatch.delenv(EXPERIMENT)
+    compose_params(workspace, force=True)
+    assert "hunter2" not in (workspace / "params.yaml").read_text()

@@ -1,16 +1,24 @@
 """Check params, and report where in conf/ a wrong value is set."""
 
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from lockstep import LockstepError
 from lockstep.config.components import component_problems
-from lockstep.config.compose import composer
+from lockstep.config.compose import Composer, composer
 from lockstep.config.schema import Problem, load_schema, schema_problems
 from lockstep.dvc.environment import experiment_name
 from lockstep.files import read_yaml
+from lockstep.values import flattened
 from lockstep.workspace import COMPOSED, PARAMS
+
+# The names of environment variables whose values must not be in a file.
+SECRET = re.compile("TOKEN|SECRET|PASSW|API_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)
 
 
 class Checker:
@@ -65,6 +73,54 @@ def check_components(params: dict[str, Any], workspace: Path) -> None:
         f"{error}\nan experiment left that in {PARAMS}; to discard it: "
         "`uv run lockstep compose --force`, then `uv run dvc repro`"
     )
+
+
+def require_no_environment(compose: Composer, overrides: list[str], workspace: Path) -> None:
+    """Refuse params whose values come from environment variables: params.yaml is committed.
+
+    The config group `sweep` is not part of it.
+
+    Raises:
+        LockstepError: With a line for each of them, and what works.
+    """
+    cfg = OmegaConf.to_container(compose.config(overrides), resolve=False)
+    found = [
+        tuple(key.split("."))
+        for key, value in flattened(cfg).items()
+        if "${oc.env:" in str(value).replace(" ", "") and not key.startswith("sweep.")
+    ]
+    if found:
+        in_dvc = bool(experiment_name())  # it has written params.yaml before the first stage
+        places = Places(workspace / "conf", compose.files(overrides), overrides)
+        raise LockstepError(
+            "\n".join(
+                (
+                    f"{PARAMS} would contain values of environment variables, and it is committed",
+                    *(f"  {places.of(path)}" for path in found),
+                    "set another value in conf/, and read the variable where it is used: "
+                    "os.environ in a stage, MLFLOW_TRACKING_URI for tracking.uri",
+                    *(("then discard what DVC has written: `git checkout params.yaml`",) * in_dvc),
+                )
+            )
+        )
+
+
+def require_no_secret(params: dict[str, Any]) -> None:
+    """Refuse params that repeat a secret from the environment, which `-S` may have put there.
+
+    Raises:
+        LockstepError: With the key and the variable, not the value.
+    """
+    secrets = {
+        value: name for name, value in os.environ.items() if SECRET.search(name) and len(value) >= 8
+    }
+    for key, value in flattened(params).items():
+        if name := secrets.get(str(value)):
+            raise LockstepError(
+                f"{key} in {PARAMS} is the value of the environment variable {name}, and "
+                f"{PARAMS} is committed\nread {name} where it is used instead, with os.environ in "
+                f"a stage; then discard the value: `uv run lockstep compose --force`"
+            )
 
 
 class Places:

@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from lockstep import LockstepError
-from lockstep.config.check import Checker
+from lockstep.config.check import Checker, require_no_environment, require_no_secret
 from lockstep.config.compose import composer
 from lockstep.config.overrides import Difference, Params, differences, overrides_between
 from lockstep.dvc.environment import experiment_name
@@ -82,7 +82,10 @@ def pending_changes(workspace: Path) -> list[Difference]:
 def _composition(workspace: Path, *, force: bool, check: bool = True) -> Composition:
     current, record = read_yaml(workspace / PARAMS), read_yaml(workspace / COMPOSED) or {}
     with composer(workspace) as compose:
+        require_no_environment(compose, [], workspace)
         conf = compose([])
+        if not force:
+            require_no_secret(current or {})
         if current is None or force or not _keeps(current, conf, record):
             params, overrides = conf, []
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from lockstep import LockstepError
+from lockstep.config.check import require_no_environment
 from lockstep.config.compose import composer
 from lockstep.config.grammar import parsed
 from lockstep.config.overrides import differences
@@ -82,6 +83,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     overrides, tried = _read(words)
     project = Project(workspace)
     with composer(workspace) as compose:
+        require_no_environment(compose, overrides, workspace)
         params = compose(overrides)
         settings = params.pop("sweep")
         del settings["storage"]
