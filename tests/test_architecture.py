@@ -21,7 +21,8 @@ DEPENDENCIES = {
     *("dvc", "filelock", "hydra", "mlflow", "optuna", "packaging", "pydantic", "rich", "skops"),
     *("apprise", "markdown_it", "psutil", "ray", "shtab", "submitit", "yaml"),
     *("cloudpickle", "joblib", "matplotlib", "numpy", "pandas", "pyarrow"),  # MLflow
-    *("sklearn", "sqlalchemy"),  # MLflow
+    *("sklearn", "sqlalchemy", "starlette", "uvicorn"),  # MLflow
+    *("prometheus_client", "pydantic_core"),
     *("dvc_data", "dvc_objects", "omegaconf"),
 }
 # The rooms in which the environment variables of a tool may be named.

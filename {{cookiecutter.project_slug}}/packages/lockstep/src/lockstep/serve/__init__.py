@@ -1,0 +1,1 @@
+"""Answer requests over HTTP with a version that an alias names, and follow that alias."""

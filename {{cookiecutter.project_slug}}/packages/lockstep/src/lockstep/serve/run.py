@@ -1,0 +1,79 @@
+"""Run the server: one process, or several that share an address."""
+
+import ipaddress
+import logging
+import socket
+from pathlib import Path
+
+from lockstep import LockstepError
+from lockstep.serve.settings import TOKEN, Settings
+from lockstep.serve.source import Folder, Registry
+
+BACKLOG = 2048
+
+
+def listening(settings: Settings, *, no_token: bool) -> socket.socket:
+    """The socket of the server's address.
+
+    Raises:
+        LockstepError: Others could ask without a token, or the address is in use.
+    """
+    if not (_is_loopback(settings.host) or settings.token or no_token):
+        raise LockstepError(
+            f"everybody who reaches {settings.host} could ask: set {TOKEN}, which clients send as "
+            "`Authorization: Bearer TOKEN`, or add --no-token"
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        raise LockstepError(
+            f"{settings.host}:{settings.port} cannot be used ({error}): choose another --port"
+        ) from error
+    return bound
+
+
+def serve(source: Folder | Registry, settings: Settings, bound: socket.socket) -> None:
+    """Load the first version, and answer until the process is told to end.
+
+    Raises:
+        LockstepError: There is no version that can be served.
+    """
+    import uvicorn
+
+    from lockstep.serve.app import Service
+    from lockstep.serve.follower import Follower
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    follower = Follower(source, settings.poll)
+    bound.listen(BACKLOG)  # from now on clients wait instead of being refused
+    host, port = bound.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(
+        f"{follower.current.about} ({source}) at {address}; {address}/docs shows how to ask",
+        flush=True,
+    )
+    config = uvicorn.Config(
+        Service(follower, settings).app(),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.timeout),
+        backlog=BACKLOG,
+        server_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def copies_folder(root: Path, temporary: Path) -> Path:
+    """Where copies of served versions are kept."""
+    return root / (temporary if (root / temporary.parts[0]).is_dir() else ".lockstep") / "serve"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,39 @@
+"""How the server is set: options of the command, each with an environment variable."""
+
+import os
+from dataclasses import dataclass
+
+PREFIX = "LOCKSTEP_SERVE_"
+TOKEN = f"{PREFIX}TOKEN"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The limits and the address of a server.
+
+    Attributes:
+        poll: Seconds between two looks at the alias.
+        batch_rows: Rows that are predicted at once.
+        max_rows: Rows of a request.
+        max_body: Bytes of a body.
+        max_waiting: Requests that wait.
+        timeout: Seconds until a request is given up.
+        refuse_unknown: Whether columns that the model does not take are refused, not ignored.
+        token: What clients must send; empty if everybody may ask.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    poll: float = 1.0
+    batch_rows: int = 64
+    max_rows: int = 10_000
+    max_body: int = 10_000_000
+    max_waiting: int = 1000
+    timeout: float = 30.0
+    refuse_unknown: bool = False
+    token: str = ""
+
+
+def from_environment(name: str, default: str) -> str:
+    """The value of the variable of an option."""
+    return os.environ.get(PREFIX + name.upper().replace("-", "_"), default)

@@ -1,0 +1,172 @@
+"""Where the version to serve comes from: an alias in the registry, or a folder.
+
+What was served from the registry is kept as a copy, to start from while the registry is away.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockstep import LockstepError
+from lockstep.files import write_whole
+from lockstep.inference.version import About, Version, load
+from lockstep.values import slug
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from lockstep.mlflow.store import Store
+
+LAST = "last.json"
+KEPT = 3  # copies of versions
+
+
+class RegistryAwayError(LockstepError):
+    """The registry did not answer."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a model may contain; see `lockstep.inference.version.load`."""
+
+    estimators: Collection[str] = ()
+    code: bool = False
+    pickle: bool = False
+
+    def load(self, folder: Path) -> Version:
+        """Load a version that is trusted.
+
+        Raises:
+            LockstepError: It is not trusted, or not a model that can be served.
+        """
+        return load(folder, self.estimators, allow_code=self.code, allow_pickle=self.pickle)
+
+
+@dataclass
+class Folder:
+    """A model in a folder, which does not change."""
+
+    path: Path
+    trust: Trust
+
+    def __str__(self) -> str:
+        """As it is named on the command line."""
+        return str(self.path)
+
+    def wanted(self) -> About:
+        """The version in the folder."""
+        if not (self.path / "MLmodel").is_file():
+            raise LockstepError(f"{self.path} has no file MLmodel: name the folder of a model")
+        return About.read(self.path)
+
+    def load(self, about: About) -> Version:
+        """Load it."""
+        return self.trust.load(self.path)
+
+
+@dataclass
+class Registry:
+    """A version of a registered model, by its number or an alias, which may move.
+
+    Attributes:
+        copies: The folder for copies of what was served.
+    """
+
+    store: "Store"
+    name: str
+    word: str
+    copies: Path
+    trust: Trust
+    _client: "MlflowClient | None" = field(default=None, init=False)
+
+    def __str__(self) -> str:
+        """As it is named on the command line."""
+        return f"models:/{self.name}{'/' if self.word.isdecimal() else '@'}{self.word}"
+
+    def wanted(self) -> About:
+        """The version that the registry names now.
+
+        Raises:
+            RegistryAwayError: The registry does not answer.
+            LockstepError: It names none.
+        """
+        from lockstep.mlflow import tag
+        from lockstep.mlflow.registry import find_version
+
+        try:
+            with self.store.errors_explained("the server goes on with what it has"):
+                if self._client is None:
+                    self._client = self.store.client()
+                version = find_version(self._client, self.name, self.word)
+        except LockstepError as error:
+            raise RegistryAwayError(str(error)) from error
+        if version is None:
+            raise LockstepError(
+                f"{self} does not exist: `uv run lockstep models` lists the versions"
+            )
+        tags = version.tags
+        return About(
+            model=self.name,
+            version=str(version.version),
+            run=version.run_id,
+            commit=tags.get(tag.COMMIT),
+            data=tuple(tags.get(tag.DATA, "").split()),
+        )
+
+    def load(self, about: About) -> Version:
+        """Load a version, from its copy if there is one.
+
+        Raises:
+            LockstepError: It cannot be downloaded, or it is not trusted.
+        """
+        folder = self._place(about)
+        if not folder.is_dir() or About.read(folder) != about:
+            self._download(about, folder)
+        return self.trust.load(folder)
+
+    def remember(self, about: About) -> None:
+        """Note the version as the last one that was served; remove older copies."""
+        write_whole(self._home / LAST, json.dumps({"word": self.word, "version": about.version}))
+        copies = [path for path in self._home.iterdir() if path.is_dir()]
+        copies.sort(key=lambda path: path.stat().st_mtime)
+        for old in copies[:-KEPT]:
+            if old != self._place(about):
+                shutil.rmtree(old, ignore_errors=True)
+
+    def last(self) -> About | None:
+        """The last version that was served by this name; None without a copy of it."""
+        try:
+            last = json.loads((self._home / LAST).read_text(encoding="utf-8"))
+            folder = self._home / str(last["version"])
+            return About.read(folder) if last["word"] == self.word and folder.is_dir() else None
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+
+    @property
+    def _home(self) -> Path:
+        return self.copies / slug(self.name)
+
+    def _place(self, about: About) -> Path:
+        return self._home / about.version
+
+    def _download(self, about: About, folder: Path) -> None:
+        from lockstep.mlflow.registry import download_model, version_called
+
+        assert self._client
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            with (
+                self.store.errors_explained("it is tried again"),
+                tempfile.TemporaryDirectory(dir=self._home, prefix=".") as temporary,
+            ):
+                version = version_called(self._client, self.name, about.version)
+                draft = download_model(self._client, version, Path(temporary))
+                about.write(draft)
+                shutil.rmtree(folder, ignore_errors=True)
+                draft.rename(folder)
+        except OSError as error:
+            raise LockstepError(f"{about} cannot be downloaded: {error}") from error
