@@ -71,11 +71,11 @@ def run(arguments: Namespace) -> None:
         token=from_environment("token", ""),
     )
     with listening(settings, no_token=arguments.no_token) as bound:
-        serve(_source(arguments), settings, bound)
+        serve(source_of(arguments), settings, bound)
 
 
-def _source(arguments: Namespace) -> Any:
-    """What the words on the command line name."""
+def source_of(arguments: Namespace) -> Any:
+    """The model that the words on the command line name; `lockstep predict` has the same."""
     from lockstep.serve.source import Folder, Registry, Trust
 
     root = Path.cwd()

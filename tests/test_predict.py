@@ -1,0 +1,111 @@
+"""`lockstep predict`: files of any size, with the version in what is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from serving import estimator, penguins, rows
+from tiny import captured
+
+from lockstep.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return penguins(tmp_path_factory.mktemp("model") / "penguins")
+
+
+@pytest.fixture
+def predict(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the verb in an empty folder; its exit code and its output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str]:
+        with captured() as output:
+            code = main(["predict", *words, "--model", str(model), "--rows", "40"])
+        return code, output[0]
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("made", ["csv", "parquet"])
+def test_a_file_gets_the_answers_of_the_model(predict: Any, kind: str, made: str) -> None:
+    table = rows(130, seed=5).assign(id=range(130))
+    if kind == "csv":
+        table.to_csv("new.csv", index=False)
+    else:
+        table.to_parquet("new.parquet")
+    code, output = predict(f"new.{kind}", f"out/all.{made}")
+    assert code == 0, output
+    assert "130 rows in out/all" in output
+    read = pd.read_csv if made == "csv" else pd.read_parquet
+    found = read(f"out/all.{made}")
+    assert found["id"].tolist() == list(range(130)), "the columns of the input are kept"
+    features = table.drop(columns="id")
+    assert found["prediction"].tolist() == estimator().predict(features).tolist()
+    wanted = estimator().predict_proba(features)[:, 1]
+    assert found["probability.Gentoo"].tolist() == pytest.approx(wanted.tolist())
+    assert not list(Path("out").glob(".*"))
+
+
+def test_a_folder_is_predicted_by_parts_and_what_is_complete_is_kept(predict: Any) -> None:
+    for month in (1, 2, 3):
+        Path(f"new/2024-0{month}").mkdir(parents=True)
+        rows(50, seed=month).to_parquet(f"new/2024-0{month}/rows.parquet")
+    assert predict("new", "out")[0] == 0
+    first = Path("out/2024-01/rows.parquet")
+    metadata = pq.read_schema(first).metadata
+    assert metadata[b"lockstep.input"].endswith(b"new/2024-01/rows.parquet")
+    times = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.parquet")}
+    assert len(times) == 3
+    rows(50, seed=9).to_parquet("new/2024-02/rows.parquet")
+    Path("out/2024-03/rows.parquet").unlink()
+    _, output = predict("new", "out")
+    assert output.count("predicted before") == 1
+    assert first.stat().st_mtime_ns == times[first]
+    found = pd.read_parquet("out/2024-02/rows.parquet")
+    assert found["mass"].tolist() == rows(50, seed=9)["mass"].tolist()
+
+
+def test_a_pattern_chooses_files(predict: Any) -> None:
+    for name in ("a1", "a2", "b1"):
+        rows(10, seed=1).to_csv(f"{name}.csv", index=False)
+    assert predict("a*.csv", "out")[0] == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a1.parquet", "a2.parquet"]
+
+
+def test_a_bad_row_stops_the_part_and_leaves_nothing_half_written(predict: Any) -> None:
+    table = rows(90, seed=2)
+    table.loc[77, "mass"] = None  # which the model needs
+    table.to_parquet("new.parquet")
+    code, output = predict("new.parquet", "out.parquet")
+    assert code == 2
+    assert "mass" in output
+    assert "missing; the model needs a number" in output
+    assert "in the rows after 40" in output
+    assert [path.name for path in Path().iterdir()] == ["new.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("none.csv", "out"), "there is no CSV or Parquet file at none.csv"),
+        (("many", "out.parquet"), "many has 2 files, and out.parquet is one: name a folder"),
+        (("empty.csv", "out.parquet"), "empty.csv"),
+        (("words.csv", "out.parquet"), "words.csv cannot be read"),
+        (("nope://x/y", "out"), "nope://x/y cannot be used"),
+    ],
+)
+def test_what_cannot_be_predicted(predict: Any, words: tuple[str, str], message: str) -> None:
+    Path("many").mkdir()
+    for name in ("many/a.csv", "many/b.csv"):
+        rows(5).to_csv(name, index=False)
+    rows(0).to_csv("empty.csv", index=False)
+    rows(5).astype({"mass": "str"}).assign(mass="heavy").to_csv("words.csv", index=False)
+    code, output = predict(*words)
+    assert code == 2
+    assert message in output
+    assert "Traceback" not in output
