@@ -149,6 +149,12 @@ class Numbers:
         many = self.share >= 0.5 or len(set(self.values.values())) > 2
         return self.share >= MOST or (many and not self.others)
 
+    @property
+    def read(self) -> dict[str, str]:
+        """The unit and the decimal mark, as schema.yaml has them."""
+        read = {"unit": self.unit, "decimal": self.mark if self.mark == "," else ""}
+        return {key: value for key, value in read.items() if value}
+
 
 def read_numbers(counts: Mapping[str, int], decimals: str = ".,") -> Numbers:
     """Read the texts of a column as numbers.

@@ -12,18 +12,8 @@ from pandas.api import types
 from lockstep import LockstepError
 
 from .cells import is_missing
-from .kinds import (
-    KINDS,
-    Column,
-    as_text,
-    convert,
-    finite,
-    how_read,
-    infer,
-    note_on,
-    odd_labels,
-    read_numbers,
-)
+from .kinds import KINDS, Column, as_text, convert, finite, infer, odd_labels, read_numbers
+from .notes import on_numbers
 from .parsing import table_decimals, to_numbers
 from .reading import read_raw
 from .schema import Rule, infer_schema, read_schema, write_schema
@@ -192,8 +182,8 @@ def target_column(
                 f"number{f'; {found.problem}' if found.problem else ''}: set data.task: "
                 "classification or another data.target, or add the value to data.missing"
             )
-        note = "; ".join(filter(None, (TARGET, note_on(text, numbers, found))))
-        return Column("number", numbers, note, how_read(found))
+        note = "; ".join(filter(None, (TARGET, on_numbers(text, numbers, found))))
+        return Column("number", numbers, note, found.read)
     if types.is_bool_dtype(values):
         return Column("boolean", values, TARGET)
     is_code = data.types.get(data.target) == "category" or text.str.fullmatch(r"0\d+").any()

@@ -20,8 +20,9 @@ from pandas.api import types
 
 from lockstep import LockstepError
 
-from .cells import Numbers, is_missing
-from .parsing import Dates, also_fitting, is_no_date, to_booleans, to_dates, to_numbers
+from .cells import Numbers
+from .notes import on_dates, on_numbers, shown
+from .parsing import Dates, is_no_date, to_booleans, to_dates, to_numbers
 from .schema import Rule
 
 KINDS = ("number", "category", "boolean", "date", "integer")
@@ -116,7 +117,7 @@ def convert(
         numbers, found = read_numbers(text, decimals, rule)
         if numbers.isna().all():
             raise _refusal(text, kind, found.problem)
-        return Column(kind, finite(numbers), note_on(text, numbers, found), how_read(found))
+        return Column(kind, finite(numbers), on_numbers(text, numbers, found), found.read)
     known = [kind] if "%" in kind else _known_formats(text, rule)
     dates = to_dates(text, known)
     if dates.values.isna().all() or dates.problem:
@@ -176,8 +177,8 @@ def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Col
     numbers, found = read_numbers(text, decimals, rule)
     if found.fit:
         column = _number(numbers)
-        note = "; ".join(filter(None, (column.note, note_on(text, numbers, found))))
-        return _maybe_date(text, column._replace(note=note, read=how_read(found)))
+        note = "; ".join(filter(None, (column.note, on_numbers(text, numbers, found))))
+        return _maybe_date(text, column._replace(note=note, read=found.read))
     known = _known_formats(text, rule)
     dates = to_dates(text, known)
     if dates.fit(text):
@@ -187,37 +188,10 @@ def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Col
     for kind, share in (("number", found.share), ("date", dates.values.count() / text.count())):
         if share >= 0.5 and not problem:
             rest = text[(numbers if kind == "number" else dates.values).isna()]
-            problem = f"{share:.0%} are {kind}s, but not {_shown(rest)}"
+            problem = f"{share:.0%} are {kind}s, but not {shown(rest)}"
     if problem:
         problem += "; data.missing, data.types or the raw file can change that"
     return column._replace(note="; ".join(filter(None, (column.note, problem))))
-
-
-def how_read(found: Numbers) -> dict[str, Any]:
-    """The unit and the decimal mark of a column of numbers, as schema.yaml has them."""
-    read = {"unit": found.unit, "decimal": found.mark if found.mark == "," else ""}
-    return {key: value for key, value in read.items() if value}
-
-
-def note_on(text: "pd.Series[Any]", numbers: "pd.Series[Any]", found: Numbers) -> str:
-    """What was decided about a column of numbers."""
-    parts = [f"in {found.unit}"] if found.unit else []
-    odd = [raw for raw, value in found.values.items() if not _is_plain(raw, value)]
-    if odd or found.undecided:
-        shown = found.example or min(odd, key=len)
-        parts.append(f"{shown!r} is read as {found.values[shown]:.15g}")
-    if found.undecided:
-        parts[-1] += ", but nothing shows which mark is the decimal one: data.csv.decimal decides"
-    if infinite := int((numbers.abs() == float("inf")).sum()):
-        parts.append(f"infinite in {infinite} rows, counted as missing")
-    return "; ".join([*parts, *filter(None, [_lost(text, numbers, "number")])])
-
-
-def _is_plain(text: str, value: float) -> bool:
-    try:
-        return float(text) == value
-    except ValueError:
-        return False
 
 
 def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:
@@ -243,19 +217,8 @@ def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:
 
 
 def _date(text: "pd.Series[Any]", dates: Dates, *, settled: bool = False) -> Column:
-    """A date, with a note about the formats and, if none is settled, others that fit as well."""
-    formats = list(dates.formats)
-    parts = [] if formats == ["ISO8601"] else [f"read as {' or '.join(formats)}"]
-    if not settled and (others := also_fitting(text, formats)):
-        parts[-1] += f", but {' or '.join(others)} fits as well: data.types decides"
-    if any("%y" in name for name in formats):
-        parts.append(f"from {dates.values.min():%Y} to {dates.values.max():%Y}")
-    for edge in (dates.values.min(), dates.values.max()):
-        if not 1000 < edge.year < 3000:
-            parts.append(f"{edge:%Y-%m-%d} is a date, too, unless data.missing lists it")
-    lost = _lost(text, dates.values, "date")
-    note = "; ".join([*parts, *filter(None, [dates.problem, lost])])
-    return Column("date", dates.values, note, {"formats": formats})
+    note = on_dates(text, dates, settled=settled)
+    return Column("date", dates.values, note, {"formats": list(dates.formats)})
 
 
 def _maybe_date(values: "pd.Series[Any]", column: Column) -> Column:
@@ -337,27 +300,10 @@ def _category(text: "pd.Series[Any]") -> Column:
     return Column("text" if is_prose else "id", text, note)
 
 
-def _lost(text: "pd.Series[Any]", converted: "pd.Series[Any]", kind: str) -> str:
-    """Which texts are counted as missing, because they are not of the kind."""
-    lost = text[text.notna() & converted.isna()]
-    if lost.empty:
-        return ""
-    if all(is_no_date(value) if kind == "date" else is_missing(value) for value in lost.unique()):
-        share = 1 - len(lost) / text.count()
-        share = min(share, 0.99) if share > 0.5 else share
-        return f"{share:.0%} are {kind}s, the others are {_shown(lost)}: read as missing"
-    return f"counted as missing, being no {kind}: {_shown(lost)} ({len(lost)} rows)"
-
-
-def _shown(text: "pd.Series[Any]") -> str:
-    distinct = text.dropna().unique()
-    return ", ".join(map(repr, distinct[:3])) + (", …" if len(distinct) > 3 else "")
-
-
 def _refusal(text: "pd.Series[Any]", kind: str, problem: str = "") -> LockstepError:
     return LockstepError(
         f"column {text.name!r} cannot be read as {kind}: "
-        f"{problem or f'it contains {_shown(text)}'}\n"
+        f"{problem or f'it contains {shown(text)}'}\n"
         "fix the file, or change data.types (or data.time, which needs numbers or dates) in "
         "conf/data/default.yaml"
     )

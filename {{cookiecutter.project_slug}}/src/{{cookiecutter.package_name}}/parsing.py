@@ -149,11 +149,13 @@ def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
     rest = text
     while len(chosen) < MANY and (best := _best_format(rest)):
-        if contrary := [name for name in chosen if name in _others(best)]:
-            pair = _example(text, values, contrary[0]), _example(rest, _dates(rest, [best]), best)
-            return Dates(values, tuple(chosen), f"{pair[0]} and {pair[1]} contradict each other")
+        if contrary := next((name for name in chosen if name in _others(best)), ""):
+            if best not in also_fitting(text, [contrary]):
+                pair = _example(text, contrary), _example(rest, best)
+                return Dates(values, tuple(chosen), f"{' and '.join(pair)} contradict each other")
+            chosen.remove(contrary)  # only the sample left both open
         chosen.append(best)
-        values = values.fillna(_dates(rest, [best]))
+        values = _dates(text, chosen)
         rest = text[values.isna()].dropna()
     strange = "" if chosen else next((value for value in head if _guesses([value])), "")
     problem = f"{strange!r} looks like a date" if strange else ""
@@ -227,8 +229,8 @@ def _others(name: str) -> list[str]:
     ]
 
 
-def _example(text: pd.Series, values: pd.Series, name: str) -> str:
-    return f"{text[values.notna()].iloc[0]!r} ({name})"
+def _example(text: pd.Series, name: str) -> str:
+    return f"{text[_dates(text, [name]).notna()].iloc[0]!r} ({name})"
 
 
 def _dates(text: pd.Series, formats: Sequence[str]) -> pd.Series:
