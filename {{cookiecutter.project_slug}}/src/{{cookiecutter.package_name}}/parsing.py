@@ -44,6 +44,7 @@ NO_DATE = re.compile(r"0{1,4}([-/.])0{1,2}\1?0{0,4}([ T][0:.]+)?Z?")  # MySQL wr
 MANY = 5  # a column has no more formats than these
 BULK = 5_000  # rows from which on a quicker way pays
 SAMPLE = 200  # values that show how a column is written
+COLUMNS = 50  # columns that show the decimal mark of the others
 
 
 def to_booleans(text: pd.Series) -> pd.Series | None:
@@ -72,9 +73,9 @@ def to_numbers(text: pd.Series, decimals: str = ".,") -> tuple[pd.Series, Number
         float64, NaN where the text is missing or not a number; and how the text was read.
     """
     plain = pd.to_numeric(text, errors="coerce").astype("float64")
-    head = _counts(_spread(text.dropna()))
-    if plain.count() == text.count() and not _may_group(text, head, decimals):
+    if plain.count() == text.count() and not _may_group(text, decimals):
         return plain, Numbers(share=1.0)
+    head = _counts(_spread(text.dropna()))
     found = read_numbers(head, decimals)
     if len(text) > BULK:
         if sum(head[other] for other in found.others) > 0.8 * sum(head.values()):
@@ -106,7 +107,8 @@ def _in_bulk(text: pd.Series, head: Numbers) -> pd.Series | None:
 
 def table_decimals(columns: pd.DataFrame, likely: str) -> str:
     """The decimal mark that the columns of text show, or both with the likely one first."""
-    heads = [_spread(text.dropna()).str.strip() for _, text in columns.items()]
+    some = columns.iloc[:, :: max(1, columns.shape[1] // COLUMNS)]
+    heads = [_spread(text.dropna()).str.strip() for _, text in some.items()]
     return decimal_marks(map(_counts, heads), likely)
 
 
@@ -243,11 +245,11 @@ def _dates(text: pd.Series, formats: Sequence[str]) -> pd.Series:
     return dates
 
 
-def _may_group(text: pd.Series, head: dict[str, int], decimals: str) -> bool:
+def _may_group(text: pd.Series, decimals: str) -> bool:
     """Whether the points in a column of plain numbers may be separators of thousands."""
     if decimals == "." or not text.str.contains(".", regex=False).any():
         return False
-    found = read_numbers(head)
+    found = read_numbers(_counts(_spread(text.dropna())))
     return found.mark != "." or found.undecided
 
 
