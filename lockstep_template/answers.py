@@ -48,19 +48,28 @@ class Answers:
     @property
     def source(self) -> str:
         """The URL of the raw data, or the absolute path; the bundled sample by default."""
+        return self._source[0]
+
+    @property
+    def _source(self) -> tuple[str, str]:
+        """The source, and the table in it that a path such as `shop.db/orders` names."""
         if not self.data_source:
-            return str(samples.for_task(self.task).path)
+            return str(samples.for_task(self.task).path), ""
         if urls.scheme(self.data_source):
-            return self.data_source
+            return self.data_source, ""
         try:
-            return str(self.folder / Path(self.data_source).expanduser())
-        except RuntimeError:  # there is no such user
-            return self.data_source
+            path = self.folder / Path(self.data_source).expanduser()
+            if path.parent.is_file():
+                return str(path.parent), path.name
+            return str(path), ""
+        except (RuntimeError, OSError, ValueError):  # there is no such user, or it is no path
+            return self.data_source, ""
 
     @property
     def table(self) -> table.Table:
         """What is known about the raw data."""
-        return table.look(self.source, self.target_column)
+        source, part = self._source
+        return table.look(source, self.target_column, part)
 
 
 def author_name(_: Answers) -> str:
@@ -121,8 +130,13 @@ def inferred_task(answers: Answers) -> str:
 
 
 def raw_suffix(answers: Answers) -> str:
-    """`csv` or `parquet`: the suffix of data/raw."""
+    """The suffix of data/raw, such as `csv` or `parquet`."""
     return cruft.recorded("__raw_suffix") or answers.table.suffix
+
+
+def raw_table(answers: Answers) -> str:
+    """The table to read in a database or workbook; empty for other files."""
+    return answers.table.part
 
 
 def dvc_extras(answers: Answers) -> str:
@@ -203,6 +217,7 @@ DERIVED: tuple[Callable[[Answers], object], ...] = (
     default_git_url,
     inferred_task,
     raw_suffix,
+    raw_table,
     dvc_extras,
     dvc_remote_location,
     dvc_remote_options,

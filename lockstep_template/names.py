@@ -9,6 +9,7 @@ import unicodedata
 
 # Distribution name -> import name of what a generated project installs directly.
 DEPENDENCIES = {
+    "charset-normalizer": "charset_normalizer",
     "cloudpickle": "cloudpickle",
     "dvc": "dvc",
     "filelock": "filelock",

@@ -1,14 +1,10 @@
 """A first look at the data: its columns, and what the target holds.
 
-Only the beginning is read, with the standard library: the file by the rules of the generated
-project's `reading.py`, its cells by the project's `cells.py` itself. A Parquet file needs PyArrow,
-which is not part of cookiecutter's environment: where neither it nor uv is at hand, the columns
-stay unknown.
+Only the beginning is read, by the generated project's own `formats.py` and `cells.py`. Parquet and
+Excel files need packages that are not part of cookiecutter's environment: where neither these nor
+uv are at hand, the columns stay unknown.
 """
 
-import codecs
-import csv
-import io
 import itertools
 import json
 import re
@@ -21,7 +17,8 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from csv import Error as CsvError
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,15 +27,15 @@ from typing import Any
 
 from lockstep_template import urls
 
+TEMPLATE = Path(__file__).resolve().parent.parent
 ROWS = 10_000
 FILE_BYTES = 16 * 2**20
 URL_BYTES = 64 * 2**10
 URL_SECONDS = 10
-PYARROW_SECONDS = 120
-DELIMITERS = ",;\t|"
+PACKAGE_SECONDS = 120
 SAMPLE = 200  # rows that show the decimal mark
-_PARQUET = b"PAR1"
-_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+SUFFIXES = r"\.(parquet|pq|csv\.gz|jsonl|ndjson|json|xlsx|sqlite3?|db)([?#].*)?$"
+SAME = {"pq": "parquet", "ndjson": "jsonl", "sqlite3": "sqlite", "db": "sqlite"}
 
 
 def _of_project(path: str) -> Path:
@@ -53,11 +50,12 @@ def _missing() -> set[str]:
     return set(json.loads(line))
 
 
-TEMPLATE = Path(__file__).parent.parent
 MISSING = _missing()
 # Run, not imported: Python would leave bytecode in the folder that is rendered.
-_CELLS = _of_project("src/{{cookiecutter.package_name}}/cells.py")
-cells = SimpleNamespace(**runpy.run_path(str(_CELLS)))
+_SOURCE = _of_project("src/{{cookiecutter.package_name}}")
+cells, formats = (
+    SimpleNamespace(**runpy.run_path(str(_SOURCE / name))) for name in ("cells.py", "formats.py")
+)
 
 
 class _UnreadableError(Exception):
@@ -69,11 +67,12 @@ class Table:
     """What is known about the data.
 
     Attributes:
-        suffix: `csv` or `parquet`.
+        suffix: That of data/raw, such as `csv`, `csv.gz` or `parquet`.
         columns: Their names; None where they cannot be read.
         values: Those of the target column in the first rows, without the missing ones.
         decimals: The decimal mark that the columns show, or both with the likely one first.
         whole: Whether the first rows are all of them.
+        part: The table in a database, or the sheet of a workbook.
         problem: Why the data cannot be used; empty when they can.
     """
 
@@ -82,6 +81,7 @@ class Table:
     values: tuple[str, ...] = ()
     decimals: str = ".,"
     whole: bool = False
+    part: str = ""
     problem: str = ""
 
     @cached_property
@@ -96,17 +96,19 @@ class Table:
 
 
 @lru_cache(maxsize=16)
-def look(source: str, target: str) -> Table:
+def look(source: str, target: str, part: str = "") -> Table:
     """Read the beginning of a file or URL.
 
     Args:
         source: An absolute path, or a URL.
         target: The column to predict.
+        part: The table in a database, or the sheet of a workbook; empty for the one that fits.
 
     Returns:
         The table, or the problem with it.
     """
-    suffix = "parquet" if re.search(r"\.(parquet|pq)([?#].*)?$", source.lower()) else "csv"
+    named = re.search(SUFFIXES, source.lower())
+    suffix = SAME.get(named[1], named[1]) if named else "csv"
     try:
         if urls.scheme(source) in ("http", "https"):
             return _look_at_url(source, target, suffix)
@@ -117,16 +119,18 @@ def look(source: str, target: str) -> Table:
                 f"DVC cannot import {urls.scheme(source)}:// URLs; enter a path, an http(s):// URL "
                 f"or one of {', '.join(f'{name}://' for name in urls.IMPORTABLE)}"
             )
-        return _look_at_file(Path(source), target)
+        return _look_at_file(Path(source), target, part)
     except _UnreadableError as error:
         return Table(suffix, problem=str(error))
+    except (ValueError, CsvError) as error:
+        return Table(suffix, problem=f"{source!r} cannot be used: {error}")
 
 
-def _look_at_file(path: Path, target: str) -> Table:
+def _look_at_file(path: Path, target: str, part: str) -> Table:
     try:
         if not stat.S_ISREG(mode := path.stat().st_mode):  # reading a pipe would wait for ever
             kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
-            raise _UnreadableError(f"{str(path)!r} is {kind}; enter one CSV or Parquet file")
+            raise _UnreadableError(f"{str(path)!r} is {kind}; enter one file with a table")
         with path.open("rb") as file:
             head = file.read(FILE_BYTES + 1)
     except FileNotFoundError:
@@ -136,9 +140,19 @@ def _look_at_file(path: Path, target: str) -> Table:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise _UnreadableError(f"{str(path)!r} cannot be read: {reason}") from None
-    if head.startswith(_PARQUET):
-        return _look_at_parquet(path, target)
-    return _look_at_csv(head[:FILE_BYTES], target, whole=len(head) <= FILE_BYTES)
+    form = _format_of(head)
+    if form == "sqlite":
+        name = formats.chosen(path, formats.tables_in(path), part, target)
+        columns, rows = formats.rows_in(path, name, ROWS)
+        return _table(form, columns, rows, target, whole=len(rows) < ROWS, part=name)
+    if form in _READERS:
+        return _look_with_package(path, form, target, part)
+    return _look_at_text(head[:FILE_BYTES], target, whole=len(head) <= FILE_BYTES)
+
+
+def _format_of(head: bytes) -> str:
+    is_text = not head or head.startswith(formats.GZIP)  # or so it seems
+    return "csv" if is_text else str(formats.format_of(head))
 
 
 def _look_at_url(url: str, target: str, suffix: str) -> Table:
@@ -154,127 +168,132 @@ def _look_at_url(url: str, target: str, suffix: str) -> Table:
             f"{url} cannot be fetched ({reason}); check the URL, or download the file and "
             "enter its path"
         ) from None
-    if head.startswith(_PARQUET):
-        return Table("parquet")
-    if suffix == "parquet":
+    form = _format_of(head)
+    if suffix == "parquet" and form != "parquet":
         raise _UnreadableError(f"{url} is not a Parquet file, despite its name")
-    return _look_at_csv(head, target, whole=whole)
+    if form in ("sqlite", *_READERS):
+        return Table(form)
+    return _look_at_text(head, target, whole=whole)
 
 
-def _look_at_csv(head: bytes, target: str, *, whole: bool) -> Table:
+def _look_at_text(head: bytes, target: str, *, whole: bool) -> Table:
+    """The table in CSV or JSON, which may be compressed."""
+    packed = ""
+    if head.startswith(formats.GZIP):
+        (head, whole), packed = formats.unpacked(head, FILE_BYTES), ".gz"
     if not head.strip():
-        raise _UnreadableError("the file is empty; enter a CSV or Parquet file with a header")
-    for magic, kind in _PACKED.items():
-        if head.startswith(magic):
-            raise _UnreadableError(f"this is a {kind} file; unpack it, or save it as CSV first")
+        raise _UnreadableError("the file is empty; enter one with a header and rows")
+    form = formats.format_of(head)
+    if not whole and form == "json":
+        return Table(form + packed)
     if not whole:
         head = head[: head.rfind(b"\n") + 1]  # the last character may be cut off
-    text = _decoded(head)
-    if "\0" in text or not text:
-        raise _UnreadableError("this is not a text file; enter a CSV or Parquet file")
-    rows, delimiter = _rows(text, whole=whole)
+    text = head.decode(formats.encoding_of([head]), "replace").removeprefix("\ufeff")
+    if form in ("json", "jsonl"):
+        columns, rows = formats.records_of(text, form)
+        return _table(form + packed, columns, rows, target, whole=whole)
+    if form != "csv":
+        raise _UnreadableError(f"it is a {form} file, compressed by gzip; unpack it first")
+    delimiter = formats.delimiter_of(text)
+    rows = list(itertools.islice(formats.rows_of(text, delimiter), ROWS + 1))
+    if not whole and len(rows) <= ROWS:
+        rows.pop()  # a quoted cell of the last row may be incomplete
     if len(rows) < 2:
         raise _UnreadableError("there are no rows below the header")
-    columns, body = _named(rows[0]), rows[1:]
+    columns, body = formats.names_of(rows[0], rows[1:]), rows[1:]
     for line, row in enumerate(body, start=2):
         if len(row) != len(columns):
             raise _UnreadableError(
                 f"row {line} has {len(row)} fields where the header has {len(columns)}; fix "
                 "the file, or quote the cells that contain the delimiter"
             )
+    whole = whole and len(body) < ROWS
+    likely = "," if delimiter == ";" else "."
+    return _table(form + packed, columns, body, target, whole=whole, likely=likely)
+
+
+def _table(
+    suffix: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    target: str,
+    *,
+    whole: bool,
+    part: str = "",
+    likely: str = ".",
+) -> Table:
     values: list[str] = []
     if target in columns:
-        at = columns.index(target)
-        values = [row[at] for row in body if row[at].strip().lower() not in MISSING]
-    spread = body[:: max(1, len(body) // SAMPLE)]
+        at = list(columns).index(target)
+        texts = (str(row[at]) for row in rows if row[at] is not None)
+        values = [cell for cell in texts if cell.strip().lower() not in MISSING]
+    spread = rows[:: max(1, len(rows) // SAMPLE)]
     shown = [
-        Counter(cell for cell in map(str.strip, column) if cell)
+        Counter(cell.strip() for cell in column if isinstance(cell, str) and cell.strip())
         for column in zip(*spread, strict=True)
     ]
-    likely = "," if delimiter == ";" else "."
     decimals = cells.decimal_marks(shown, likely)
-    return Table("csv", columns, tuple(values), decimals, whole and len(body) < ROWS)
+    return Table(suffix, tuple(columns), tuple(values), decimals, whole, part)
 
 
-def _rows(text: str, *, whole: bool) -> tuple[list[list[str]], str]:
-    """The header and the first rows, and the delimiter that the first lines agree on."""
-
-    def split(delimiter: str, count: int) -> list[list[str]]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        return list(itertools.islice(filter(None, reader), count))
-
-    def agreement(delimiter: str) -> tuple[float, int]:
-        widths = [len(row) for row in split(delimiter, 100)]
-        width = widths[0] if widths else 0
-        return (widths.count(width) / len(widths) if width > 1 else 0.0), width
-
-    try:
-        delimiter = max(DELIMITERS, key=agreement)
-        rows = split(delimiter, ROWS + 1)
-    except csv.Error as error:
-        raise _UnreadableError(f"this is not a CSV file: {error}") from None
-    cut = not whole and len(rows) <= ROWS  # then a quoted cell of the last row may be incomplete
-    return rows[:-1] if cut else rows, delimiter
-
-
-def _decoded(head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return head.decode("utf-16", "replace")
-    try:
-        return head.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return head.decode("latin-1")
-
-
-def _named(header: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns; pandas writes an index without a name."""
-    names = tuple(name if name.strip() else f"column_{n}" for n, name in enumerate(header, start=1))
-    for name in names:
-        if names.count(name) > 1:
-            raise _UnreadableError(
-                f"two columns are called {name!r}; give each column its own name"
-            )
-    return names
-
-
-_READ_PARQUET = f"""
+_READERS = {
+    # What prints, for each table in a file: its columns, the values of the target, the rows.
+    "parquet": f"""
 import json, sys
 import pyarrow.parquet as parquet
 path, target = sys.argv[1:]
 file = parquet.ParquetFile(path)
-columns = file.schema_arrow.names
-rows = []
-if target in columns:
-    rows = next(file.iter_batches({ROWS}, columns=[target]))[target].to_pylist()
-print(json.dumps([columns, [str(cell) for cell in rows if cell is not None], \
-file.metadata.num_rows]))
-"""
+columns, values = file.schema_arrow.names, []
+if target in columns and file.metadata.num_rows:
+    values = next(file.iter_batches({ROWS}, columns=[target]))[target].to_pylist()
+print(json.dumps({{"": [columns, values, file.metadata.num_rows]}}, default=str))
+""",
+    "xlsx": f"""
+import itertools, json, sys
+from openpyxl import load_workbook
+path, target = sys.argv[1:]
+found = {{}}
+for sheet in load_workbook(open(path, 'rb'), read_only=True, data_only=True).worksheets:
+    rows = itertools.islice(sheet.iter_rows(values_only=True), {ROWS} + 1)
+    header, *rows = [row for row in rows if any(cell is not None for cell in row)] or [()]
+    columns = ["" if cell is None else str(cell).strip() for cell in header]
+    values = [row[columns.index(target)] for row in rows] if target in columns else []
+    found[sheet.title] = [columns, values, len(rows)]
+print(json.dumps(found, default=str))
+""",
+}
+_PACKAGES = {"parquet": "pyarrow", "xlsx": "openpyxl"}
 
 
-def _look_at_parquet(path: Path, target: str) -> Table:
-    if find_spec("pyarrow"):
+def _look_with_package(path: Path, form: str, target: str, part: str) -> Table:
+    """The table in a file for which a package is needed."""
+    package = _PACKAGES[form]
+    if find_spec(package):
         python = [sys.executable]
     elif uv := shutil.which("uv"):
-        python = [uv, "run", "--quiet", "--no-project", "--with", "pyarrow", "python"]
+        python = [uv, "run", "--quiet", "--no-project", "--with", package, "python"]
     else:
-        return Table("parquet")
+        return Table(form)
     try:
         output = subprocess.run(
-            [*python, "-c", _READ_PARQUET, str(path), target],
+            [*python, "-c", _READERS[form], str(path), target],
             capture_output=True,
-            timeout=PYARROW_SECONDS,
+            timeout=PACKAGE_SECONDS,
             check=True,
         ).stdout
-        columns, values, count = json.loads(output)
+        found = json.loads(output)
     except subprocess.CalledProcessError as error:
-        if b"pyarrow.lib." not in error.stderr:  # PyArrow is not available
-            return Table("parquet")
+        if b"Traceback" not in error.stderr or b"ModuleNotFoundError" in error.stderr:
+            return Table(form)  # the package is not available
         reason = error.stderr.decode("utf-8", "replace").strip().splitlines()[-1]
-        raise _UnreadableError(f"{str(path)!r} is not a readable Parquet file: {reason}") from None
+        raise _UnreadableError(f"{str(path)!r} is not a readable {form} file: {reason}") from None
     except (OSError, ValueError, subprocess.SubprocessError):
-        return Table("parquet")
-    names = _named(columns)
+        return Table(form)
+    columns_of = {name: columns for name, (columns, *_) in found.items()}
+    name = formats.chosen(path, columns_of, part, target)
+    columns, values, count = found[name]
     if not count:
         raise _UnreadableError("the file has columns and no rows")
-    kept = (value for value in values if value.strip().lower() not in MISSING)
-    return Table("parquet", names, tuple(kept), whole=count <= ROWS)
+    rows = [(value,) for value in values]
+    shown = _table(form, [target], rows, target, whole=count <= ROWS, part=name)
+    return replace(shown, columns=tuple(formats.names_of(columns)))

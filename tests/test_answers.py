@@ -1,12 +1,15 @@
 """What is derived from the answers, and what is refused, without cookiecutter around it."""
 
+import gzip
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from openpyxl import Workbook  # type: ignore[import-untyped]
 from scaffold import PENGUINS, render
 
 from lockstep_template import answers, cruft, names, remotes, samples, table, urls
@@ -423,12 +427,19 @@ def test_odd_texts_are_welcome_where_they_do_no_harm(text: str) -> None:
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
         (b"a,b\n", "there are no rows below the header"),
-        (b"a,a\n1,2\n", "two columns are called 'a'"),
+        (b"a,a\n1,2\n", "it has more than one column named 'a'"),
         (b"a,y\n1,2\n1,2,3\n", "row 3 has 3 fields where the header has 2"),
-        (b"\x1f\x8b\x08", "this is a gzip file; unpack it"),
-        (b"PK\x03\x04", "this is a zip or Excel file"),
-        (b"a\0b\n1\0\n", "this is not a text file"),
-        (b"PAR1 and no more", "is not a readable Parquet file"),
+        (b"\x1f\x8bxx", "it is a damaged gzip file"),
+        (gzip.compress(b"PAR1 and no more"), "it is a parquet file, compressed by gzip; unpack it"),
+        (b"PK\x03\x04", "it is a zip file"),
+        (b"\xd0\xcf\x11\xe0 and more", "it is an old Excel file: save it as .xlsx or CSV"),
+        (b"12345678DUCK", "it is a DuckDB database: COPY its table TO 'table.parquet'"),
+        (b"SQLite format 3\0", "SQLite cannot read it"),
+        (b"a\0b\n1\0\n", "it is not a text file"),
+        (b"PAR1 and no more", "is not a readable parquet file"),
+        (b"<!DOCTYPE html>\n<html><table>", "it is a web page (HTML), not a table"),
+        (b'{\n  "a": [1, 2]\n}\n', "it is a JSON object, not a table"),
+        (b"[1, 2]", "its JSON is not a list of objects"),
     ],
 )
 def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -460,15 +471,81 @@ def test_the_delimiter_is_found(tmp_path: Path, content: str) -> None:
     assert table.look(str(tmp_path / "d.csv"), "y").columns == ("a", "y")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_the_encoding_is_found(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "d.csv").write_text("größe,y\n1,2\n2,3\n", encoding=encoding)
-    assert table.look(str(tmp_path / "d.csv"), "y").columns == ("größe", "y")
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        *((encoding, "größe") for encoding in ("utf-8", "utf-8-sig", "utf-16", "latin-1")),
+        ("cp1252", "“größe” in €"),
+        ("cp932", "値段"),
+        ("cp932", "ラベル"),
+        ("cp1251", "Санкт-Петербург"),
+    ],
+)
+def test_the_encoding_is_found(tmp_path: Path, encoding: str, name: str) -> None:
+    (tmp_path / "d.csv").write_text(f"{name},y\n1,2\n2,3\n", encoding=encoding)
+    assert table.look(str(tmp_path / "d.csv"), "y").columns == (name, "y")
 
 
-def test_an_index_without_a_name_gets_one(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_text(",y\n0,2\n1,3\n")
+@pytest.mark.parametrize(
+    "content", [",y\n0,2\n1,3\n", "y\n0,2\n1,3\n", '"" "y"\n0 2\n1 3\n', "y\n  0  2\n 10 13\n"]
+)
+def test_an_index_without_a_name_gets_one(tmp_path: Path, content: str) -> None:
+    (tmp_path / "d.csv").write_text(content)
     assert table.look(str(tmp_path / "d.csv"), "y").columns == ("column_1", "y")
+
+
+def write_shop(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as shop, shop:
+        shop.execute("CREATE TABLE orders (item TEXT, y REAL)")
+        shop.executemany("INSERT INTO orders VALUES (?, ?)", [("a", 1.5), ("b", 2.25), ("c", None)])
+        shop.execute('CREATE TABLE "other items" (item TEXT)')
+
+
+def write_book(path: Path) -> None:
+    book = Workbook()
+    book.active.title = "notes"
+    book.active.append(["nothing", "here"])
+    sheet = book.create_sheet("orders")
+    for row in (["item", " y"], ["a", 1.5], ["b", 2.25], [None, None], ["c", None]):
+        sheet.append(row)
+    book.save(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write", "part"),
+    [
+        ("csv", lambda path: path.write_text("item, y\na,1.5\nb,2.25\nc,NA\n"), ""),
+        ("csv", lambda path: path.write_text("item\ty\na\t1.5\nb\t2.25\nc\t\n"), ""),
+        ("csv", lambda path: path.write_text("item y\n a 1.5\nb   2.25\nc NA\n"), ""),
+        ("csv.gz", lambda path: path.write_bytes(gzip.compress(b"item,y\na,1.5\nb,2.25\n")), ""),
+        ("jsonl", lambda path: path.write_text('{"item": "a", "y": 1.5}\n{"y": 2.25}\n'), ""),
+        ("json", lambda path: path.write_text('[{"item": "a", "y": 1.5}, {"y": 2.25}]'), ""),
+        ("sqlite", write_shop, "orders"),
+        ("xlsx", write_book, "orders"),
+    ],
+)
+def test_a_format_is_told_by_the_content(
+    tmp_path: Path, suffix: str, write: Callable[[Path], object], part: str
+) -> None:
+    write(tmp_path / "anything")
+    seen = table.look(str(tmp_path / "anything"), "y")
+    assert seen == table.Table(suffix, ("item", "y"), ("1.5", "2.25"), whole=True, part=part)
+
+
+def test_a_table_in_a_database_can_be_named(tmp_path: Path) -> None:
+    write_shop(tmp_path / "shop.db")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        shop.execute("CREATE TABLE returns AS SELECT * FROM orders")
+    given = GOOD | {"data_source": "shop.db", "target_column": "y"}
+    (refusal,) = answers.problems(answers.Answers.of(given, tmp_path))
+    assert "the tables orders, other items, returns, and the column 'y' in several" in refusal
+    assert "such as shop.db/orders" in refusal
+    named = answers.Answers.of(given | {"data_source": "shop.db/returns"}, tmp_path)
+    assert answers.problems(named) == []
+    assert answers.raw_table(named) == "returns"
+    assert named.source == str(tmp_path / "shop.db")
+    wrong = answers.Answers.of(given | {"data_source": "shop.db/return"}, tmp_path)
+    assert "it has no table 'return', but orders, " in answers.problems(wrong)[0]
 
 
 def test_only_the_beginning_of_a_file_is_read(

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -460,6 +462,24 @@ def test_own_data_are_found_from_the_users_folder(
     assert "task: regression" in (project / "conf/data/default.yaml").read_text()
     texts = chain.from_iterable(path.read_text().splitlines() for path in files(project / "conf"))
     assert not [line for line in texts if str(tmp_path) in line]
+
+
+def test_a_table_in_a_database_is_named_in_the_config(
+    tmp_path: Path, identity: dict[str, str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        for name in ("orders", "old orders"):
+            shop.execute(f'CREATE TABLE "{name}" (price, rooms)')
+            shop.execute(f'INSERT INTO "{name}" VALUES (1.5, 2), (2.5, 3)')  # noqa: S608
+    given = {"create_environment": "no", "target_column": "price", "task": "regression"}
+    refused = generate(tmp_path, env=identity, data_source="shop.db", **given)
+    assert "the column 'price' in several: name one in data.table" in refused.stdout
+    made = generate(tmp_path, env=identity, data_source="shop.db/old orders", **given)
+    assert made.returncode == 0, made.stdout
+    project = tmp_path / "penguins"
+    assert (project / "data/raw.sqlite").read_bytes() == (tmp_path / "shop.db").read_bytes()
+    config = yaml.safe_load((project / "conf/data/default.yaml").read_text())
+    assert config["table"] == "old orders"
 
 
 def test_environment_variables_of_another_repository_do_no_harm(

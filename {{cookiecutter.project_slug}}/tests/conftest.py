@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     "data.group": None,
     "data.types": {},
     "data.missing": ["", "na"],
+    "data.table": None,
     "data.csv": {"delimiter": None, "encoding": None, "decimal": None},
     "evaluate.importance": {"repeats": 1, "rows": 50},
     "evaluate.intervals.resamples": 50,

@@ -65,6 +65,7 @@ class Data(Section):
     group: str | None = Field(description="rows with the same value here stay together")
     types: dict[str, str] = Field(description="column -> kind, or the format of a date")
     missing: list[str]
+    table: str | None = Field(description="in a SQLite or Excel file; null: that with the target")
     csv: Csv
 
     @field_validator("types")

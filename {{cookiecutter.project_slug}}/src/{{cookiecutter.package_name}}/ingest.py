@@ -29,7 +29,7 @@ def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
     The rules in `schema` tell how earlier data were read; the file is written if there is none.
     """
     rules = read_schema(schema).columns if schema.exists() else {}
-    rows, decimals = read_raw(raw, cfg.data.csv)
+    rows, decimals = read_raw(raw, cfg.data)
     typed, report = type_columns(rows, cfg.data, decimals, rules)
     typed.to_parquet(table)
     report[REPORT].to_csv(columns, index=False)
@@ -73,7 +73,8 @@ def type_columns(
         column = _column(values, data, decimals, (rules or {}).get(str(name)))
         if column.kind in KINDS:
             typed[name] = column.values
-        shown = as_text(values) if column.kind == "nested" else column.values
+        nested = column.kind == "nested"
+        shown = values.map(repr, na_action="ignore") if nested else column.values
         counts = (shown.isna().sum(), shown.nunique())
         report.append((name, column.kind, *counts, column.note, column.read))
     if not set(typed) - {data.target, data.group}:

@@ -70,7 +70,9 @@ def infer(values: "pd.Series[Any]", decimals: str = ".,", rule: Rule | None = No
     present = values.dropna()
     if present.empty:
         return Column("empty", values, "left out: every value is missing")
-    if isinstance(values.dtype, pd.StringDtype):
+    if _is_huge(present):
+        column = _category(as_text(values))
+    elif isinstance(values.dtype, pd.StringDtype):
         column = _infer_text(values, decimals, rule)
     elif types.is_bool_dtype(present.infer_objects()):
         column = _boolean(as_text(values), values)
@@ -268,6 +270,15 @@ def _number(values: "pd.Series[Any]") -> Column:
         return Column("id", values, f"left out: it counts the rows; {KEEP.format('number')}")
     note = "it rises from row to row: if it only tells the rows apart, add it to data.drop"
     return Column("number", finite(values), note)
+
+
+def _is_huge(present: "pd.Series[Any]") -> bool:
+    """Whether there are integers of more digits than a float has: they identify something."""
+    if types.is_integer_dtype(present):
+        return bool((present.abs() > 2**53).any())
+    if not isinstance(present.dtype, pd.StringDtype) or present.str.len().max() < 16:
+        return False
+    return bool(present.str.fullmatch(r"[+-]?\d+").all())
 
 
 def _is_whole(values: "pd.Series[Any]") -> bool:

@@ -1,10 +1,12 @@
-"""Read the raw file: a CSV as text, a Parquet file with its types."""
+"""Read the raw file: text as text, other formats with the types that they have."""
 
 import csv
-import io
+import datetime
+import gzip
 import itertools
-from collections import Counter
-from collections.abc import Iterator
+import zlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,112 +17,187 @@ import pyarrow.parquet
 
 from lockstep import LockstepError
 
-DELIMITERS = ",;\t|"
-HEAD = 2**20  # bytes that are inspected, or read at a time
+from . import formats
+
+HEAD = 2**20  # bytes that are inspected
+EXACT = 2**53  # larger integers are not exact as floats
 
 
-def read_raw(path: Path, options: Any) -> tuple[pd.DataFrame, str]:
-    """Read a raw table.
+def read_raw(path: Path, data: Any) -> tuple[pd.DataFrame, str]:
+    """Read a raw table; its format is told by its content, not by its name.
 
     Args:
-        path: A CSV or Parquet file.
-        options: `delimiter`, `encoding` and `decimal` of a CSV; None detects them.
+        path: A CSV, JSON, Parquet, SQLite or Excel file.
+        data: The section `data` of the config.
 
     Returns:
-        All rows, the columns of a CSV as text, those of a Parquet file with their types; the index
-        `row` counts from 1. And the decimal marks that may occur in text, the likely one first.
+        All rows, the columns of a CSV as text, others with their types; the index `row` counts
+        from 1. And the decimal marks that may occur in text, the likely one first.
 
     Raises:
         LockstepError: The file cannot be read, has no rows, or its column names are not unique.
     """
-    if path.suffix == ".parquet":
-        table, delimiter = _read_parquet(path), ","
-    else:
-        table, delimiter = _read_csv(path, options)
-    names = [
-        name
-        if name.strip()
-        else f"column_{number}"  # the index that pandas and R write has no name
-        for number, name in enumerate(table.column_names, start=1)
-    ]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise LockstepError(
-            f"{path} has more than one column named {twice[0]!r}: rename all but one"
-        )
-    if table.num_rows == 0:
-        raise LockstepError(f"{path} has no rows below its header: add data")
-    frame: pd.DataFrame = table.rename_columns(names).to_pandas(
-        ignore_metadata=True, date_as_object=False
-    )
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
-    return frame, options.decimal or (",." if delimiter == ";" else ".,")
-
-
-def _read_parquet(path: Path) -> pa.Table:
+    delimiter = ","
     try:
-        table = pa.parquet.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise LockstepError(f"{path} is not a Parquet file: {error}") from error
-    fields = [field.with_type(_plain(field.type)) for field in table.schema]
-    return table.cast(pa.schema(fields))
+        with formats.open_binary(path) as file:
+            head = file.read(HEAD)
+        form = formats.format_of(head)
+        if form == "csv":
+            frame, delimiter = _read_csv(path, head, data.csv)
+        else:
+            frame = READERS[form](path, data)
+    except (ValueError, EOFError, csv.Error, gzip.BadGzipFile, zlib.error) as error:
+        raise LockstepError(f"{path.as_posix()} cannot be read: {error}") from error
+    if frame.empty:
+        raise LockstepError(f"{path.as_posix()} has no rows: add data")
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
+    return frame, data.csv.decimal or (",." if delimiter == ";" else ".,")
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type to use instead of one that pandas would store as objects."""
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    return pa.float64() if pa.types.is_decimal(kind) else kind
-
-
-def _read_csv(path: Path, options: Any) -> tuple[pa.Table, str]:
+def _read_csv(path: Path, head: bytes, options: Any) -> tuple[pd.DataFrame, str]:
     encoding = options.encoding or _encoding(path)
     try:
-        with path.open(encoding=encoding, newline="") as file:
-            head = "".join(file.readlines(HEAD)).removeprefix("\ufeff")
-        delimiter = options.delimiter or _delimiter(head)
-        header = next(_rows(head, delimiter), [])
-        table = pa.csv.read_csv(
-            path,
-            pa.csv.ReadOptions(encoding=encoding),
-            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            pa.csv.ConvertOptions(column_types={name: pa.string() for name in header}),
-        )
-        return table, delimiter
+        start = head.decode(encoding, "ignore").removeprefix("\ufeff")
+        delimiter = options.delimiter or formats.delimiter_of(start)
+        first = list(itertools.islice(formats.rows_of(start, delimiter), 101))
+        if len(head) == HEAD or len(first) > 100:
+            del first[-1]  # which may be cut
+        names = formats.names_of(first[0], first[1:]) if first else []
+        if delimiter == formats.SPACES:
+            return _read_spaced(path, encoding, names), delimiter
+        short = len(names) > len(first[0])
+        with formats.open_binary(path) as file:
+            table = pa.csv.read_csv(
+                file,
+                pa.csv.ReadOptions(
+                    encoding=encoding,
+                    column_names=names if short else None,
+                    skip_rows=1 if short else 0,
+                ),
+                pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                pa.csv.ConvertOptions(
+                    column_types={name: pa.string() for name in [*first[0], *names]}
+                ),
+            )
     except (LookupError, UnicodeError) as error:
         raise LockstepError(
-            f"{path}: {error}: set data.csv.encoding, for example to latin-1"
+            f"{path.as_posix()}: {error}: set data.csv.encoding, for example to cp1252"
         ) from error
     except pa.ArrowInvalid as error:
         raise LockstepError(
-            f"{path} is not a table with the delimiter {delimiter!r}: {error}\n"
+            f"{path.as_posix()} is not a table with the delimiter {delimiter!r}: {error}\n"
             "fix the line, or set data.csv.delimiter in conf/data/default.yaml"
         ) from error
+    return _to_pandas(table, names), delimiter
+
+
+def _read_spaced(path: Path, encoding: str, names: Sequence[str]) -> pd.DataFrame:
+    """A table whose columns are separated by one or more spaces."""
+    with formats.open_binary(path) as file:
+        text = file.read().decode(encoding)
+    rows = list(formats.rows_of(text, formats.SPACES))[1:]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise ValueError(
+                f"row {number} has {len(row)} fields, the others {len(names)}; the fields are "
+                "separated by spaces: quote those that contain one"
+            )
+    return pd.DataFrame(rows, columns=list(names), dtype="str")
 
 
 def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            return "utf-16"
+    with formats.open_binary(path) as file:
+        encoding = formats.encoding_of(iter(partial(file.read, HEAD), b""))
+    if not encoding.startswith("utf"):
+        print(f"note: the raw file is not utf-8; read as {encoding} (or set data.csv.encoding)")
+    return encoding
+
+
+def _read_parquet(path: Path, data: Any) -> pd.DataFrame:
+    table = pa.parquet.read_table(path)
+    columns = [_plain(column) for column in table.columns]
+    return _to_pandas(pa.table(columns, table.column_names), formats.names_of(table.column_names))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of another type if pandas would store its values as objects."""
+    if pa.types.is_dictionary(column.type):
+        return _plain(column.cast(column.type.value_type))
+    if pa.types.is_decimal(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowInvalid:  # not text
+            return column
+    return column
+
+
+def _to_pandas(table: pa.Table, names: Sequence[str]) -> pd.DataFrame:
+    frame: pd.DataFrame = table.rename_columns(names).to_pandas(
+        ignore_metadata=True, date_as_object=False
+    )
+    return frame
+
+
+def _read_json(path: Path, data: Any) -> pd.DataFrame:
+    with formats.open_binary(path) as file:
+        content = file.read()
+    text = content.decode("utf-8-sig")
+    names, rows = formats.records_of(text, formats.format_of(content))
+    return _frame(names, rows)
+
+
+def _read_sqlite(path: Path, data: Any) -> pd.DataFrame:
+    name = formats.chosen(path, formats.tables_in(path), data.table, data.target)
+    return _frame(*formats.rows_in(path, name))
+
+
+def _read_excel(path: Path, data: Any) -> pd.DataFrame:
     try:
-        with path.open(encoding="utf-8") as text:
-            while text.read(HEAD):
-                pass
-    except UnicodeDecodeError:
-        print("note: the raw file is not utf-8; read as latin-1 (data.csv.encoding overrides it)")
-        return "latin-1"
-    return "utf-8"
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise ValueError("it is an Excel file, which openpyxl reads: uv add openpyxl") from error
+    sheets = {}
+    with path.open("rb") as file:  # of any name: openpyxl refuses some
+        for sheet in load_workbook(file, read_only=True, data_only=True).worksheets:
+            filled = (row for row in sheet.iter_rows(values_only=True) if set(row) != {None})
+            header, *rows = list(filled) or [()]
+            sheets[sheet.title] = formats.names_of([str(cell or "") for cell in header]), rows
+    columns = {title: names for title, (names, _) in sheets.items()}
+    names, rows = sheets[formats.chosen(path, columns, data.table, data.target)]
+    return _frame(names, [(*row, *[None] * (len(names) - len(row))) for row in rows])
 
 
-def _delimiter(head: str) -> str:
-    """The delimiter with which the most lines have as many fields as the header."""
-
-    def agreement(delimiter: str) -> tuple[float, int]:
-        widths = [len(row) for row in itertools.islice(_rows(head, delimiter), 100)]
-        width = widths[0] if widths else 0
-        return (widths.count(width) / len(widths) if width > 1 else 0.0), width
-
-    return max(DELIMITERS, key=agreement)
+READERS = {
+    "parquet": _read_parquet,
+    "json": _read_json,
+    "jsonl": _read_json,
+    "sqlite": _read_sqlite,
+    "xlsx": _read_excel,
+}
 
 
-def _rows(head: str, delimiter: str) -> Iterator[list[str]]:
-    return (row for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter) if row)
+def _frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pd.DataFrame(
+        {name: _typed(list(column)) for name, column in zip(names, columns, strict=True)}
+    )
+
+
+def _typed(values: list[Any]) -> "pd.Series[Any]":
+    """Values as Python has them, as a column of one type: text, if they are of several."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds & {dict, list, bytes}:
+        return pd.Series(values, dtype="object")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds and kinds <= {int, float} and not any(_is_inexact(value) for value in values):
+        return pd.Series(values, dtype="float64")
+    if kinds and kinds <= {datetime.datetime, datetime.date}:
+        return pd.to_datetime(pd.Series(values, dtype="object")).astype("datetime64[us]")
+    return pd.Series([None if value is None else str(value) for value in values], dtype="str")
+
+
+def _is_inexact(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > EXACT

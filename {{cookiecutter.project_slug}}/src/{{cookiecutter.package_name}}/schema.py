@@ -123,11 +123,13 @@ def _rule(column: "pd.Series[Any]", is_target: bool) -> Rule:
         )
     rule: dict[str, Any] = {"kind": kind, "missing": bool(column.isna().any())}
     if kind == "number":
-        # Allow one more range on either side: wide enough for new data, not for wrong units.
-        low, high = column.min(), column.max()
-        digits = 2 - math.floor(math.log10(high - low)) if high > low else 2
-        rule["min"] = round(2 * low - high, digits)
-        rule["max"] = round(2 * high - low, digits)
+        # Allow one more range on either side, but not another sign: wide enough for new data, not
+        # for wrong units.
+        low, high = float(column.min()), float(column.max())
+        span = high - low if math.isfinite(2 * high - 2 * low) else 0.0
+        digits = 2 - math.floor(math.log10(span)) if span > 0 else 2
+        rule["min"] = 0.0 if 0 <= low < span else round(low - span, digits)
+        rule["max"] = 0.0 if -span < high <= 0 else round(high + span, digits)
     if kind in ("category", "integer"):
         counts = column.value_counts()
         if is_target or (len(counts) <= MANY and counts.min() >= OFTEN):
