@@ -1,6 +1,7 @@
 """leaks: what makes a test easier than the use is named, what is as usual is not."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,14 @@ def test_a_table_without_leaks_has_no_warning(rows: pd.DataFrame, composed: Comp
         lambda rows: rows["outcome"],
         lambda rows: 32 + 1.8 * rows["outcome"],
         lambda rows: np.log(rows["outcome"].clip(lower=1)),
+        lambda rows: rows["outcome"] + 1.5 * rows["noise"],
     ],
 )
 def test_a_number_that_gives_the_target_away_is_named(
     leak: Any, rows: pd.DataFrame, composed: Compose
 ) -> None:
-    expected = [f"'leak' alone predicts 'outcome' almost perfectly: {DROP}"]
-    assert found(rows.assign(leak=leak), composed(**NUMBERS)) == expected
+    (warning,) = found(rows.assign(leak=leak), composed(**NUMBERS))
+    assert re.fullmatch(rf"'leak' alone explains (9\d\.\d|100.0)% of 'outcome': {DROP}", warning)
 
 
 @pytest.mark.parametrize(
@@ -75,18 +77,20 @@ def test_a_number_that_gives_the_target_away_is_named(
 def test_a_column_that_gives_the_class_away_is_named(
     leak: Any, rows: pd.DataFrame, composed: Compose
 ) -> None:
-    expected = [f"'leak' alone predicts 'outcome' almost perfectly: {DROP}"]
+    expected = [f"'leak' alone predicts 'outcome': {DROP}"]
     assert found(as_classes(rows).assign(leak=leak), composed(**CLASSES)) == expected
 
 
 def test_columns_that_add_up_to_the_target_are_named(rows: pd.DataFrame, composed: Compose) -> None:
     random = np.random.default_rng(1)
     casual = pd.Series(random.integers(0, 90, ROWS), rows.index).astype("float64")
-    registered = (casual * 2 + random.integers(0, 200, ROWS)).astype("float64")
+    registered = pd.Series(random.integers(0, 200, ROWS), rows.index).astype("float64")
     table = rows.assign(casual=casual, registered=registered)
     added = table.assign(outcome=casual + registered)
     cfg = composed(**NUMBERS)
     assert found(added, cfg) == [f"'outcome' is a sum of 'casual', 'registered': {DROP}"]
+    more = table.assign(outcome=casual + 5 * registered)
+    assert found(more, cfg) == [f"'outcome' is a sum of 'casual', 'registered': {DROP}"]
     price = pd.Series(random.uniform(1, 50, ROWS), rows.index)
     total = ((registered + 1) * price).round(2)
     sold = table.assign(registered=registered + 1, price=price, outcome=total)
@@ -122,6 +126,15 @@ def test_a_subject_on_both_sides_of_a_random_split_is_named(
     assert found(table, cfg) == []
 
 
+def test_rows_of_each_hour_of_each_day_are_in_time(composed: Compose) -> None:
+    random = np.random.default_rng(0)
+    pairs = [(float(day), float(hour)) for day in range(60) for hour in range(24)]
+    table = pd.DataFrame(pairs, columns=["day", "hr"])
+    table["outcome"] = random.normal(100, 20, len(table))
+    (warning,) = found(table, composed(**NUMBERS))
+    assert "use split=time with data.time=day" in warning
+
+
 def test_a_subject_is_known_by_its_name(rows: pd.DataFrame, composed: Compose) -> None:
     patients = (pd.Series(rows.index, rows.index) % 80).astype("str")
     (warning,) = found(rows.assign(patient_id=patients), composed(**NUMBERS))
@@ -149,7 +162,7 @@ def test_small_tables_are_not_judged(size: int, rows: pd.DataFrame, composed: Co
 def test_extreme_values_are_no_obstacle(rows: pd.DataFrame, composed: Compose) -> None:
     table = rows.assign(wide=np.where(rows["a"] > 0, 1e308, -1e308), empty=np.nan)
     table["outcome"] = np.where(rows["a"] > 0, 1e308, rows["outcome"])
-    assert "'wide' alone" in found(table, composed(**NUMBERS))[0]
+    assert any("'wide' alone" in text for text in found(table, composed(**NUMBERS)))
 
 
 def test_the_stage_keeps_its_warnings(

@@ -115,9 +115,9 @@ def too_good(name: str, scores: dict[str, Any]) -> list[str]:
     if baseline is None or abs(best - value) >= LEFT[direction] * abs(best - baseline):
         return []
     return [
-        f"leak: {shown} is {value:.4g}, which is too good to be true for most data: look for a "
-        "column that is not known when the model is used (plots/importance.png), and add it to "
-        "data.drop"
+        f"leak: {shown} is {value:.4g}, the baseline's {baseline:.4g}: for most data, that is too "
+        "good to be true; if plots/importance.png shows a column that is not known when the model "
+        "is used, add it to data.drop"
     ]
 
 

@@ -17,7 +17,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 SAMPLE = 1000  # training rows that are searched for columns
 LEAST = 20  # rows held back, below which nothing is said
-ALONE = 0.98  # of a guess's error, which one column avoids
+ALONE = {"regression": 0.9, "classification": 0.98}  # of a guess's error, avoided by one column
+SAME = 0.99  # the same for a column that is a function of the target
 FORMULA = 0.9999  # the same for a sum or a product of columns
 USED = 0.01  # of the target's spread, which a term of a sum contributes
 SHARED = 0.01  # of the test rows, which are among the training rows
@@ -27,6 +28,7 @@ SUBJECTS = re.compile(
     r"(?i:(^|[\W_])(id|uuid|guid|subject|patient|person|participant|user|customer|client|student"
     r"|animal)s?$)|[a-z](Id|ID)$"
 )
+TIMES = re.compile(r"(?i)(^|[\W_])(time|date|year|month|week|day)s?$")
 
 Array = npt.NDArray[Any]
 
@@ -58,16 +60,21 @@ def _giveaways(train: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
     is_class = data.task == "classification"
     goal = pd.factorize(target)[0] if is_class else (target / target.abs().max()).to_numpy()
     cure = "if it is not known when the model is used, add it to data.drop"
-    alone = []
+    shares = {}
     for name, values in columns.items():
-        tree = (DecisionTreeClassifier if is_class else DecisionTreeRegressor)(random_state=0)
-        if _avoided(_codes(values), goal, tree, is_class=is_class) >= ALONE:
-            alone.append(name)
-            yield f"{name!r} alone predicts {data.target!r} almost perfectly: {cure}"
+        kind = DecisionTreeClassifier if is_class else DecisionTreeRegressor
+        tree = kind(min_samples_leaf=3, random_state=0)
+        shares[name] = _avoided(_codes(values), goal, tree, is_class=is_class)
+    parts: list[str] = []
     if not is_class:
-        for way, terms in _formulas(columns.drop(columns=alone).select_dtypes("float64"), goal):
-            listed = ", ".join(map(repr, terms))
-            yield f"{data.target!r} is a {way} of {listed}: {cure}"
+        numbers = columns.select_dtypes("float64")
+        others = numbers[[name for name in numbers if shares[name] < SAME]]
+        for way, parts in _formulas(others, goal):
+            yield f"{data.target!r} is a {way} of {', '.join(map(repr, parts))}: {cure}"
+    for name, share in shares.items():
+        if share >= ALONE[data.task] and name not in parts:
+            does = "predicts" if is_class else f"explains {share:.1%} of"
+            yield f"{name!r} alone {does} {data.target!r}: {cure}"
 
 
 def _codes(values: "pd.Series[Any]") -> Array:
@@ -105,8 +112,8 @@ def _formulas(numbers: pd.DataFrame, goal: Array) -> Iterator[tuple[str, list[st
     if len(result) and result.min() > 0:
         ways["product"] = (np.log(np.where(terms > 0, terms, 1)), np.log(result))
     for way, (values, sums) in ways.items():
-        spread = values.std(axis=0)
-        used = np.flatnonzero(np.isfinite(spread) & (spread > 0))
+        spread = values.std(axis=0) if values.size else np.zeros(0)
+        used = np.flatnonzero(spread > 0)
         if not used.size:
             continue
         scaled = (values[:, used] - values[:, used].mean(axis=0)) / spread[used]
@@ -130,12 +137,15 @@ def _shared_rows(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
 
 def _mixed(table: pd.DataFrame, data: Any, strategy: str) -> Iterator[str]:
     """Subjects, and times, of which a random split puts rows on both sides."""
-    if subject := data.group or _subject(table.drop(columns=data.target)):
+    subject = data.group or _subject(table.drop(columns=data.target))
+    times = [data.time] if data.time else table.select_dtypes("datetime").columns.tolist()
+    if subject and TIMES.search(subject):
+        times = [*times, subject]
+    elif subject:
         yield (
             f"rows of the same {subject!r} are on both sides of split={strategy}: to test on "
             f"others than those trained on, use split=group with data.group={subject}"
         )
-    times = [data.time] if data.time else table.select_dtypes("datetime").columns.tolist()
     if times:
         yield (
             f"split={strategy} draws test rows from among the training rows of {times[0]!r}: to "
