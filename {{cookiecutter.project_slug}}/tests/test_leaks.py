@@ -55,7 +55,7 @@ def test_a_table_without_leaks_has_no_warning(rows: pd.DataFrame, composed: Comp
         lambda rows: rows["outcome"],
         lambda rows: 32 + 1.8 * rows["outcome"],
         lambda rows: np.log(rows["outcome"].clip(lower=1)),
-        lambda rows: rows["outcome"] + 1.5 * rows["noise"],
+        lambda rows: rows["outcome"] + 1.5 * np.sin(37 * rows["outcome"]),
     ],
 )
 def test_a_number_that_gives_the_target_away_is_named(

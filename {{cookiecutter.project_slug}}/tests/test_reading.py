@@ -32,6 +32,13 @@ def columns(path: Path, cfg: DictConfig) -> dict[str, list[object]]:
     return {name: [value.removesuffix(".0") for value in values] for name, values in text.items()}
 
 
+def ingested(cfg: DictConfig, raw: Path) -> pd.DataFrame:
+    """The report by column."""
+    table, report, schema = (raw.with_name(name) for name in ("t.parquet", "c.csv", "s.yaml"))
+    ingest.main(cfg, raw, table, report, schema)
+    return pd.read_csv(report, index_col="column")
+
+
 def write_shop(path: Path) -> None:
     with closing(sqlite3.connect(path)) as shop, shop:
         shop.execute("CREATE TABLE orders (item TEXT, size REAL, outcome INT)")
@@ -171,7 +178,9 @@ def test_bytes_are_text_or_left_out(cfg: DictConfig, tmp_path: Path) -> None:
     )
     pa.parquet.write_table(table, tmp_path / "raw.parquet")
     report = tmp_path / "columns.csv"
-    ingest.main(cfg, tmp_path / "raw.parquet", tmp_path / "table.parquet", report)
+    ingest.main(
+        cfg, tmp_path / "raw.parquet", tmp_path / "table.parquet", report, tmp_path / "schema.yaml"
+    )
     kinds = pd.read_csv(report, index_col="column")
     assert kinds.loc["city", "kind"] == "category"
     assert kinds.loc["image", "note"] == "left out: bytes in its cells"
@@ -189,7 +198,9 @@ def test_values_of_json_keep_their_types(cfg: DictConfig, tmp_path: Path) -> Non
     ]
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, rows)))
     report = tmp_path / "columns.csv"
-    ingest.main(cfg, tmp_path / "raw.jsonl", tmp_path / "table.parquet", report)
+    ingest.main(
+        cfg, tmp_path / "raw.jsonl", tmp_path / "table.parquet", report, tmp_path / "schema.yaml"
+    )
     kinds = pd.read_csv(report, index_col="column")["kind"]
     assert kinds["flag"] == "boolean"
     assert kinds["list"] == "nested"

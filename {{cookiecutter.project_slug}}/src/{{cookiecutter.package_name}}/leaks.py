@@ -72,7 +72,8 @@ def _giveaways(train: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
         for way, parts in _formulas(others, goal):
             yield f"{data.target!r} is a {way} of {', '.join(map(repr, parts))}: {cure}"
     for name, share in shares.items():
-        if share >= ALONE[data.task] and name not in parts:
+        is_time = columns[name].dtype.kind == "M" or TIMES.search(str(name))  # see `_mixed`
+        if share >= ALONE[data.task] and name not in parts and not is_time:
             does = "predicts" if is_class else f"explains {share:.1%} of"
             yield f"{name!r} alone {does} {data.target!r}: {cure}"
 
