@@ -1,6 +1,7 @@
 """`lockstep runs`: the runs of the project in one table."""
 
 import json
+import shlex
 import time
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "lockstep runs --sort best"
 VALUE_LENGTH = 24
+MODEL = ("model", "model._target_")
 AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -58,8 +60,9 @@ def run(arguments: Namespace) -> None:
     if missing := unpublished_experiments(project):
         print(f"not in MLflow: {', '.join(missing)}; `uv run lockstep publish --all` adds them")
     if len(listing.rows) > 1:
-        first, second = listing.rows[:2]
-        print(f"compare two of them: uv run lockstep diff {second.name} {first.name}")
+        labels = [row.label for row in listing.rows]
+        words = [row.label if labels.count(row.label) == 1 else row.name for row in listing.rows]
+        print(f"compare two of them: uv run lockstep diff {shlex.join([words[1], words[0]])}")
 
 
 def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
@@ -69,7 +72,7 @@ def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
     short = shortest_names({key for differs in differences for key in differs})
     cells: list[list[str | Text]] = [
         [
-            row.name.removeprefix(f"{row.model} · "),
+            row.label,
             row.model or "-",
             _measured(row, metric),
             _verdict(row),
@@ -121,8 +124,8 @@ def _commit(row: Row) -> str:
 
 
 def _options(differs: dict[str, str], short: dict[str, str]) -> str:
-    """The params in which a run differs; the class of the model has its own column."""
-    chosen = (item for item in sorted(differs.items()) if item[0] != "model._target_")
+    """The params in which a run differs; the model has its own column."""
+    chosen = (item for item in sorted(differs.items()) if item[0] not in MODEL)
     return " ".join(_option(short[key], value) for key, value in chosen)
 
 

@@ -1,6 +1,5 @@
 """The runs of a project as rows of a table."""
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from lockstep.mlflow import runs
 from lockstep.mlflow.registry import versions_by_run
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
+from lockstep.record.provenance import SEPARATOR
 from lockstep.values import nearest
 
 if TYPE_CHECKING:
@@ -52,10 +52,14 @@ class Row:
 
     @property
     def model(self) -> str:
-        """The option of the config group `model` if it was chosen, else the model's class."""
-        chosen = dict(word.partition("=")[::2] for word in self.tags.get("overrides", "").split())
-        name = self.params.get("model._target_", "").rpartition(".")[2]
-        return chosen.get("model") or re.sub("(?<=.)(Classifier|Regressor)$", "", name)
+        """The model as the run's name has it, else the class that its params name."""
+        model, separator, _ = self.name.rpartition(SEPARATOR)
+        return model if separator else self.params.get("model._target_", "").rpartition(".")[2]
+
+    @property
+    def label(self) -> str:
+        """The rest of the name."""
+        return self.name.rpartition(SEPARATOR)[2]
 
     def interval(self, metric: str | None) -> tuple[float, float] | None:
         """The interval of a metric that the run itself measured."""
@@ -160,11 +164,11 @@ def _reader(
 def differing(rows: Sequence[Row]) -> list[dict[str, str]]:
     """The params in which runs differ, by row.
 
-    The params of a component, such as a model, are compared among the runs that use the same one:
-    its `_target_` says that others use another. Of params that always change together, as
-    `model.random_state` follows `split.seed`, the first is kept.
+    The params of an option or a class, such as a model, are compared among the runs that use the
+    same one: the option, or the `_target_`, says that others use another. Of params that always
+    have the same value, as `model.random_state` follows `split.seed`, the first is kept.
     """
-    values: dict[tuple[str, str], set[str | None]] = {}
+    values: dict[Any, set[str | None]] = {}
     keys = dict.fromkeys(key for row in rows for key in row.params)
     for key in keys:
         for row in rows:
@@ -191,13 +195,12 @@ def special(differing: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _component(row: Row, key: str) -> str:
-    """The class that the innermost section around a param instantiates; empty without one."""
-    section, _, last = key.rpartition(".")
-    if last == "_target_":
-        section = section.rpartition(".")[0]
+def _component(row: Row, key: str) -> tuple[str | None, str | None]:
+    """The option of a param's config group, and the class that the section around it builds."""
+    option = row.params.get(key.partition(".")[0]) if "." in key else None
+    section = key.removesuffix("._target_").rpartition(".")[0]
     while section:
         if target := row.params.get(f"{section}._target_"):
-            return target
+            return option, target
         section = section.rpartition(".")[0]
-    return ""
+    return option, None
