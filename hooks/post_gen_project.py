@@ -36,6 +36,7 @@ POINTER = f"{RAW}.dvc"
 PYTHONS = ((3, 11), (3, 14))  # from the first one, up to but not including the second
 COMMIT = ("git", "commit", "--quiet", "-m", "Start from the Lockstep template")
 EXISTS = "already exists"
+FIRST_STEPS = ("environment", "raw data", "data in DVC")  # "Next" repeats what they left
 BIN = (
     ROOT
     / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
@@ -257,11 +258,10 @@ def all_steps() -> list[Step]:
 
 def next_commands(results: list[Result]) -> list[str]:
     """From here to the first runs; first of all, what the set-up left of environment and data."""
-    needed = ("environment", "raw data", "data in DVC")
     left = [result.step for result in results if result.state != "done"]
     return [
         in_shell(("cd", os.path.relpath(ROOT, os.environ.get("PWD", ROOT.parent)))),
-        *(command for step in left if step.name in needed for command in step.fix()),
+        *(command for step in left if step.name in FIRST_STEPS for command in step.fix()),
         uv_run("dvc", "repro"),
         "git add --all",
         in_shell(("git", "commit", "-m", "First result")),
@@ -283,7 +283,11 @@ def main() -> None:
         done = {result.step.name for result in results if result.state == "done"}
         results.append(attempt(step, done))
     report(results)
-    if any(result.state == "failed" or result.remark.startswith(WAITS) for result in results):
+    if any(
+        (result.state == "failed" or result.remark.startswith(WAITS))
+        and result.step.name not in FIRST_STEPS
+        for result in results
+    ):
         print("\nRun the commands above, in order, to finish the set-up; then commit the changes.")
     print("\nNext:")
     for command in next_commands(results):

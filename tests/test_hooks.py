@@ -255,6 +255,30 @@ def test_a_project_is_set_up(tmp_path: Path, identity: dict[str, str]) -> None:
     assert "cd penguins\n" in made.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="paths look differently")
+def test_next_begins_with_what_the_set_up_left(tmp_path: Path, identity: dict[str, str]) -> None:
+    """Neither uv nor DVC are on the path: the commands make them."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "git").symlink_to(str(shutil.which("git")))
+    made = generate(tmp_path, env=identity | {"PATH": str(tools)}, create_environment="no")
+    assert made.returncode == 0, made.stderr
+    assert "Run the commands above" not in made.stdout
+    commands = [line.strip() for line in made.stdout.partition("Next:")[2].splitlines()]
+    assert commands[1:] == [
+        "cd penguins",
+        "python3 -m venv .venv",
+        ".venv/bin/python -m pip install uv",
+        ".venv/bin/uv sync",
+        ".venv/bin/uv run dvc add data/raw.csv",
+        ".venv/bin/uv run dvc repro",
+        "git add --all",
+        "git commit -m 'First result'",
+        ".venv/bin/uv run lockstep runs",
+        ".venv/bin/uv run mlflow ui",
+    ]
+
+
 @pytest.fixture
 def doctor(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Puts a `lockstep` on the path that prints a text and notes how it was called."""
