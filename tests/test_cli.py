@@ -4,7 +4,7 @@ import pytest
 from tiny import Tiny, captured
 
 from lockstep.cli import ALIASES, VERBS, main
-from lockstep.terminal import fail
+from lockstep.terminal import fail, show, table
 
 
 def printed(*words: str) -> tuple[int, str]:
@@ -53,6 +53,15 @@ def test_colours_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[1;31merror:" in error()
     monkeypatch.setenv("NO_COLOR", "1")
     assert "31m" not in error()
+
+
+def test_a_verdict_has_its_colour_in_any_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = table(["version", "gate"], [["1", "passed"], ["failed runs", "-"]])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with captured() as output:
+        show(grid)
+    assert "\x1b[32mpassed" in output[0]
+    assert "\x1b[31m" not in output[0]
 
 
 def test_a_stage_prints_its_number(tiny_project: Tiny) -> None:

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 UNLIMITED = 1000  # columns: a table's cell is never cut, whatever the terminal's width
-OUTCOMES = {"passed": "green", "undecided": "yellow", "failed": "red"}  # colours of verdicts
+COLOURS = {
+    **{"passed": "green", "undecided": "yellow", "failed": "red"},  # verdicts of the gate
+    **{"better": "green", "worse": "red"},  # and of comparisons
+}
 PAGE = 100  # columns of a table that wraps, where the output is not a terminal
 
 
@@ -52,13 +55,14 @@ def table(
     numeric: Collection[str] = (),
     wrapping: str | None = None,
 ) -> "Table":
-    """A table without lines.
+    """A table without lines; a cell that is a verdict has its colour.
 
     Args:
         numeric: The headings of the columns that are aligned to the right.
         wrapping: The heading of the column whose texts may wrap.
     """
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
@@ -69,5 +73,5 @@ def table(
             overflow="fold",
         )
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*(Text(c, COLOURS.get(c, "")) if isinstance(c, str) else c for c in row))
     return grid

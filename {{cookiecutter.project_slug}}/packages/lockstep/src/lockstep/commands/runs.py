@@ -13,7 +13,7 @@ from lockstep.compare.listing import Listing, Row, differing, list_runs, special
 from lockstep.mlflow import tag
 from lockstep.project import Project
 from lockstep.publish.backfill import unpublished_experiments
-from lockstep.terminal import OUTCOMES, show, table
+from lockstep.terminal import show, table
 from lockstep.values import number, shortest_names
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
             row.label,
             row.model or "-",
             _measured(row, metric),
-            _verdict(row),
+            row.tags.get(tag.VERDICT, "-"),
             _version(row),
             *([row.tags.get(tag.USER, "-")] if by_user else []),
             _age(row.time),
@@ -93,13 +93,6 @@ def _measured(row: Row, metric: str) -> str:
     """The metric, and half the width of its interval."""
     text, ends = number(row.metrics.get(metric)), row.interval(metric)
     return f"{text} ±{(ends[1] - ends[0]) / 2:.2g}" if ends else text
-
-
-def _verdict(row: Row) -> "Text":
-    from rich.text import Text
-
-    verdict = row.tags.get(tag.VERDICT, "-")
-    return Text(verdict, OUTCOMES.get(verdict, ""))
 
 
 def _version(row: Row) -> "Text":
