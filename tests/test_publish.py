@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 import toys
+import yaml
 from toys import Toy
 
 import lockstep
@@ -552,6 +553,63 @@ def test_a_model_that_cannot_be_packaged_is_named_and_leaves_no_finished_run(
     assert "ZeroDivisionError: division by zero" in output
     (run,) = all_runs()
     assert run.info.status == "RUNNING"
+
+
+def test_distinct_names_stay_distinct_and_legible(toy: Toy, publish: Publish) -> None:
+    measured = {
+        "accuracy": 0.9,
+        "f1": {"<50K": 0.4, ">50K": 0.9, "<=50K": 0.5},
+        **{"precision@5": 0.1, "a+b": 0.2, "top 5%": 0.3, "error/": 0.4, "/abs": 0.5, "a//b": 0.6},
+        **{"../up": 0.7, "größe (mm)": 0.8, "x" * 300: 0.9},
+    }
+    toy.write("metrics/metrics.json", json.dumps(measured))
+    toy.lock()
+    publish()
+    found = the_run().data.metrics
+    long_name = next(name for name in found if name.startswith("xxx"))
+    assert found.pop(long_name) == 0.9
+    assert len(long_name) == 250
+    found = {name: value for name, value in found.items() if name != "loss"}  # of the history
+    assert found == {
+        **{"accuracy": 0.9, "f1.lt_50K": 0.4, "f1.gt_50K": 0.9, "f1.lt_eq_50K": 0.5},
+        **{"precision_at_5": 0.1, "a_plus_b": 0.2, "top 5_percent": 0.3, "error": 0.4, "abs": 0.5},
+        **{"a/b": 0.6, "_/up": 0.7, "größe _mm_": 0.8},
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "refusal"),
+    [
+        (
+            {"a.b": 1, "a": {"b": 2}},
+            'the metrics ["a.b"] in metrics.json and ["a", "b"] in metrics.json '
+            "would both be called 'a.b' in MLflow",
+        ),
+        ({"a(b": 1, "a[b": 2}, '["a(b"] in metrics.json and ["a[b"] in'),
+        ({"loss": 1, "loss/": 2}, "would both be called 'loss' in MLflow"),
+        ({"f1": {"<50K": 1, "lt_50K": 2}}, "would both be called 'f1.lt_50K' in MLflow"),
+    ],
+)
+def test_names_that_would_be_the_same_are_refused_by_name(
+    toy: Toy, publish: Publish, measured: dict[str, Any], refusal: str
+) -> None:
+    toy.write("metrics/metrics.json", json.dumps(measured))
+    toy.lock()
+    assert refusal in publish(code=2)
+    assert all_runs() == []
+
+
+def test_a_param_that_is_cut_says_so(toy: Toy, publish: Publish) -> None:
+    params = yaml.safe_load((toy.path / "params.yaml").read_text())
+    params["model"] |= {"names": ["long"] * 2000, "classes": {"<50K": 1, ">50K": 2}}
+    toy.write("params.yaml", yaml.safe_dump(params))
+    toy.lock()
+    publish()
+    shown = the_run().data.params
+    assert len(shown["model.names"]) == 6000
+    assert shown["model.names"].startswith('["long", "long", ')
+    assert shown["model.names"].endswith(" ... (cut; params.yaml among the artifacts has all of it)")
+    assert (shown["model.classes.lt_50K"], shown["model.classes.gt_50K"]) == ("1", "2")
 
 
 def test_the_data_of_a_run_can_be_loaded_by_their_md5(toy: Toy, publish: Publish) -> None:

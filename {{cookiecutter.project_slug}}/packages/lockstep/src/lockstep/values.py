@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -18,14 +18,18 @@ def selected(params: Any, key: str) -> Any:
     return params
 
 
-def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The leaves of nested mappings with their paths; an empty mapping is a leaf."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from leaves(item, (*path, str(key)))
+    elif path:
+        yield path, value
+
+
+def flattened(value: Any) -> dict[str, Any]:
     """The leaves of nested mappings by their dotted keys."""
-    if not isinstance(value, dict) or not value:
-        return {prefix: value} if prefix else {}
-    leaves: dict[str, Any] = {}
-    for key, item in value.items():
-        leaves |= flattened(item, f"{prefix}.{key}" if prefix else str(key))
-    return leaves
+    return {".".join(path): leaf for path, leaf in leaves(value)}
 
 
 def overlap(path: str, others: Iterable[str], separator: str = "/") -> bool:

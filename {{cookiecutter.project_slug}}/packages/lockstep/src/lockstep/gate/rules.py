@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lockstep.mlflow.runs import key_of
 from lockstep.values import digest, number
 
 Outcome = Literal["passed", "failed", "undecided"]
@@ -141,7 +142,8 @@ def judge(
         warnings: Those of the pipeline's stages; a leak's starts with `leak: `.
     """
     checks = [
-        _bounded(name, metrics.get(name), bounds) for name, bounds in rules.thresholds.items()
+        _bounded(name, metrics.get(key_of(name)), bounds)
+        for name, bounds in rules.thresholds.items()
     ]
     checks += _slices(evaluation.get("slices", {}), rules)
     leaks = [text.removeprefix(LEAK) for text in warnings if text.startswith(LEAK)]

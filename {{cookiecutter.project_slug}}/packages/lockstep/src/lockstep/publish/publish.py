@@ -15,7 +15,6 @@ from lockstep.dvc.environment import stage_name
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.card import CARD, REPORT, model_card, report
 from lockstep.gate.summary import description, headline
-from lockstep.history import read_history
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.live import adoptable_run, close_killed
 from lockstep.mlflow.package import Package
@@ -85,6 +84,7 @@ def publish_record(
     Raises:
         LockstepError: It cannot be published now; no incomplete run is shown as finished.
     """
+    _ = record.params, record.metrics, record.steps  # their names are checked before a run exists
     store = project.store
     lock = one_at_a_time(project.root, "publish", BUSY, LOCK_SECONDS)
     with lock, store.errors_explained():
@@ -172,8 +172,7 @@ def _log_metrics(
     }
     steps = [
         runs.Point(name, value, time, step)
-        for path in record.histories
-        for name, value, step in read_history(record.workspace / path)
+        for name, value, step in record.steps
         if (name, step) not in streamed
     ]
     runs.log(client, run_id, metrics=[*final, *steps])

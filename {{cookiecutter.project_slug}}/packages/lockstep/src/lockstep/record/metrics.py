@@ -7,8 +7,8 @@ from typing import Any
 
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml
-from lockstep.mlflow.runs import key_of
-from lockstep.values import flattened
+from lockstep.mlflow.runs import keyed
+from lockstep.values import leaves
 
 BASELINE_PREFIX = "baseline."  # the prefix of the metrics of a trivial model
 
@@ -19,13 +19,18 @@ def metrics_of(pipeline: Pipeline) -> dict[str, float]:
 
 
 def metrics_in(files: Iterable[Path]) -> dict[str, float]:
-    """The numbers in metric files, by dotted keys."""
-    return {
-        key_of(key): float(value)
+    """The numbers in metric files, by dotted keys.
+
+    Raises:
+        LockstepError: Two of them would have the same name in MLflow.
+    """
+    numbers = (
+        (f"{json.dumps(path, ensure_ascii=False)} in {file.name}", ".".join(path), float(value))
         for file in files
-        for key, value in flattened(_read(file)).items()
+        for path, value in leaves(_read(file))
         if isinstance(value, int | float)
-    }
+    )
+    return keyed("metrics", numbers)
 
 
 def beside_baseline(metrics: dict[str, float]) -> list[tuple[str, float, float | None]]:

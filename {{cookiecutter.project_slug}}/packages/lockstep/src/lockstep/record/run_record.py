@@ -10,12 +10,12 @@ from lockstep.dvc.durations import Duration, durations, last_session
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
-from lockstep.mlflow.runs import DataInput, key_of
+from lockstep.mlflow.runs import DataInput, key_of, keyed
 from lockstep.project import Project
 from lockstep.record.metrics import metrics_of
 from lockstep.record.provenance import SEPARATOR, Origin
 from lockstep.report.markdown import table
-from lockstep.values import flattened, selected
+from lockstep.values import leaves, selected
 from lockstep.workspace import COMPOSED, DVC_LOCK, DVC_YAML, PARAMS
 
 DIGITS = 8  # of an md5, enough to tell the files of a project from each other
@@ -69,16 +69,28 @@ class RunRecord:
 
         The params are those of the stages that lead to the model, by dotted keys, except for empty
         ones.
+
+        Raises:
+            LockstepError: Two of them would have the same name in MLflow.
         """
-        options = {group: name for group, name in self.options.items() if name != "default"}
-        leaves = flattened(self.pipeline.params_of_model.get(PARAMS, {}))
-        chosen = {key: value for key, value in leaves.items() if value not in (None, "", [], {})}
-        groups = {key.partition(".")[0] for key in chosen}
-        return {
-            key_of(key): _text(value)[: tag.PARAM_LENGTH]
-            for key, value in (options | chosen).items()
-            if key in chosen or key in groups
+        listed = self.pipeline.params_of_model.get(PARAMS, {})
+        params = {
+            path: value
+            for key, section in listed.items()
+            for path, value in leaves(section, tuple(key.split(".")))
+            if value not in (None, "", [], {})
         }
+        groups = {path[0] for path in params}
+        options = {
+            (group,): name
+            for group, name in self.options.items()
+            if name != "default" and group in groups
+        }
+        named = (
+            (json.dumps(path, ensure_ascii=False), ".".join(path), _text(value))
+            for path, value in (options | params).items()
+        )
+        return keyed("params", named)
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -98,6 +110,21 @@ class RunRecord:
         """The CSV files of metrics with steps."""
         files = [path for path in self.pipeline.published_paths if path.endswith(".csv")]
         return [path for path in files if read_history(self.workspace / path)]
+
+    @cached_property
+    def steps(self) -> list[tuple[str, float, int]]:
+        """Name, value and step of the metrics with steps.
+
+        Raises:
+            LockstepError: Two columns of a file would have the same name in MLflow.
+        """
+        found = []
+        for path in self.histories:
+            rows = read_history(self.workspace / path)
+            columns = dict.fromkeys(name for name, _, _ in rows)
+            keyed("metrics", ((f"{name!r} in {path}", name, None) for name in columns))
+            found += [(key_of(name), value, step) for name, value, step in rows]
+        return found
 
     @cached_property
     def datasets(self) -> list[DataInput]:
@@ -204,7 +231,10 @@ class RunRecord:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    note = f" ... (cut; {PARAMS} among the artifacts has all of it)"
+    cut = len(text) > tag.PARAM_LENGTH
+    return text[: tag.PARAM_LENGTH - len(note)] + note if cut else text
 
 
 def _folder(path: Path, name: str) -> str | None:
