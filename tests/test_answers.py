@@ -453,7 +453,7 @@ def test_unreadable_data_are_refused(tmp_path: Path, content: bytes, expected: s
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "data.csv")
     (refusal,) = problems(tmp_path, data_source="data.csv", target_column="y")
-    assert refusal.endswith("data.csv' is not a file; enter one CSV or Parquet file")
+    assert refusal.endswith("data.csv' is not a file; enter one file with a table")
 
 
 def test_missing_data_are_refused(tmp_path: Path) -> None:
