@@ -372,7 +372,7 @@ def test_what_the_stages_warn_of_is_shown_wherever_one_looks(tiny_project: Tiny)
         tags = client.get_run(version["run"]).data.tags
         card = client.download_artifacts(version["run"], "model_card.md", str(project.path.parent))
     assert tags["warnings"].splitlines() == warnings
-    assert tags["mlflow.note.content"].startswith(f"- **Warning**, {warnings[0]}\n")
+    assert f"\n- **Warning**, {warnings[0]}\n" in tags["mlflow.note.content"]
     assert f"## Warnings\n\n- **Warning**, {warnings[0]}" in Path(card).read_text(encoding="utf-8")
 
     project.edit("conf/registry/default.yaml", "slices: {}", "slices: {}\nleak: refuse")
