@@ -1,9 +1,13 @@
 """The pages that the printed links open in MLflow, as a person sees them."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import servers as real
+from scaffold import render
 from servers import Servers
 
 from project import Project
@@ -69,3 +73,44 @@ def test_the_printed_links_show_what_matters(published: Project, servers: Server
         widths = frame.locator("img").evaluate_all(drawn)
         assert widths
         assert all(widths), "the pictures are in the page"
+
+
+DVC_YAML = """
+plots:
+  - learning curve:
+      x: {history.csv: step}
+      y: {history.csv: [train_loss, validation_loss]}
+  - confusion: {template: confusion, x: {c.csv: actual}, y: {c.csv: predicted}}
+  - importance: {template: bar_horizontal_sorted, x: {i.csv: importance}, y: {i.csv: feature}}
+  - residuals: {template: scatter, x: {r.csv: predicted}, y: {r.csv: residual}}
+"""
+
+
+@pytest.mark.server  # as it needs a browser
+def test_dvc_draws_its_plots_without_a_network(tmp_path: Path, clean_env: dict[str, str]) -> None:
+    chromium = real.tool("chromium")
+    real.package("playwright", "Playwright")
+    template, folder = render(tmp_path) / ".dvc/plots.html", tmp_path / "plots"
+    folder.mkdir()
+    for name, text in {
+        "history.csv": "step,train_loss,validation_loss\n1,3,4\n2,2,3\n3,1,2.5\n",
+        "c.csv": "actual,predicted\nowl,owl\nowl,tit\ntit,tit\n",
+        "i.csv": "feature,importance\nwing,0.4\ntail,-0.1\n",
+        "r.csv": "predicted,residual\n1,0.5\n2,-0.5\n",
+        "dvc.yaml": DVC_YAML,
+    }.items():
+        (folder / name).write_text(text)
+    dvc = (sys.executable, "-m", "dvc")
+    plots = ("plots", "show", "--html-template", str(template))
+    for words in (("init", "--no-scm", "--quiet"), plots):
+        subprocess.run([*dvc, *words], cwd=folder, env=clean_env, check=True)
+    with browser(chromium) as window:
+        page = window.new_page()
+        page.route("http*://**", lambda route: route.abort())
+        page.goto((folder / "dvc_plots/index.html").as_uri())
+        assert page.locator("svg").count() == 4
+        text = page.inner_text("body")
+        shapes = {name: page.locator(f"svg {name}").count() for name in ("polyline", "rect")}
+    for shown in ("learning curve", "train_loss", "validation_loss", "owl", "wing", "residual"):
+        assert shown in text
+    assert shapes == {"polyline": 2, "rect": 4 + 2}
