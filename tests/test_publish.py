@@ -385,17 +385,114 @@ def test_an_experiment_that_was_deleted_is_restored(toy: Toy, publish: Publish) 
     assert all_runs()[0].info.run_id == run.info.run_id
 
 
-def test_a_run_that_was_deleted_stays_deleted_and_its_state_gets_another(
-    toy: Toy, publish: Publish
+def delete_run(toy: Toy, run: "Run") -> None:
+    client().delete_run(run.info.run_id)
+
+
+def delete_run_for_good(toy: Toy, run: "Run") -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    client().delete_run(run.info.run_id)
+    store = SqlAlchemyStore(f"sqlite:///{toy.path}/mlflow.db", "project:/mlartifacts")  # type: ignore[no-untyped-call]
+    store._hard_delete_run(run.info.run_id)  # type: ignore[no-untyped-call]
+
+
+def delete_experiment(toy: Toy, run: "Run") -> None:
+    client().delete_experiment(run.info.experiment_id)
+
+
+def delete_version(toy: Toy, run: "Run") -> None:
+    client().delete_model_version("toy", "1")
+
+
+def delete_registered_model(toy: Toy, run: "Run") -> None:
+    client().delete_registered_model("toy")
+
+
+def delete_logged_model(toy: Toy, run: "Run") -> None:
+    assert run.outputs
+    client().delete_logged_model(run.outputs.model_outputs[0].model_id)
+
+
+def delete_alias(toy: Toy, run: "Run") -> None:
+    client().delete_registered_model_alias("toy", "challenger")
+
+
+def delete_artifacts(toy: Toy, run: "Run") -> None:
+    shutil.rmtree(toy.path / "mlartifacts")
+
+
+def delete_files_of_the_model(toy: Toy, run: "Run") -> None:
+    shutil.rmtree(toy.path / "mlartifacts/toys/models")
+
+
+DELETIONS = [
+    delete_run,
+    delete_run_for_good,
+    delete_experiment,
+    delete_version,
+    delete_registered_model,
+    delete_logged_model,
+    delete_alias,
+    delete_artifacts,
+    delete_files_of_the_model,
+]
+
+
+@pytest.mark.parametrize("delete", DELETIONS)
+@pytest.mark.parametrize("options", [[], ["--all"]], ids=["publish", "publish --all"])
+def test_what_was_deleted_in_mlflow_is_restored(
+    toy: Toy, publish: Publish, delete: Callable[[Toy, "Run"], None], options: list[str]
 ) -> None:
+    if delete is delete_alias and options:
+        pytest.skip("the alias is of the newest version, which `publish` knows")
     publish()
     old = the_run()
-    client().delete_run(old.info.run_id)
-    publish("--all")
+    delete(toy, old)
+    publish(*options)
     (new,) = all_runs()
-    assert new.info.run_id != old.info.run_id
+    assert new.info.status == "FINISHED"
     assert new.data.tags["lockstep.state"] == old.data.tags["lockstep.state"]
-    assert client().get_model_version_by_alias("toy", "challenger").run_id == new.info.run_id
+    assert (new.info.run_id == old.info.run_id) == (delete is not delete_run_for_good)
+    assert new.data.metrics == old.data.metrics
+    assert client().list_artifacts(new.info.run_id)
+    version = client().get_model_version_by_alias("toy", "challenger")
+    assert version.run_id == new.info.run_id
+    model_id = str(version.source).removeprefix("models:/")
+    assert "MLmodel" in {item.path for item in client().list_logged_model_artifacts(model_id)}
+    assert "already published" in publish()
+    assert "every state has its run" in publish("--all")
+
+
+def test_no_state_has_two_active_runs(toy: Toy, publish: Publish) -> None:
+    """MLflow restores all runs with their experiment, even those that were deleted before it."""
+    publish()
+    run = the_run()
+    client().delete_run(run.info.run_id)
+    publish()
+    client().delete_experiment(run.info.experiment_id)
+    client().restore_experiment(run.info.experiment_id)
+    assert the_run().info.run_id == run.info.run_id
+    # As two clones do that publish to a server at the same moment.
+    twin = client().create_run(
+        run.info.experiment_id, tags={"lockstep.state": run.data.tags["lockstep.state"]}
+    )
+    client().set_terminated(twin.info.run_id)
+    delete_alias(toy, run)
+    assert f"note: deleting run {twin.info.run_id}, which shows the same state" in publish()
+    assert the_run().info.run_id == run.info.run_id
+
+
+def test_a_champion_whose_alias_was_deleted_is_named(toy: Toy, publish: Publish) -> None:
+    publish()
+    cli.main(["promote", "1"])
+    client().delete_registered_model_alias("toy", "champion")
+    toy.measured(0.8)
+    said = publish()
+    assert "the alias champion was deleted; version 1 had it" in said
+    assert "to restore it: uv run lockstep promote 1" in said
+    cli.main(["promote", "1"])
+    assert str(client().get_model_version_by_alias("toy", "champion").version) == "1"
 
 
 def test_a_folder_that_moved_keeps_its_runs_and_models(
@@ -421,11 +518,10 @@ def test_a_folder_that_moved_keeps_its_runs_and_models(
 def test_another_store_gets_the_run_too(
     toy: Toy, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy(toy.path / "mlflow.db", tmp_path / "other.db")
     publish()
     local = the_run()
-    shutil.copy(toy.path / "mlflow.db", tmp_path / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
-    client().delete_run(local.info.run_id)
     publish()
     (other,) = all_runs()
     assert "already published" in publish()

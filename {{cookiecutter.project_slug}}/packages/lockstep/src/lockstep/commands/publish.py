@@ -34,7 +34,11 @@ def run(arguments: Namespace) -> bool:
 
 def publish(project: Project) -> None:
     """Publish the state that dvc.lock records, unless its run exists."""
-    if run_id := project.store.find_finished(project.pipeline.state):
+    from lockstep.mlflow.whole import whole_run
+
+    model = project.registry.get("name") if project.pipeline.models() else None
+    alias = project.registry.get("alias")
+    if run_id := whole_run(project.store, project.pipeline.state, model, alias):
         print(f"already published: run {run_id}")
         return
     from lockstep.history import live_record

@@ -31,5 +31,36 @@ def finished_runs(database: Path, experiment: str, state: str | None = None) -> 
     if state is not None:
         query += " and tags.value = ?"
         values.append(state)
+    return {str(value): str(run) for value, run in _rows(database, query, *values)}
+
+
+def kept_at(database: Path, run_id: str) -> list[str]:
+    """Where the artifacts of a run and of its logged models are, unless these were deleted."""
+    query = (
+        "select artifact_uri from runs where run_uuid = ? union all"
+        " select artifact_location from logged_models"
+        " where source_run_id = ? and lifecycle_stage = 'active'"
+    )
+    return [str(place) for (place,) in _rows(database, query, run_id, run_id)]
+
+
+def registered(database: Path) -> set[tuple[str, str]]:
+    """The states that have a version of a registered model, each as (model, state)."""
+    query = (
+        "select tags.name, tags.value from model_version_tags as tags"
+        " join model_versions as versions"
+        " on versions.name = tags.name and versions.version = tags.version"
+        " where tags.key = ? and versions.current_stage <> 'Deleted_Internal'"
+    )
+    return {(str(name), str(state)) for name, state in _rows(database, query, tag.STATE)}
+
+
+def aliases(database: Path, name: str) -> set[str]:
+    """The aliases of a registered model."""
+    query = "select alias from registered_model_aliases where name = ?"
+    return {str(alias) for (alias,) in _rows(database, query, name)}
+
+
+def _rows(database: Path, query: str, *values: str) -> list[tuple[object, ...]]:
     with contextlib.closing(sqlite3.connect(database, timeout=SECONDS)) as connection:
-        return {str(value): str(run) for value, run in connection.execute(query, values)}
+        return connection.execute(query, values).fetchall()

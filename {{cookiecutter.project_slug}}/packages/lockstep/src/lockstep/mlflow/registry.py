@@ -10,9 +10,10 @@ from lockstep.mlflow import runs, tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
+MODEL = "model"  # the name of the logged model
 # MLflow's codes where there is no such model, version or alias.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -45,11 +46,14 @@ def version_called(client: "MlflowClient", name: str, word: str) -> "ModelVersio
     return version
 
 
-def version_of_state(client: "MlflowClient", name: str, state: str) -> "ModelVersion | None":
-    """The version that shows a state, unless its run was deleted."""
+def version_of_state(
+    client: "MlflowClient", name: str, state: str, model_id: str | None = None
+) -> "ModelVersion | None":
+    """The version that shows a state, unless its run was deleted, or has not this logged model."""
     query = f"{named(name)} and tags.`{tag.STATE}` = {runs.quoted(state)}"
     versions = client.search_model_versions(query)
-    return next((version for version in versions if runs.active_run(client, version.run_id)), None)
+    whole = (item for item in versions if model_id in (None, _model_of(item)))
+    return next((version for version in whole if runs.active_run(client, version.run_id)), None)
 
 
 def aliases_of(client: "MlflowClient", name: str) -> dict[str, list[str]]:
@@ -98,26 +102,36 @@ def log_model(
     from mlflow.entities.logged_model_status import LoggedModelStatus
     from mlflow.models import Model
 
-    run = client.get_run(run_id)
-    if run.outputs and run.outputs.model_outputs:
-        return run.outputs.model_outputs[0].model_id
-    # An interrupted `publish` may have left a model: complete it.
-    query = f"source_run_id = '{run_id}'"
-    unfinished = client.search_logged_models([experiment_id], query, max_results=1)
-    model = (
-        unfinished[0]
-        if unfinished
-        else client.create_logged_model(
-            experiment_id, name="model", source_run_id=run_id, tags=dict(tags)
-        )
+    model = find_model(client, run_id, experiment_id) or client.create_logged_model(
+        experiment_id, name=MODEL, source_run_id=run_id, tags=dict(tags)
     )
-    metadata = Model.load(str(folder))
-    metadata.run_id, metadata.model_id = run_id, model.model_id
-    metadata.save(str(folder / "MLmodel"))
-    client.log_model_artifacts(model.model_id, str(folder))
-    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-    return model.model_id
+    if model.status != LoggedModelStatus.READY or not has_files(client, model):
+        metadata = Model.load(str(folder))
+        metadata.run_id, metadata.model_id = run_id, model.model_id
+        metadata.save(str(folder / "MLmodel"))
+        client.log_model_artifacts(model.model_id, str(folder))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    outputs = client.get_run(run_id).outputs
+    if model.model_id not in {item.model_id for item in (outputs.model_outputs if outputs else [])}:
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    return str(model.model_id)
+
+
+def find_model(client: "MlflowClient", run_id: str, experiment_id: str) -> "LoggedModel | None":
+    """The logged model of a run, complete or not; None if there is none, or it was deleted."""
+    query = f"source_run_id = '{run_id}' and name = '{MODEL}'"
+    found = client.search_logged_models([experiment_id], query, max_results=1)
+    return found[0] if found else None
+
+
+def has_files(client: "MlflowClient", model: "LoggedModel") -> bool:
+    """Whether the files of a logged model are there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.list_logged_model_artifacts(model.model_id))
+    except (MlflowException, OSError):
+        return False
 
 
 def create_version(
@@ -220,3 +234,8 @@ def _download(uri: str, folder: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except MlflowException as error:
         raise OSError(str(error)) from error
+
+
+def _model_of(version: "ModelVersion") -> str:
+    """The id of the logged model behind a version."""
+    return str(version.source).removeprefix("models:/")

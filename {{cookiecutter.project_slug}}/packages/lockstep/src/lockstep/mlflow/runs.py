@@ -183,12 +183,6 @@ def finished(
     return search(client, experiment_id, query, order, limit)
 
 
-def unfinished(client: "MlflowClient", experiment_id: str, state: str) -> "Run | None":
-    """The run that an interrupted `publish` of a state left."""
-    query = f"tags.`{tag.STATE}` = {quoted(state)} and attributes.status != 'FINISHED'"
-    return next(search(client, experiment_id, query), None)
-
-
 def key_of(name: str) -> str:
     """A name as the key of a param or metric, in which MLflow accepts few characters.
 

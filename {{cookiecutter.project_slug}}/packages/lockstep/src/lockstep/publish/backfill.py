@@ -16,16 +16,18 @@ from lockstep import LockstepError, git
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.history import pipeline_at
+from lockstep.files import parse_yaml
 from lockstep.mlflow.live import close_killed
 from lockstep.mlflow.package import model_packager
 from lockstep.mlflow.store import StoreError
+from lockstep.mlflow.whole import has_files, registered_states
 from lockstep.project import Project
 from lockstep.publish.publish import publish_record
 from lockstep.record.provenance import Origin
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import REFS, snapshot_of_commit
 from lockstep.values import counted
-from lockstep.workspace import DVC_LOCK
+from lockstep.workspace import DVC_LOCK, PARAMS
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class KnownState:
     def name(self) -> str:
         """What its run is called, after the model."""
         return self.origin.label(self.state)
+
+    @cached_property
+    def model(self) -> str | None:
+        """The name that its config gives to the registered model."""
+        place = f"{self.revision}:{git.prefix(self.root)}{PARAMS}"
+        params = parse_yaml(git.git("show", place, cwd=self.root) or "", PARAMS) or {}
+        return (params.get("registry") or {}).get("name")
 
     def snapshot(self) -> str:
         """The commit of its snapshot, which is taken unless there is one."""
@@ -103,12 +112,20 @@ def publish_all(project: Project) -> int:
 
 
 def unpublished(project: Project) -> list[KnownState]:
-    """The states that git keeps and the store lacks, the oldest first."""
-    published = project.store.finished()
+    """The states that git keeps and the store lacks, or has no longer whole; the oldest first."""
+    published, registered = project.store.finished(), registered_states(project.store)
     missing: dict[str, KnownState] = {}
+
+    def lacks(known: KnownState) -> bool:
+        run_id = published.get(known.state)
+        model = known.model if project.pipeline.models() else None
+        if run_id is None or not has_files(project.store, run_id, models=model is not None):
+            return True
+        return model is not None and (model, known.state) not in registered
+
     for known in _known_states(project.root):
-        if known.state not in published:
-            missing.setdefault(known.state, known)
+        if known.state not in missing and lacks(known):
+            missing[known.state] = known
     return sorted(missing.values(), key=lambda known: known.origin.time)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
+from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
 from lockstep.champion.front_page import ABOUT_MODEL
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
@@ -65,7 +65,7 @@ def judging(
             if not name or model_id is None:
                 return Judgement()
             comparison, tags, note = None, {}, None
-            version = version_of_state(client, name, record.pipeline.state)
+            version = version_of_state(client, name, record.pipeline.state, model_id)
             if version and tag.VERDICT in version.tags:
                 tags = version.tags
             elif rules:
@@ -128,7 +128,13 @@ def _outcome(
             yield f"{CHAMPION}: version {now}, promoted meanwhile"
             yield promote
     else:
-        yield f"{CHAMPION}: version {now}" if now else f"there is no {CHAMPION} yet"
+        if now:
+            yield f"{CHAMPION}: version {now}"
+        elif champions := history_of(client, version.name):
+            yield f"the alias {CHAMPION} was deleted; version {champions[-1]} had it"
+            promote = f"to restore it: uv run lockstep promote {champions[-1]}"
+        else:
+            yield f"there is no {CHAMPION} yet"
         if verdict != "failed":
             yield promote
 

@@ -19,6 +19,7 @@ from lockstep.mlflow import runs, tag
 from lockstep.mlflow.live import adoptable_run, close_killed
 from lockstep.mlflow.package import Package
 from lockstep.mlflow.registry import log_model
+from lockstep.mlflow.whole import is_whole, one_of_state
 from lockstep.project import Project
 from lockstep.publish.gate_step import Judgement, judging
 from lockstep.record.metrics import beside_baseline
@@ -92,11 +93,14 @@ def publish_record(
         experiment_id = store.experiment_id(client)
         close_killed(client, experiment_id)
         state = record.pipeline.state
-        if run := next(runs.finished(client, experiment_id, state), None):
-            print(f"already published: run {run.info.run_id}")
-            return None
+        run = one_of_state(client, experiment_id, state)
+        if run and run.info.status == "FINISHED":
+            if is_whole(client, run, record.registered_model, record.registry.get("alias")):
+                print(f"already published: run {run.info.run_id}")
+                return None
+            print(f"note: what was deleted of run {run.info.run_id} in MLflow is restored")
         with judging(client, project, record, gate=gate) as judge:
-            run_id = _run_to_fill(client, project, experiment_id, record)
+            run_id = _run_to_fill(client, project, experiment_id, record, run)
             _fill(client, run_id, project.root, record)
             folder, tags = package(), {tag.STATE: state}
             model_id = log_model(client, run_id, experiment_id, folder, tags) if folder else None
@@ -106,17 +110,22 @@ def publish_record(
             _log_card(client, run_id, record)
         client.set_terminated(run_id, "FINISHED", end_time=record.origin.time)
         update_front_page(client, project, record.metrics)
-        return client.get_run(run_id), judgement
+        finished = one_of_state(client, experiment_id, state)
+        return (finished, judgement) if finished else None
 
 
 def _run_to_fill(
-    client: "MlflowClient", project: Project, experiment_id: str, record: RunRecord
+    client: "MlflowClient",
+    project: Project,
+    experiment_id: str,
+    record: RunRecord,
+    found: "Run | None",
 ) -> str:
-    """A new run, or the one that a live training or an interrupted `publish` left."""
+    """A new run, or the one that was found, or that a live training left."""
     state = record.pipeline.state
-    if interrupted := runs.unfinished(client, experiment_id, state):
-        client.update_run(interrupted.info.run_id, status="RUNNING", name=record.name)
-        return str(interrupted.info.run_id)
+    if found:
+        client.update_run(found.info.run_id, status="RUNNING", name=record.name)
+        return str(found.info.run_id)
     histories = [record.workspace / path for path in record.histories]
     live = runs.active_run(client, adoptable_run(project.store, record.workspace, histories))
     if live and tag.STATE not in live.data.tags:

@@ -63,6 +63,11 @@ class RunRecord:
         """When the first of the stages that just ran started, in milliseconds since 1970."""
         return self.origin.time - round(1000 * last_session(self.durations.values()))
 
+    @property
+    def registered_model(self) -> str | None:
+        """The name of the registered model; None if the project registers none."""
+        return self.registry.get("name") if self.pipeline.models() else None
+
     @cached_property
     def params(self) -> dict[str, str]:
         """What made the model, as MLflow accepts it: the chosen options and the params.
