@@ -26,8 +26,8 @@ from project import rows
 Lines = dict[str, list[str]]
 CHECKS = [
     *("Lockstep", "git identity", "git remote", "git hooks", "Python", "environment"),
-    *("params.yaml", "dvc.lock", "DVC cache", "DVC remote", "MLflow", "artifacts", "registry"),
-    *("runs", "disk"),
+    *("params.yaml", "dvc.lock", "DVC cache", "DVC remote", "data", "MLflow", "artifacts"),
+    *("registry", "runs", "leftovers", "disk"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ import yaml
 
 from lockstep import LockstepError
 from lockstep.workspace import COMPOSED
+
+CONFLICT = """\
+{name} has a merge conflict: it holds the lines of both branches
+git checkout --ours {name}
+uv run dvc repro
+git add {name}"""
 
 
 def read_yaml(path: Path) -> Any:
@@ -24,6 +31,8 @@ def parse_yaml(text: str, name: str) -> Any:
     try:
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
+        if re.search("^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
+            raise LockstepError(CONFLICT.format(name=name)) from error
         raise LockstepError(f"{name} is not valid YAML: {error}") from error
 
 

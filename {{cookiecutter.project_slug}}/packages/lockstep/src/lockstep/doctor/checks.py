@@ -25,6 +25,7 @@ CHECKS = [
     Check("dvc.lock", machine.record),
     Check("DVC cache", servers.cache, imports=DVC),
     Check("DVC remote", servers.dvc_remote, "DVC cache", DVC, DVC_SECONDS),
+    Check("data", servers.data, imports=DVC, seconds=DVC_SECONDS),
     Check("MLflow", servers.mlflow, "", MLFLOW, NETWORK_SECONDS),
     Check("artifacts", servers.artifacts, "MLflow", MLFLOW, NETWORK_SECONDS),
     Check("registry", servers.registry, "MLflow", MLFLOW, NETWORK_SECONDS),

@@ -7,7 +7,7 @@ from lockstep.mlflow.live import killed
 from lockstep.mlflow.store import DATABASE
 from lockstep.project import Project
 from lockstep.team.route import find_route
-from lockstep.values import without_secrets
+from lockstep.values import counted, without_secrets
 
 GIT_SECONDS = 5.0
 NO_STORE = Finding("skipped", "created by the first run")
@@ -49,6 +49,23 @@ def dvc_remote(project: Project) -> Finding:
         if ADD_REMOTE in cure:
             return Finding("warning", text, cure)
         return Finding("failed", text, cure or ["uv run dvc remote list"])
+
+
+def data(project: Project) -> Finding:
+    """Whether the cache or the remote has the data that dvc.lock and the .dvc files name."""
+    from lockstep.dvc.remote import absent_data
+
+    lacking, lost = absent_data(project.root)
+    if lost:
+        names = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        text = f"neither DVC's cache nor its remote has {names}"
+        return Finding(
+            "failed", f"{text}: whoever has them can run `uv run dvc push`", [CHECK_AGAIN]
+        )
+    if lacking:
+        text = f"{counted(lacking, 'file')} only in the remote"
+        return Finding("warning", text, ["uv run dvc pull"])
+    return Finding("ok", "in DVC's cache")
 
 
 def mlflow(project: Project) -> Finding:

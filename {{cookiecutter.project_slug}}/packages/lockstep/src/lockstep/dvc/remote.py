@@ -89,6 +89,35 @@ def push_data(root: Path, revisions: Sequence[str], *, dry_run: bool = False) ->
         return count, place
 
 
+def absent_data(root: Path) -> tuple[int, list[str]]:
+    """Look for the data of the workspace's dvc.lock and .dvc files.
+
+    Returns:
+        How many files DVC's cache lacks, and the paths of those that its remote lacks, too.
+
+    Raises:
+        LockstepError: The cache lacks some, and the remote cannot be asked.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo, _errors():
+        cache = repo.cache.local
+        used = repo.used_objs()
+        lacking = [
+            item for items in used.values() for item in items if not cache.exists(item.value)
+        ]
+    if not lacking:
+        return 0, []
+    try:
+        with _opened(root) as (repo, _, _), _errors():
+            lost = repo.cloud.status(lacking).missing
+    except LockstepError as error:
+        if ADD_REMOTE not in str(error):
+            raise
+        lost = lacking
+    return len(lacking), sorted({str(item.obj_name) for item in lost})
+
+
 def pull_data(root: Path) -> dict[str, int]:
     """`dvc pull`.
 

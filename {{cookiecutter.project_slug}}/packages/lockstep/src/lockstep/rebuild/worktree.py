@@ -33,7 +33,10 @@ class Worktree:
         """
         self._root = root
         self.path = git.top(root).parent / name
-        self.removal = f"remove it with `git worktree remove --force {self.path}`"
+        # DVC looks for the worktree of a submodule in .git/modules, so that gets a clone.
+        self._clone = bool(git.git("rev-parse", "--show-superproject-working-tree", cwd=root))
+        command = "rm -r" if self._clone else "git worktree remove --force"
+        self.removal = f"remove it with `{command} {self.path}`"
         self._claim = FileLock(lock_file(root, f"{CLAIM}{name}"))
         try:
             self._claim.acquire(timeout=0)
@@ -42,16 +45,24 @@ class Worktree:
         try:
             if self.path.exists():
                 raise LockstepError(f"{self.path} already exists\n{self.removal}")
-            # Hooks are for the user's own checkouts.
-            quiet = ("-c", f"core.hooksPath={os.devnull}")
-            add = ("worktree", "add", "--quiet", "--detach", str(self.path), revision)
-            git.git_or_fail(*quiet, *add, cwd=root)
+            self._check_out(revision)
         except LockstepError:
             self.release()
             raise
         except BaseException:  # Ctrl-C
             self.remove()
             raise
+
+    def _check_out(self, revision: str) -> None:
+        # Hooks are for the user's own checkouts.
+        quiet, detached = ("-c", f"core.hooksPath={os.devnull}"), ("--quiet", "--detach")
+        if self._clone:
+            clone = ("clone", "--quiet", "--shared", "--no-checkout", str(git.top(self._root)))
+            git.git_or_fail(*quiet, *clone, str(self.path), cwd=self._root)
+            git.git_or_fail(*quiet, "checkout", *detached, revision, cwd=self.path)
+        else:
+            add = ("worktree", "add", *detached, str(self.path), revision)
+            git.git_or_fail(*quiet, *add, cwd=self._root)
 
     def remove(self) -> None:
         """Remove it with everything in it."""
