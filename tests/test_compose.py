@@ -12,7 +12,7 @@ import pytest
 import tiny
 import yaml
 from scaffold import render
-from tiny import Tiny
+from tiny import GLUE, Tiny
 
 from lockstep import LockstepError, cli
 from lockstep.config.check import Checker
@@ -332,6 +332,7 @@ def conf(tmp_path: Path) -> Path:
         "seed: 1\nvalue: {columns: {}}\n",
         "model/forest.yaml": "_target_: Forest\ntrees: 10\nseed: ${seed}\n",
         "model/linear.yaml": "_target_: Linear\nc: 1.0\n",
+        "model/trees/extra.yaml": "_target_: Extra\nsplits: 2\nleaves: 5\nbins: 9\n",
         "extra/some.yaml": "a: 1\nb: 2\nc: 3\n",
         "data/default.yaml": "target: y\ntypes: {}\n",
         "data/german.yaml": "target: y\ntypes: {größe: number}\n",
@@ -349,6 +350,8 @@ def conf(tmp_path: Path) -> Path:
         ["seed=7"],
         ["model=linear"],
         ["model=linear", "model.c=0.5"],
+        ["model=trees/extra"],
+        ["model=trees/extra", "model.splits=3"],
         ["seed=3", "model.trees=5"],
         ["+model.depth=3"],
         ["~value"],
@@ -475,3 +478,49 @@ def test_an_experiment_that_was_given_a_secret_is_refused(
     monkeypatch.delenv(EXPERIMENT)
     compose_params(workspace, force=True)
     assert "hunter2" not in (workspace / "params.yaml").read_text()
+
+
+def test_a_wrong_value_in_an_option_in_a_subfolder_is_found(workspace: Path) -> None:
+    (workspace / "conf/model/trees").mkdir()
+    shutil.copy(workspace / FOREST, workspace / "conf/model/trees/few.yaml")
+    edit(workspace, "conf/model/trees/few.yaml", "n_estimators: 100", "n_estimators: -3")
+    edit(workspace, "conf/config.yaml", "model: random_forest", "model: trees/few")
+    compose_params(workspace)
+    with pytest.raises(LockstepError, match=r"\n  conf/model/trees/few\.yaml: model\.n_estimators"):
+        run_stage("penguins.train", [])
+
+
+def test_an_option_that_git_does_not_track_is_named_before_anything_is_queued(
+    tiny_project: Tiny,
+) -> None:
+    """`dvc exp run --temp` and `--queue` copy what git tracks; DVC composes before that."""
+    tiny_project.edit(".dvc/config", "[core]", "[hydra]\n    enabled = true\n[core]")
+    tiny_project.commit()
+    tiny_project.write("conf/model/mine.yaml", "_target_: sklearn.dummy.DummyRegressor\n")
+    command = (sys.executable, "-m", "dvc", "exp", "run", "--queue", "-S", "model=mine")
+    done = subprocess.run(
+        command, cwd=tiny_project.path, capture_output=True, text=True,
+        env={**tiny_project.env, "PYTHONPATH": str(GLUE / "src")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "`git add conf/model/mine.yaml`, then run the experiment again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not tiny_project.git("for-each-ref", "refs/exps")
+    assert tiny_project.git("status", "--porcelain") == "?? conf/model/mine.yaml"
+
+
+def test_an_option_that_git_does_not_track_is_named_in_an_experiment_s_copy(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` and `--queue` copy what git tracks; DVC composes before that."""
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "add", "--all"], check=True)
+    (workspace / "conf/model/mine.yaml").write_text("_target_: sklearn.dummy.DummyClassifier\n")
+    edit(workspace, "conf/config.yaml", "model: random_forest", "model: mine")
+    start_experiment(workspace, monkeypatch)
+    copy = tmp_path / "copy"
+    shutil.copytree(workspace, copy)
+    (copy / "conf/model/mine.yaml").unlink()
+    monkeypatch.setenv("DVC_ROOT", str(workspace))
+    with pytest.raises(LockstepError, match=r"`git add conf/model/mine\.yaml`, then run the exp"):
+        compose_params(copy)

@@ -23,8 +23,10 @@ class Note(SearchPathPlugin):
         words = sys.argv[1:]
         if Note._printed or not ({"exp", "experiments"} & {*words[:1]} and "run" in words):
             return
-        from lockstep.config.params import left_behind
+        from lockstep.config.params import NOT_TRACKED, left_behind, untracked_options
 
+        if names := untracked_options(Path.cwd(), words):  # before anything is queued
+            sys.exit(f"error: {NOT_TRACKED.format(names)}")
         if note := left_behind(Path.cwd(), words):
             print(note, flush=True)
         Note._printed = True

@@ -144,9 +144,10 @@ class Places:
         for depth in range(len(path), 0, -1):
             for file, content in self._files:
                 # A file sets the keys below its group, or with `@package _global_` any.
-                group = file.parent.parts
-                start = len(group) if path[: len(group)] == group else 0
-                if start < depth and _holds(content, path[start:depth]):
+                # The last folders may belong to the name of the option: `model=trees/extra`.
+                folders = file.parent.parts
+                starts = [n for n in range(depth) if path[:n] == folders[:n]]
+                if any(_holds(content, path[start:depth]) for start in reversed(starts)):
                     return f"conf/{file.as_posix()}: {key}"
         groups = (file for file, _ in self._files if file.parent.parts == path[:1])
         return f"conf/{next(groups, Path('config.yaml')).as_posix()}: {key}"

@@ -106,11 +106,15 @@ def _other_option(compose: Compose, group: Path, base: Params, params: Params) -
     name = group.name
     best = _distance(base.get(name), params[name]) if group.is_dir() else 0
     closest = None
-    for option in sorted(group.glob("*.yaml")) if best > 1 else []:
-        composed = compose([f"{name}={option.stem}"])
+    for file in sorted(group.rglob("*.yaml")) if best > 1 else []:
+        option = file.relative_to(group).with_suffix("").as_posix()
+        try:
+            composed = compose([f"{name}={option}"])
+        except LockstepError:  # an option of a group within this one
+            continue
         distance = _distance(composed.get(name), params[name]) + 1
         if distance < best:
-            best, closest = distance, option.stem
+            best, closest = distance, option
     return closest
 
 

@@ -14,16 +14,20 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from lockstep import LockstepError
+from lockstep import LockstepError, git
 from lockstep.config.check import Checker, require_no_environment, require_no_secret
 from lockstep.config.compose import composer
 from lockstep.config.overrides import Difference, Params, differences, overrides_between
-from lockstep.dvc.environment import experiment_name
+from lockstep.dvc.environment import experiment_name, project_root
 from lockstep.files import read_yaml, write_whole
 from lockstep.values import digest
 from lockstep.workspace import COMPOSED, PARAMS
 
 HEADER = "# Composed from conf/ by the stage `compose`: edit conf/, not this file.\n"
+NOT_TRACKED = (
+    "git does not track {0}, so the experiment's copy of the project lacks it: "
+    "`git add {0}`, then run the experiment again"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,13 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
     Raises:
         LockstepError: conf/ is not valid, or writing would lose values that only params.yaml holds.
     """
-    composition = _composition(workspace, force=force)
+    try:
+        composition = _composition(workspace, force=force)
+    except LockstepError as error:
+        lacking = (name for name in _untracked(project_root(workspace)))
+        if absent := " ".join(name for name in lacking if not (workspace / name).exists()):
+            raise LockstepError(f"{NOT_TRACKED.format(absent)}\n{error}") from error
+        raise
     record = {
         "packages": _versions(composition.params.get("environment", [])),
         "options": composition.options,
@@ -66,6 +76,28 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
     write_whole(workspace / PARAMS, HEADER + _as_yaml(composition.params))
     write_whole(workspace / COMPOSED, _as_yaml(record))
     _report(composition)
+
+
+def untracked_options(root: Path, words: list[str]) -> str:
+    """The option files that `dvc exp run --temp` or `--queue` names and git does not track.
+
+    Such an experiment runs in a copy of what git tracks, so it would fail there.
+
+    Args:
+        words: Those after `dvc`.
+    """
+    if not {"--queue", "--temp"} & {*words}:
+        return ""
+    settings = (word.removeprefix("--set-param=").removeprefix("-S") for word in words)
+    pairs = (setting.lstrip("+").partition("=") for setting in settings)
+    named = {f"conf/{group}/{name}.yaml" for group, _, names in pairs for name in names.split(",")}
+    return " ".join(name for name in _untracked(root) if name in named)
+
+
+def _untracked(root: Path) -> list[str]:
+    """The files of conf/ that git does not track."""
+    listed = git.git("ls-files", "--others", "--exclude-standard", "-z", "conf", cwd=root) or ""
+    return [name for name in listed.split("\0") if name]
 
 
 def pending_changes(workspace: Path) -> list[Difference]:
