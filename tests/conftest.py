@@ -45,8 +45,12 @@ class Once(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that rewrites the golden pages."""
+    """Add the options of the golden pages and of the random kills."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
+    parser.addoption(
+        "--kills", type=int, default=30, help="commands that tests/test_kills.py kills"
+    )
+    parser.addoption("--kill-seed", type=int, default=0, help="which ones, and when")
 
 
 def pytest_configure(config: pytest.Config) -> None:
