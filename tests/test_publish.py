@@ -145,7 +145,7 @@ def test_a_state_is_published_once_with_all_that_is_known_of_it(toy: Toy, publis
         "model": "linear",
         "model._target_": "sklearn.linear_model.LogisticRegression",
         "model.C": "1.0",
-        "model.names": '["a", "b"]',
+        "model.names": "[a, b]",
     }
     history = client().get_metric_history(run.info.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5)]

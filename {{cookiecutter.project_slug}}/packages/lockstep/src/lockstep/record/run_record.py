@@ -236,7 +236,10 @@ class RunRecord:
 
 
 def _text(value: Any) -> str:
+    """A value as one line; MLflow's pages break a list into lines if it is JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, list):
+        text = f"[{', '.join(map(str, value))}]"
     note = f" ... (cut; {PARAMS} among the artifacts has all of it)"
     cut = len(text) > tag.PARAM_LENGTH
     return text[: tag.PARAM_LENGTH - len(note)] + note if cut else text

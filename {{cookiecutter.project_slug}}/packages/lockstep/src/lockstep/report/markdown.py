@@ -1,5 +1,6 @@
 """Pieces of Markdown, each as lines: MLflow shows them, `html.page` makes a page of them."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 
@@ -37,4 +38,6 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    text = text.replace("|", "\\|").replace("\n", " ")
+    # Within a word, an underscore is no emphasis: `_target_` needs this, `log_loss` does not.
+    return text if "`" in text else re.sub(r"(?<![^\W_])_|_(?![^\W_])|\*|<", r"\\\g<0>", text)
