@@ -111,6 +111,11 @@ def test_compose(scenes: Scenes) -> None:
     scenes.play("compose", code=2)
 
 
+def test_report(scenes: Scenes) -> None:
+    scenes.play("report", "--output", "page.html")
+    scenes.play("report", "nobody", code=2)
+
+
 def test_run(scenes: Scenes) -> None:
     train = ["toy.train", "data/train.csv", "models/model.joblib", "models/example.parquet"]
     scenes.play("run", *train, DVC_STAGE="train")

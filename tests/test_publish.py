@@ -135,7 +135,7 @@ def test_a_state_is_published_once_with_all_that_is_known_of_it(toy: Toy, publis
     toy.lock()
     output = publish()
     run = the_run()
-    name = f"linear · {commit[:7]}+{Project(toy.path).pipeline.state[:6]}"
+    name = f"linear · {commit[:7]}+{Project(toy.path).pipeline.state[:7]}"
     assert f"published: run {name}" in output
     assert "accuracy      0.75         -       0.5" in output
     assert f"/runs/{run.info.run_id}" in output

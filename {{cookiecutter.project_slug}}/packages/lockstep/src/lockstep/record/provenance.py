@@ -97,7 +97,7 @@ class Origin:
         """What tells it from other states: its DVC experiment, or its commit and any changes."""
         if self.experiment or self.commit is None:
             return self.experiment or f"run-{state[:7]}"
-        return self.commit[:7] + (f"+{state[:6]}" if self.changed else "")
+        return self.commit[:7] + (f"+{state[:7]}" if self.changed else "")
 
     @property
     def tags(self) -> dict[str, str | None]:
