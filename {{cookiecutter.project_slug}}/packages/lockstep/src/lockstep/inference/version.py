@@ -121,7 +121,14 @@ def load(
     """
     columns = Columns.of_model(folder)
     with _code_of(folder, allow=allow_code) as packages:
-        own = {name for name in _types(folder) if name.partition(".")[0] in packages}
+        flavor = mlmodel(folder)["flavors"].get("sklearn", {})
+        if flavor.get("serialization_format") != "skops" and not allow_pickle:
+            raise LockstepError(
+                "the model is a pickle or not scikit-learn's, and loading it could "
+                "run any code: add --allow-pickle if you trust its source"
+            )
+        types = flavor.get("skops_trusted_types") or []
+        own = {name for name in types if name.partition(".")[0] in packages}
         model = load_model(folder, None if allow_pickle else {*trusted, *own})
         if isinstance(model, Path):
             raise LockstepError("the model is not scikit-learn's, and only those can be served")
@@ -154,11 +161,6 @@ def _code_of(folder: Path, *, allow: bool) -> Iterator[set[str]]:
             yield packages
         finally:
             sys.path.remove(str(code))
-
-
-def _types(folder: Path) -> list[str]:
-    """The types in a model that MLmodel lists."""
-    return mlmodel(folder)["flavors"].get("sklearn", {}).get("skops_trusted_types") or []
 
 
 def _example(folder: Path) -> list[dict[str, Any]]:
