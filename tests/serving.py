@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from lockstep.mlflow.package import save
 from lockstep.serve.follower import Follower
-from lockstep.serve.settings import Settings
+from lockstep.serve.settings import LogSettings, Settings
 from lockstep.serve.source import Folder, Trust
 
 ROW = {"island": "Dream", "mass": 3700, "length": 39.5, "tagged": True}
@@ -109,21 +109,32 @@ class Client:
 
 
 @contextlib.contextmanager
-def served(source: Any, **settings: Any) -> Iterator[Client]:
+def served(
+    source: Any, log: LogSettings | None = None, second: Any = None, **settings: Any
+) -> Iterator[Client]:
     """Run a server in this process.
 
     Args:
         source: What it serves; or the folder of a model.
+        log: How it keeps answers.
+        second: The source of a challenger.
         settings: See `lockstep.serve.settings.Settings`.
     """
     import uvicorn
 
     from lockstep.serve.app import Service
+    from lockstep.serve.challenger import Challenger
+    from lockstep.serve.log import PredictionLog
 
     if isinstance(source, Path):
         source = Folder(source, Trust())
     chosen = Settings(**settings)
-    service = Service(Follower(source, chosen.poll), chosen)
+    service = Service(
+        Follower(source, chosen.poll),
+        chosen,
+        PredictionLog(log) if log else None,
+        Challenger(Follower(second, chosen.poll), chosen.batch_rows) if second else None,
+    )
     server = uvicorn.Server(
         uvicorn.Config(service.app(), log_level="critical", timeout_graceful_shutdown=5)
     )

@@ -1,5 +1,6 @@
 """`lockstep trace`: where a run, a model or a file came from, and what was made from it."""
 
+import contextlib
 import json
 import re
 from argparse import ArgumentParser, Namespace
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lockstep import LockstepError
 from lockstep.lineage.target import find_run
 from lockstep.lineage.trace import Node, trace_file, trace_run
+from lockstep.mlflow.runs import active_run
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
+from lockstep.serve.settings import from_environment
 from lockstep.terminal import show
+from lockstep.values import under
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -24,30 +28,80 @@ TITLES = {"came_from": "came from", "came_of_it": "used in", "read_by": "read by
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
     parser.add_argument(
-        "target", help="a run's id or name, models:/name@alias, models:/name/3, or a file"
+        "target",
+        help="a run's id or name, models:/name@alias, models:/name/3, a file, or the id of a "
+        "request to `lockstep serve --log`",
+    )
+    parser.add_argument(
+        "--log",
+        default=from_environment("log", "predictions"),
+        metavar="PLACE",
+        help="where the answers of `lockstep serve` are kept (%(default)s)",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
 
 def run(arguments: Namespace) -> None:
     """Run the verb."""
-    node = _trace(Project(Path.cwd()), arguments.target)
+    node = _trace(Project(Path.cwd()), arguments.target, arguments.log)
     if arguments.as_json:
-        print(json.dumps(node, indent=2))
+        print(json.dumps(node, indent=2, default=str))
     else:
         show(_tree(node))
 
 
-def _trace(project: Project, target: str) -> Node:
+def _trace(project: Project, target: str, log: str) -> Node:
     """Where a file, a run or a model's version came from, and what was made from it."""
     if node := trace_file(project, Path(target).as_posix()):
+        return node
+    if node := _trace_request(project, target, log):  # whose id may look like that of a run
         return node
     if run := find_run(target, project):
         with project.store.errors_explained(CHECK_ADDRESS):
             return trace_run(project.store.client(), run)
     raise LockstepError(
-        f"{target!r} is not a run, model or file of this project\n`uv run mlflow ui` shows the runs"
+        f"{target!r} is not a run, model or file of this project, nor a request in {log}\n"
+        "`uv run mlflow ui` shows the runs"
     )
+
+
+def _trace_request(project: Project, request: str, log: str) -> Node | None:
+    """The answer to a request, the true values that came later, and the run behind it."""
+    if "://" not in log and not Path(log).is_dir():
+        return None
+    from lockstep.serve.records import find_request  # imports pyarrow
+
+    rows, truths = find_request(log, request)
+    if not rows:
+        return None
+    first = rows[0]
+    run = None
+    if first["_run"]:
+        with contextlib.suppress(LockstepError), project.store.errors_explained(CHECK_ADDRESS):
+            client = project.store.client()
+            found = active_run(client, first["_run"])
+            run = trace_run(client, found) if found else None
+    return {
+        "request": request,
+        "time": first["_time"].isoformat(timespec="seconds"),
+        "rows": [_row(row, truths.get(row["_row"])) for row in rows],
+        "came_from": {
+            "version": f"models:/{first['_model']}/{first['_version']}",
+            **(run or {"run": first["_run"], "commit": first["_commit"]}),
+        },
+    }
+
+
+def _row(row: dict[str, Any], truth: Any) -> Node:
+    """A row of the log: what was asked, what was answered, what was true."""
+    role = "" if row["_role"] == "champion" else f" ({row['_role']}, version {row['_version']})"
+    return {
+        "row": f"{row['_row']}{role}",
+        "input": {name: value for name, value in row.items() if not name.startswith("_")},
+        "prediction": row["_prediction"],
+        "probabilities": under("_probability.", row),
+        "actual": truth,
+    }
 
 
 def _tree(node: Node) -> "Tree":

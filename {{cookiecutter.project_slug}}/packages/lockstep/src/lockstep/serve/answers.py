@@ -30,7 +30,7 @@ def json_response(
 def request_id(request: Request) -> str:
     """The client's own id if it can be kept as it is; else a new one."""
     given = request.headers.get("x-request-id", "")
-    return given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else uuid.uuid4().hex
+    return given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else str(uuid.uuid4())
 
 
 def headers_of(request: Request, version: Version, unknown: list[str]) -> dict[str, str]:

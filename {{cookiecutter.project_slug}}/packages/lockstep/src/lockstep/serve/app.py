@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lockstep.inference.columns import Values
@@ -25,51 +24,50 @@ from lockstep.serve.answers import (
 )
 from lockstep.serve.batcher import Answer, Batcher
 from lockstep.serve.bodies import BadRequestError
+from lockstep.serve.challenger import Challenger
 from lockstep.serve.follower import Follower
-from lockstep.serve.metrics import MISSING, Metrics
-from lockstep.serve.openapi import describe
+from lockstep.serve.log import PredictionLog
+from lockstep.serve.metrics import Metrics
+from lockstep.serve.pages import Endpoint, Pages
+from lockstep.serve.records import Entry, share_of
 from lockstep.serve.settings import Settings
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-# The page that shows /openapi.json: https://swagger.io/docs/open-source-tools/swagger-ui/
-DOCS = """<!doctype html>
-<title>lockstep serve</title>
-<link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css">
-<div id="ui"></div>
-<script src="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script>
-"""
 
 
 class Service:
     """What the endpoints share."""
 
-    def __init__(self, follower: Follower, settings: Settings) -> None:
+    def __init__(
+        self,
+        follower: Follower,
+        settings: Settings,
+        kept: PredictionLog | None = None,
+        challenger: Challenger | None = None,
+    ) -> None:
         self.follower, self.settings = follower, settings
+        self.kept, self.challenger = kept, challenger
         self.metrics = Metrics()
         self.batcher = Batcher(settings.batch_rows, settings.max_waiting)
         self.metrics.model(follower.current.about, follower.loaded, swap=False)
         follower.on_swap = self._swapped
+        if kept:
+            self.metrics.log_from(lambda: kept.dropped)
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        posts = {"/predict": self.predict, "/invocations": self.invocations}
-        gets: dict[str, Endpoint] = {
-            "/version": self.version,
-            "/metrics": self.metrics_text,
-            "/openapi.json": self.openapi,
-            "/docs": self.docs,
+        posts = {
+            "/predict": self.predict,
+            "/invocations": self.invocations,
+            "/feedback": self.feedback,
         }
+        pages = Pages(self.follower, self.settings, self.metrics, self._problems)
         return Starlette(
             routes=[
                 *(
                     Route(path, self._answering(end), methods=["POST"])
                     for path, end in posts.items()
                 ),
-                *(Route(path, self._authorized(end)) for path, end in gets.items()),
-                Route("/health", self.health),
-                Route("/ping", self.health),  # as MLflow's server has it
-                Route("/ready", self.ready),
+                *(Route(path, self._authorized(end)) for path, end in pages.private().items()),
+                *(Route(path, end) for path, end in pages.public().items()),
             ],
             lifespan=self._lifespan,
         )
@@ -82,8 +80,9 @@ class Service:
         if not isinstance(content, dict) or content.keys() != {"rows"}:
             raise BadRequestError(422, "shape", 'the body must be {"rows": [{"column": value}]}')
         rows = bodies.records(content["rows"], "rows")
-        version = self.follower.current
-        answer, unknown = await self._answer(version, *version.columns.of_records(rows))
+        version, role = self._version_for(request)
+        values, unknown = version.columns.of_records(rows)
+        answer = await self._answer(request, version, role, values, unknown)
         result: dict[str, Any] = {"predictions": answer.predictions}
         if answer.probabilities is not None and version.classes:
             labels = [str(label) for label in version.classes]
@@ -99,7 +98,7 @@ class Service:
             bodies.media_type(request.headers.get("content-type")),
             await self._body(request),
         )
-        version = self.follower.current
+        version, role = self._version_for(request)
         if media == bodies.CSV:
             values, unknown = bodies.comma_separated(body, version.columns)
         elif media == bodies.JSON:
@@ -108,63 +107,45 @@ class Service:
             raise BadRequestError(
                 415, "content_type", f"send the content type {bodies.JSON} or {bodies.CSV}"
             )
-        answer, unknown = await self._answer(version, values, unknown)
+        answer = await self._answer(request, version, role, values, unknown)
         return json_response(
             {"predictions": answer.predictions}, headers=headers_of(request, version, unknown)
         )
 
-    async def health(self, request: Request) -> Response:
-        """The process answers."""
-        return json_response({"status": "ok"})
-
-    async def ready(self, request: Request) -> Response:
-        """A version is loaded; what prevents to follow its alias."""
-        about = self.follower.current.about
-        return json_response(
-            {"model": about.model, "version": about.version, "problems": self.follower.problems}
-        )
-
-    async def version(self, request: Request) -> Response:
-        """Where the current version came from."""
-        about = self.follower.current.about
-        return json_response(
-            {
-                "model": about.model,
-                "version": about.version,
-                "run": about.run,
-                "commit": about.commit,
-                "data": about.data,
-                "reproduce": about.reproduce,
-                "loaded": datetime.fromtimestamp(self.follower.loaded, UTC),
-            }
-        )
-
-    async def metrics_text(self, request: Request) -> Response:
-        """For Prometheus."""
-        text = self.metrics.text(self.follower.problems)
-        if text is None:
-            return Response(MISSING, 501, media_type="text/plain")
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def openapi(self, request: Request) -> Response:
-        """The OpenAPI description."""
-        settings = self.settings
-        return json_response(
-            describe(
-                self.follower.current,
-                refuse_unknown=settings.refuse_unknown,
-                most_rows=settings.max_rows,
+    async def feedback(self, request: Request) -> Response:
+        """A true value, which came later."""
+        if self.kept is None:
+            raise BadRequestError(
+                404, "feedback", "no answers are kept: start the server with --log"
             )
-        )
+        truths = bodies.true_values(bodies.parsed(await self._body(request)), time.time())
+        for truth in truths:
+            self.kept.learn(truth)
+        return json_response({"accepted": len(truths)}, 202)
 
-    async def docs(self, request: Request) -> Response:
-        """The page that shows it."""
-        return HTMLResponse(DOCS)
+    def _version_for(self, request: Request) -> tuple[Version, str]:
+        """The version that answers: the challenger for its share of the keys."""
+        key = request.headers.get("x-split-key") or request.state.id
+        if self.settings.split and self.challenger and share_of(key) < self.settings.split:
+            return self.challenger.follower.current, "challenger"
+        return self.follower.current, "champion"
+
+    def _problems(self) -> dict[str, str]:
+        """What needs attention, by kind."""
+        problems = dict(self.follower.problems)
+        if self.challenger:
+            problems |= {
+                f"challenger_{kind}": text
+                for kind, text in self.challenger.follower.problems.items()
+            }
+        if self.kept and self.kept.problem:
+            problems["log"] = self.kept.problem
+        return problems
 
     async def _answer(
-        self, version: Version, values: Values, unknown: list[str]
-    ) -> tuple[Answer, list[str]]:
-        """The answer for checked values."""
+        self, request: Request, version: Version, role: str, values: Values, unknown: list[str]
+    ) -> Answer:
+        """The answer for checked values, which is kept if there is a log."""
         rows = len(next(iter(values.values())))
         if not rows:
             raise BadRequestError(422, "shape", "there are no rows")
@@ -176,7 +157,11 @@ class Service:
             raise BadRequestError(422, "unknown_columns", f"unknown columns: {', '.join(unknown)}")
         answer = await self.batcher.predict(version, values, rows)
         self.metrics.rows(version.about.version, rows)
-        return answer, unknown
+        if self.kept:
+            self.kept.add(Entry(request.state.id, time.time(), role, version, values, *answer[1:]))
+        if self.challenger and not self.settings.split:
+            self.challenger.shadow(request.state.id, values, answer, self.kept, self.metrics)
+        return answer
 
     async def _body(self, request: Request) -> bytes:
         """The body, read up to the limit."""
@@ -229,9 +214,17 @@ class Service:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         batches = asyncio.create_task(self.batcher.run())
         self.follower.start()
+        if self.kept:
+            self.kept.start()
+        if self.challenger:
+            self.challenger.start()
         yield
         self.follower.stop()
+        if self.challenger:
+            self.challenger.stop()
         batches.cancel()
+        if self.kept:
+            await asyncio.to_thread(self.kept.close)
 
     def _swapped(self, version: Version) -> None:
         self.metrics.model(version.about, self.follower.loaded, swap=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pydantic_core
 
 from lockstep.inference.columns import Columns, Values
+from lockstep.serve.records import TrueValue
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON, CSV = "application/json", "text/csv"
@@ -98,6 +99,26 @@ def invocation(content: Any, columns: Columns) -> tuple[Values, list[str]]:
             raise BadRequestError(400, "shape", "inputs: give each column a list of values")
         return _checked(data if any(lists) else {key: [v] for key, v in data.items()}, columns)
     return columns.of_records(records(data, name))
+
+
+def true_values(content: Any, now: float) -> list[TrueValue]:
+    """The true values in a body `{"request_id": "…", "values": [true value of each row]}`.
+
+    Raises:
+        BadRequestError: It is not in that form.
+    """
+    request = content.get("request_id") if isinstance(content, dict) else None
+    values = content.get("values") if isinstance(content, dict) else None
+    kinds = set(map(type, values)) if isinstance(values, list) else set()
+    sound = kinds and any(kinds <= one for one in ({str}, {bool}, {int, float}))
+    if not isinstance(request, str) or not isinstance(values, list) or not sound:
+        raise BadRequestError(
+            422,
+            "feedback",
+            'the body must be {"request_id": "...", "values": [...]} with the true value of each '
+            "row: text, numbers or booleans",
+        )
+    return [TrueValue(request, row, value, now) for row, value in enumerate(values)]
 
 
 def comma_separated(body: bytes, columns: Columns) -> tuple[Values, list[str]]:

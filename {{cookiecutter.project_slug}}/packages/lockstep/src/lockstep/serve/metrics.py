@@ -1,5 +1,6 @@
 """What Prometheus reads at /metrics; nothing is counted where its client is not installed."""
 
+from collections.abc import Callable
 from typing import Any
 
 MISSING = "the metrics need prometheus-client: `uv sync --extra serve`\n"
@@ -44,6 +45,15 @@ class Metrics:
             registry=registry,
         )
 
+        self._shadow = prometheus.Counter(
+            *("lockstep_shadow_rows", "Rows that a challenger predicted besides.", ["answer"]),
+            registry=registry,
+        )
+        self._dropped = prometheus.Gauge(
+            *("lockstep_log_dropped_rows", "Rows that the prediction log could not keep."),
+            registry=registry,
+        )
+
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         if self._registry:
@@ -67,6 +77,16 @@ class Metrics:
             self._model.labels(about.model, about.version, about.run or "").set(time)
             if swap:
                 self._swaps.inc()
+
+    def shadow(self, *, agrees: bool) -> None:
+        """Count a row that the challenger predicted besides, and whether it was the same."""
+        if self._registry:
+            self._shadow.labels("same" if agrees else "different").inc()
+
+    def log_from(self, dropped: Callable[[], int]) -> None:
+        """Show how many rows the prediction log could not keep."""
+        if self._registry:
+            self._dropped.set_function(dropped)
 
     def text(self, problems: dict[str, str]) -> bytes | None:
         """All of it as Prometheus reads it; None if its client is not installed."""

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from lockstep import LockstepError
-from lockstep.serve.settings import TOKEN, Settings
+from lockstep.serve.settings import TOKEN, LogSettings, Settings
 from lockstep.serve.source import Folder, Registry
 
 BACKLOG = 2048
@@ -36,19 +36,36 @@ def listening(settings: Settings, *, no_token: bool) -> socket.socket:
     return bound
 
 
-def serve(source: Folder | Registry, settings: Settings, bound: socket.socket) -> None:
+def serve(
+    source: Folder | Registry,
+    settings: Settings,
+    bound: socket.socket,
+    log: LogSettings | None = None,
+    second: Registry | None = None,
+) -> None:
     """Load the first version, and answer until the process is told to end.
+
+    Args:
+        log: How answers are kept, if they are.
+        second: The challenger, if there is one.
 
     Raises:
         LockstepError: There is no version that can be served.
+        OSError: The log cannot be written to.
     """
     import uvicorn
 
     from lockstep.serve.app import Service
+    from lockstep.serve.challenger import Challenger
     from lockstep.serve.follower import Follower
+    from lockstep.serve.log import PredictionLog
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     follower = Follower(source, settings.poll)
+    kept = PredictionLog(log) if log else None
+    challenger = (
+        Challenger(Follower(second, settings.poll), settings.batch_rows) if second else None
+    )
     bound.listen(BACKLOG)  # from now on clients wait instead of being refused
     host, port = bound.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -57,7 +74,7 @@ def serve(source: Folder | Registry, settings: Settings, bound: socket.socket) -
         flush=True,
     )
     config = uvicorn.Config(
-        Service(follower, settings).app(),
+        Service(follower, settings, kept, challenger).app(),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=int(settings.timeout),

@@ -1,6 +1,7 @@
 """How the server is set: options of the command, each with an environment variable."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 PREFIX = "LOCKSTEP_SERVE_"
@@ -19,6 +20,7 @@ class Settings:
         max_waiting: Requests that wait.
         timeout: Seconds until a request is given up.
         refuse_unknown: Whether columns that the model does not take are refused, not ignored.
+        split: The share of the requests that the challenger answers.
         token: What clients must send; empty if everybody may ask.
     """
 
@@ -31,7 +33,25 @@ class Settings:
     max_waiting: int = 1000
     timeout: float = 30.0
     refuse_unknown: bool = False
+    split: float = 0.0
     token: str = ""
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is kept.
+
+    Attributes:
+        place: A folder, or a URL such as s3://bucket/predictions.
+        drop: Columns that are left out, for privacy.
+        sample: The share of requests.
+        seconds: Between two files: what a killed process loses.
+    """
+
+    place: str
+    drop: Collection[str] = ()
+    sample: float = 1.0
+    seconds: float = 2.0
 
 
 def from_environment(name: str, default: str) -> str:

@@ -4,6 +4,7 @@ What was served from the registry is kept as a copy, to start from while the reg
 """
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Collection
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from lockstep.mlflow.store import Store
 
-LAST = "last.json"
 KEPT = 3  # copies of versions
 
 
@@ -130,7 +130,8 @@ class Registry:
 
     def remember(self, about: About) -> None:
         """Note the version as the last one that was served; remove older copies."""
-        write_whole(self._home / LAST, json.dumps({"word": self.word, "version": about.version}))
+        write_whole(self._last, json.dumps({"version": about.version}))
+        os.utime(self._place(about))
         copies = [path for path in self._home.iterdir() if path.is_dir()]
         copies.sort(key=lambda path: path.stat().st_mtime)
         for old in copies[:-KEPT]:
@@ -140,15 +141,19 @@ class Registry:
     def last(self) -> About | None:
         """The last version that was served by this name; None without a copy of it."""
         try:
-            last = json.loads((self._home / LAST).read_text(encoding="utf-8"))
+            last = json.loads(self._last.read_text(encoding="utf-8"))
             folder = self._home / str(last["version"])
-            return About.read(folder) if last["word"] == self.word and folder.is_dir() else None
+            return About.read(folder) if folder.is_dir() else None
         except (FileNotFoundError, ValueError, KeyError):
             return None
 
     @property
     def _home(self) -> Path:
         return self.copies / slug(self.name)
+
+    @property
+    def _last(self) -> Path:
+        return self._home / f"{slug(self.word)}.json"
 
     def _place(self, about: About) -> Path:
         return self._home / about.version
