@@ -17,6 +17,7 @@ DEPENDENCIES = {
     "hydra-core": "hydra",
     "joblib": "joblib",
     "lockstep": "lockstep",
+    "markdown-it-py": "markdown_it",
     "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "mypy": "mypy",
@@ -29,6 +30,7 @@ DEPENDENCIES = {
     "pandera": "pandera",
     "pre-commit": "pre_commit",
     "pre-commit-hooks": "pre_commit_hooks",
+    "psutil": "psutil",
     "pyarrow": "pyarrow",
     "pydantic": "pydantic",
     "pytest": "pytest",
@@ -36,6 +38,7 @@ DEPENDENCIES = {
     "rich": "rich",
     "ruff": "ruff",
     "scikit-learn": "sklearn",
+    "shtab": "shtab",
     "skops": "skops",
     "sqlalchemy": "sqlalchemy",
     "types-pyyaml": "types_pyyaml",
@@ -45,8 +48,8 @@ DEPENDENCIES = {
 # name would be imported instead.
 _INDIRECT = {
     "alembic", "celery", "click", "cloudpickle", "docker", "fastapi", "flask", "fsspec", "git",
-    "graphene", "jinja2", "kombu", "networkx", "pil", "pip", "psutil", "requests",
-    "scipy", "setuptools", "shtab", "six", "starlette", "tqdm", "uvicorn", "wheel",
+    "graphene", "jinja2", "kombu", "networkx", "pil", "pip", "requests",
+    "scipy", "setuptools", "six", "starlette", "tqdm", "uvicorn", "wheel",
 }  # fmt: skip
 _OWN = {"lockstep", "src", "test", "tests"}
 RESERVED_PACKAGES = frozenset(

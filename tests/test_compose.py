@@ -454,7 +454,7 @@ def test_values_of_environment_variables_stay_out_of_files(
     message = str(caught.value)
     assert f"  {SPLIT}: split.test_size\n" in message
     assert "  conf/tracking/default.yaml: tracking.uri\n" in message
-    assert "MLFLOW_TRACKING_URI for tracking.uri" in message
+    assert "for tracking.uri, the variable that conf/tracking/default.yaml names" in message
     assert "hunter2" not in message
     assert not (workspace / "params.yaml").exists()
     with pytest.raises(LockstepError, match="it is committed"):

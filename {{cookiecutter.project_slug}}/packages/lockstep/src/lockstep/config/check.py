@@ -98,7 +98,8 @@ def require_no_environment(compose: Composer, overrides: list[str], workspace: P
                     f"{PARAMS} would contain values of environment variables, and it is committed",
                     *(f"  {places.of(path)}" for path in found),
                     "set another value in conf/, and read the variable where it is used: "
-                    "os.environ in a stage, MLFLOW_TRACKING_URI for tracking.uri",
+                    "os.environ in a stage; for tracking.uri, the variable that "
+                    "conf/tracking/default.yaml names",
                     *(("then discard what DVC has written: `git checkout params.yaml`",) * in_dvc),
                 )
             )

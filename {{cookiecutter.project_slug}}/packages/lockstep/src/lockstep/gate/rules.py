@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lockstep.mlflow.runs import key_of
+from lockstep.mlflow.keys import key_of
 from lockstep.values import digest, number
 
 Outcome = Literal["passed", "failed", "undecided"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.mlflow import runs, tag
-from lockstep.mlflow.runs import Point, key_of
+from lockstep.mlflow.keys import key_of
+from lockstep.mlflow.runs import Point
 from lockstep.mlflow.store import Store
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.result import Result

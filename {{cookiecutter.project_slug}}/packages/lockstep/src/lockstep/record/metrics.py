@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import read_yaml
-from lockstep.mlflow.runs import keyed
+from lockstep.mlflow.keys import keyed
 from lockstep.values import leaves
 
 BASELINE_PREFIX = "baseline."  # the prefix of the metrics of a trivial model

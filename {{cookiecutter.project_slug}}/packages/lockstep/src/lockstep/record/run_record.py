@@ -10,7 +10,8 @@ from lockstep.dvc.durations import Duration, durations, last_session
 from lockstep.files import read_yaml
 from lockstep.history import read_history
 from lockstep.mlflow import tag
-from lockstep.mlflow.runs import DataInput, key_of, keyed
+from lockstep.mlflow.keys import key_of, keyed, param_of
+from lockstep.mlflow.runs import DataInput
 from lockstep.project import Project
 from lockstep.record.metrics import metrics_of
 from lockstep.record.provenance import SEPARATOR, Origin
@@ -92,7 +93,7 @@ class RunRecord:
             if name != "default" and group in groups
         }
         named = (
-            (json.dumps(path, ensure_ascii=False), ".".join(path), _text(value))
+            (json.dumps(path, ensure_ascii=False), ".".join(path), param_of(value))
             for path, value in (options | params).items()
         )
         return keyed("params", named)
@@ -233,16 +234,6 @@ class RunRecord:
             for stage in self.pipeline.upstream.values()
         ]
         return table(["stage", "seconds", "wrote"], rows, numeric=["seconds"])
-
-
-def _text(value: Any) -> str:
-    """A value as one line; MLflow's pages break a list into lines if it is JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, list):
-        text = f"[{', '.join(map(str, value))}]"
-    note = f" ... (cut; {PARAMS} among the artifacts has all of it)"
-    cut = len(text) > tag.PARAM_LENGTH
-    return text[: tag.PARAM_LENGTH - len(note)] + note if cut else text
 
 
 def _folder(path: Path, name: str) -> str | None:
