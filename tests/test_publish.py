@@ -703,7 +703,7 @@ def test_a_param_that_is_cut_says_so(toy: Toy, publish: Publish) -> None:
     publish()
     shown = the_run().data.params
     assert len(shown["model.names"]) == 6000
-    assert shown["model.names"].startswith('["long", "long", ')
+    assert shown["model.names"].startswith("[long, long, ")
     assert shown["model.names"].endswith(
         " ... (cut; params.yaml among the artifacts has all of it)"
     )
