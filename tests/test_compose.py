@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from scaffold import render
 from tiny import GLUE, Tiny
 
@@ -524,3 +528,40 @@ def test_an_option_that_git_does_not_track_is_named_in_an_experiment_s_copy(
     monkeypatch.setenv("DVC_ROOT", str(workspace))
     with pytest.raises(LockstepError, match=r"`git add conf/model/mine\.yaml`, then run the exp"):
         compose_params(copy)
+
+
+PRINTABLE = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=6)
+KEYS = PRINTABLE | st.integers() | st.sampled_from(["1", "true", "null", "1.5", "größe", "a (mm)"])
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(value=VALUES, key=KEYS)
+@example(value="größe", key="größe")
+@example(value={"1": 1, "b": [None, {"c": "ü"}]}, key="1")
+@example(value=[["a,b", 1.5]], key=0)
+def test_any_value_survives_in_every_position(value: Any, key: Any) -> None:
+    """As a scalar, in a list, as a key, nested: an override says exactly this, or there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "conf").mkdir()
+        (Path(folder) / "conf/config.yaml").write_text("value: {columns: {}}\nlist: []\n")
+        with composer(Path(folder)) as compose:
+            base = compose([])
+            params = {**base, "value": {"columns": {key: value}, "v": value}, "list": [value]}
+            text = OmegaConf.to_yaml(OmegaConf.create(params))
+            assert yaml.safe_load(text) == params
+            found = differences(base, params)
+            overrides = [item.override for item in found if item.override]
+            left = {item.key for item in differences(compose(overrides), params)}
+            assert left <= {item.key for item in found if not item.override}

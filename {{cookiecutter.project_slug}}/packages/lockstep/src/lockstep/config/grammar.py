@@ -42,6 +42,11 @@ def is_override(text: str) -> bool:
     return True
 
 
+def same_value(override: str, value: Any) -> bool:
+    """Whether an override sets exactly a value, types of keys included."""
+    return repr(parsed(override).value()) == repr(value)
+
+
 def hydra_value(value: Any) -> str:
     """A value as Hydra's grammar writes it; a text is quoted unless it is an ASCII identifier."""
     from hydra.core.override_parser.types import Quote, QuotedString
@@ -68,9 +73,11 @@ def hydra_text(value: Any) -> str:
     return value if isinstance(value, str) else hydra_value(value)
 
 
-def is_key(text: str) -> bool:
-    """Whether a text can be a part of a dotted key to the left of an override's `=`."""
-    return bool(re.fullmatch(r"[A-Za-z_$][\w$-]*|0|[1-9][0-9]*", text, re.ASCII))
+def is_key(key: Any) -> bool:
+    """Whether a key can be a part of a dotted key to the left of an override's `=`."""
+    return isinstance(key, str) and bool(
+        re.fullmatch(r"[A-Za-z_$][\w$-]*|0|[1-9][0-9]*", key, re.ASCII)
+    )
 
 
 def instantiate(node: Any, *args: Any, **options: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
-from lockstep.config.grammar import hydra_value, is_key, is_override
+from lockstep.config.grammar import hydra_value, is_key, is_override, same_value
 
 ABSENT = object()
 Params = dict[str, Any]
@@ -19,14 +19,14 @@ Compose = Callable[[list[str]], Params]
 class Difference:
     """A key whose values differ; a side that lacks the key holds `ABSENT`."""
 
-    path: tuple[str, ...]
+    path: tuple[Any, ...]
     left: Any
     right: Any
 
     @property
     def key(self) -> str:
         """The dotted key."""
-        return ".".join(self.path)
+        return ".".join(map(str, self.path))
 
     @property
     def left_text(self) -> str:
@@ -51,7 +51,8 @@ class Difference:
         for part in reversed(self.path[depth:]):
             value = {part: value}
         override = f"{'+' if self.left is ABSENT else ''}{key}={hydra_value(value)}"
-        return override if is_override(override) else None
+        # The grammar has no quotes for keys: some cannot be written, others become numbers.
+        return override if is_override(override) and same_value(override, value) else None
 
 
 def differences(left: Params, right: Params) -> list[Difference]:
@@ -59,12 +60,10 @@ def differences(left: Params, right: Params) -> list[Difference]:
     return list(_differences(left, right, ()))
 
 
-def _differences(left: Any, right: Any, path: tuple[str, ...]) -> Iterator[Difference]:
+def _differences(left: Any, right: Any, path: tuple[Any, ...]) -> Iterator[Difference]:
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:
-            yield from _differences(
-                left.get(key, ABSENT), right.get(key, ABSENT), (*path, str(key))
-            )
+            yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), (*path, key))
     elif left != right or type(left) is not type(right):
         yield Difference(path, left, right)
 
