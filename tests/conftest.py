@@ -17,6 +17,7 @@ from unittest import mock
 
 import pytest
 import tiny
+import windows
 from filelock import FileLock
 from golden import Page
 from scaffold import with_penguins
@@ -224,6 +225,18 @@ def tiny_rivals_once(tiny_published_once: Tiny, once: Once) -> Tiny:
     return once("tiny-rivals", build)
 
 
+@pytest.fixture(scope="session")
+def watched_once(tiny_once: Tiny, once: Once) -> Tiny:
+    """The same with a champion and enough rows to judge new ones; tests copy it."""
+
+    def build(folder: Path) -> Tiny:
+        made = tiny_once.copy(folder)
+        windows.watch(made)
+        return made
+
+    return once("tiny-watched", build)
+
+
 @pytest.fixture
 def tiny_project(tiny_once: Tiny, tmp_path: Path) -> Tiny:
     """A tiny project whose results are committed, and an empty MLflow store."""
@@ -240,6 +253,12 @@ def tiny_published(tiny_published_once: Tiny, tmp_path: Path) -> Tiny:
 def tiny_rivals(tiny_rivals_once: Tiny, tmp_path: Path) -> Tiny:
     """A tiny project with two versions: the first is champion, the second one fails its gate."""
     return tiny_rivals_once.copy(tmp_path)
+
+
+@pytest.fixture
+def watched(watched_once: Tiny, tmp_path: Path) -> Tiny:
+    """A tiny project with a champion and enough rows to judge new ones."""
+    return watched_once.copy(tmp_path)
 
 
 @pytest.fixture

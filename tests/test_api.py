@@ -74,7 +74,7 @@ def test_what_git_keeps_is_data_of_a_run(rivals: Tiny) -> None:
     ("call", "expected"),
     [
         (lambda: lockstep.load("nobody"), "'nobody' is not a run, model, DVC experiment or git"),
-        (lambda: lockstep.load("9"), "the model toy has no version 9"),
+        (lambda: lockstep.load("9"), "'9' is not a run, model, DVC experiment or git"),
         (
             lambda: lockstep.data("data/tests.csv"),
             "nor in its dvc.lock; did you mean data/test.csv",

@@ -12,6 +12,7 @@ import pytest
 from golden import PAGES, WIDTH, Page
 from scaffold import generate
 from tiny import Tiny
+from windows import line, save
 
 from lockstep.cli import VERBS
 from project import Project
@@ -95,6 +96,33 @@ def test_usage(scenes: Scenes) -> None:
         (scenes.project.path / name).unlink()
     for words in (["compose"], ["publish"], ["models"], ["sweep"], ["trace", "HEAD"], ["doctor"]):
         scenes.play(*words, code=2)
+
+
+def test_monitor(story: Page, watched: Tiny) -> None:
+    scenes = Scenes(story, watched)
+    save(watched, "july.csv", line(300, seed=1))
+    save(watched, "august.csv", line(300, seed=2, shift=1.0))
+    save(watched, "september.csv", line(300, seed=3, shift=1.0))
+    scenes.play("monitor", "new/july.csv")
+    scenes.tell("another month, and another")
+    scenes.play("monitor", "new/august.csv")
+    scenes.play("monitor", "new/august.csv", "new/september.csv", code=1)
+    scenes.play("monitor", "new/october.csv", code=2)
+
+
+def test_predict(scenes: Scenes) -> None:
+    line(5, seed=1).to_csv(scenes.project.path / "new.csv", index=False)
+    scenes.play("predict", "new.csv", "out.parquet", "--model", "models:/toy/1")
+    scenes.play("predict", "none.csv", "out.parquet", "--model", "models:/toy/1", code=2)
+    scenes.play("predict", "new.csv", "out.parquet", code=2)
+    scenes.play("serve", code=2)
+
+
+def test_retrain(scenes: Scenes) -> None:
+    scenes.play("retrain")
+    scenes.tell("after an edit in conf/")
+    scenes.project.edit("conf/model/linear.yaml", "positive: false", "positive: true")
+    scenes.play("retrain", code=2)
 
 
 def test_compose(scenes: Scenes) -> None:
@@ -335,4 +363,5 @@ def test_every_verb_has_a_success_and_a_refusal() -> None:
     for verb in VERBS:
         ends = re.findall(rf"^\$ lockstep {verb}\b.*\n(?:(?!\$ ).*\n)*?(\[exit|\n)", text, re.M)
         assert "[exit" in ends, f"no refusal of {verb}"
-        assert "\n" in ends, f"no success of {verb}"
+        # A server runs until it is ended.
+        assert "\n" in ends or verb == "serve", f"no success of {verb}"

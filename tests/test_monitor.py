@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tiny import Tiny
+from windows import line, save
 
 from lockstep.monitor.distribution import bins_of
 from lockstep.monitor.drift import Drift, drifts
@@ -28,46 +29,6 @@ def one_thread() -> Iterator[None]:
     """Threads that wait for each other take seconds where other tests keep the cores busy."""
     with threadpool_limits(1):
         yield
-
-
-@pytest.fixture(scope="module")
-def watched_once(tiny_once: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """A champion that was trained on 400 rows and tested on 200; tests copy it."""
-    project = tiny_once.copy(tmp_path_factory.mktemp("watched"))
-    line(600, seed=0).to_csv(project.path / "data" / "raw.csv", index=False)
-    project.edit("conf/data/default.yaml", "rows: 3", "rows: 400")
-    project.edit("conf/config.yaml", "- sweep: null", "- sweep: null\n  - monitor: null")
-    project.write("conf/monitor/default.yaml", "least_rows: 100\n")
-    project.edit(
-        "dvc.yaml", "test: data/test.csv", "train: data/train.csv\n      test: data/test.csv"
-    )
-    project.run("dvc", "commit", "--quiet", "--force", "data/raw.csv.dvc")
-    project.repro()
-    project.commit("more rows")
-    project.lockstep("publish")
-    project.lockstep("promote")
-    return project
-
-
-@pytest.fixture
-def watched(watched_once: Tiny, tmp_path: Any) -> Tiny:
-    """The same, to be changed."""
-    return watched_once.copy(tmp_path)
-
-
-def line(count: int, seed: int, shift: float = 0.0, noise: float = 1.0) -> pd.DataFrame:
-    """Rows of y = 2 x with noise."""
-    random = np.random.default_rng(seed)
-    x = random.normal(size=count) + shift
-    return pd.DataFrame({"x": x, "y": 2 * x + noise * random.normal(size=count)})
-
-
-def save(project: Tiny, name: str, rows: pd.DataFrame) -> str:
-    """Save a window of data; its path."""
-    path = project.path / "new" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (rows.to_parquet if path.suffix == ".parquet" else rows.to_csv)(path, index=False)
-    return path.relative_to(project.path).as_posix()
 
 
 def test_a_window_like_the_reference_is_fine_and_judged_once(watched: Tiny) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.mlflow import runs, tag
+from lockstep.mlflow.front_page import CURVES, run_path
 from lockstep.mlflow.keys import key_of
 from lockstep.mlflow.runs import Point
 from lockstep.mlflow.store import Store
@@ -51,7 +52,7 @@ class History:
     @property
     def page(self) -> str:
         """The path of the run's page in the MLflow UI."""
-        return f"/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return run_path(self.experiment_id, self.run_id, CURVES)
 
     def find(self, identity: str) -> Result | None:
         """The result of a window that was judged before; None if there is none."""
