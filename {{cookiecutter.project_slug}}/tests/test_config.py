@@ -96,4 +96,4 @@ def test_the_schema_holds_no_values() -> None:
         own = [name for name, field in model.model_fields.items() if not field.is_required()]
         return own + [name for each in inner for name in defaults(each)]
 
-    assert defaults(Config) == ["sweep"], "set in a sweep only"
+    assert defaults(Config) == ["sweep", "monitor"], "set by these commands only"

@@ -14,7 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from lockstep import LockstepError
 
-from {{ cookiecutter.package_name }} import curves, evaluate, train
+from {{ cookiecutter.package_name }} import (
+    curves,
+    evaluate,
+    train,
+)
 
 PLOTS = {
     "classification": {"calibration", "confusion", "importance", "precision_recall", "roc"},

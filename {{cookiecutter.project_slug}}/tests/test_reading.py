@@ -19,7 +19,11 @@ from omegaconf import DictConfig
 
 from lockstep import LockstepError
 
-from {{ cookiecutter.package_name }} import ingest, schema, validate
+from {{ cookiecutter.package_name }} import (
+    ingest,
+    schema,
+    validate,
+)
 from {{ cookiecutter.package_name }}.reading import read_raw
 
 TEXT = "item,size,outcome\na,1.5,1\nb,2.5,2\nc,,1\n"

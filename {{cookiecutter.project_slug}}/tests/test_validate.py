@@ -13,7 +13,10 @@ from omegaconf import DictConfig
 from lockstep import LockstepError
 
 from {{ cookiecutter.package_name }} import validate
-from {{ cookiecutter.package_name }}.schema import infer_schema, write_schema
+from {{ cookiecutter.package_name }}.schema import (
+    infer_schema,
+    write_schema,
+)
 
 
 def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> str:

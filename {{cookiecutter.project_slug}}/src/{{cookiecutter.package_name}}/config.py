@@ -142,7 +142,7 @@ class Tracking(Section):
         description="megabytes per file that git does not ignore"
     )
     snapshot_include: list[str] = Field(
-        default=[], description="files of the snapshot, even if they look like secrets"
+        description="files of the snapshot, even if they look like secrets"
     )
 
 
