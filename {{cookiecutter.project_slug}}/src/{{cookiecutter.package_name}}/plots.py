@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ INK, PALE = "#334155", "#94a3b8"
 # Told apart with any kind of colour vision: Okabe & Ito, Color Universal Design, 2008.
 ACCENT, SECOND = "#0072b2", "#d55e00"
 COLOURS = [ACCENT, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#000000", "#f0e442"]
-BASELINE = {"color": SECOND, "linestyle": "--", "linewidth": 1.4}
-DOTS = {"s": 14, "alpha": 0.5, "color": ACCENT, "linewidth": 0}
+BASELINE: dict[str, Any] = {"color": SECOND, "linestyle": "--", "linewidth": 1.4}
+DOTS: dict[str, Any] = {"s": 14, "alpha": 0.5, "color": ACCENT, "linewidth": 0}
 MOST_BARS = 20
 MOST_CELLS = 20  # a larger confusion matrix has no numbers and no labels
 
