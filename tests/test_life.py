@@ -49,7 +49,7 @@ def test_a_life(published: Project, tmp_path: Path) -> None:
     output = project.experiment("-S", "model=logistic", "--name", "try-logistic")
     assert "lockstep publish" in output
     runs = project.runs()
-    assert runs[-1]["name"] == "try-logistic"
+    assert runs[-1]["name"] == "logistic · try-logistic"
     assert runs[-1]["tags"]["dvc.experiment"] == "try-logistic"
     assert runs[-1]["tags"]["overrides"] == "model=logistic"
     assert runs[-1]["tags"]["mlflow.source.git.commit"] == two
@@ -64,12 +64,13 @@ def test_a_life(published: Project, tmp_path: Path) -> None:
     runs = project.runs()
     assert {run["params"].get("model.n_estimators") for run in runs[-2:]} == {"11", "12"}
     experiments = project.git("for-each-ref", "refs/exps", "--format", "%(refname:lstrip=-1)")
-    assert {run["name"] for run in runs[-2:]} <= set(experiments.split())
+    labels = {run["name"].rpartition(" · ")[2] for run in runs[-2:]}
+    assert labels <= set(experiments.split())
 
     project.experiment("--temp", "-S", "model=svm", "--name", "in-a-copy")
     runs = project.runs()
     assert len(runs) == 6
-    assert runs[-1]["name"] == "in-a-copy"
+    assert runs[-1]["name"] == "svm · in-a-copy"
 
     project.run("dvc", "exp", "apply", "in-a-copy")
     assert "Running stage" not in project.run("dvc", "repro"), "an applied experiment is done"

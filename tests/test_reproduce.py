@@ -98,7 +98,8 @@ def test_the_locked_environment_is_installed_and_a_model_in_use_is_rebuilt(
     output = project.run("lockstep", "reproduce", "models:/penguins@challenger", "--keep")
     (run,) = [run for run in project.runs() if run["name"] in output.splitlines()[0]]
     assert f"{run['name']}: identical" in output
-    folder = project.path.parent / f"{project.path.name}-{run['name']}"
+    label = run["name"].rpartition(" · ")[2]
+    folder = project.path.parent / f"{project.path.name}-{label}"
     assert (folder / ".venv").is_dir()
     assert f"kept: {folder}" in output
     again = project.run("lockstep", "reproduce", "models:/penguins@challenger", ok=False)
@@ -276,7 +277,7 @@ def test_committed_history_is_shown_without_running_anything(project: Project) -
 
 def test_trace_shows_both_ways(lived: Project) -> None:
     found = json.loads(lived.run("lockstep", "trace", "in-a-copy", "--json"))
-    run = next(run for run in lived.runs() if run["name"] == "in-a-copy")
+    run = next(run for run in lived.runs() if run["name"].endswith("· in-a-copy"))
     assert found["id"] == run["id"]
     assert found["came_from"]["data"] == {"data/raw.csv": run["inputs"]["data/raw.csv"]}
     assert found["came_from"]["code"]["snapshot"] == run["tags"]["git.snapshot"]

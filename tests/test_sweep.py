@@ -868,7 +868,8 @@ def test_a_sweep_is_a_family_of_runs_and_its_best_trial_comes_home(swept: Projec
     output = swept.run("lockstep", "sweep", "--apply", number)
     assert f"$ dvc exp run --name {name}" in output
     won = swept.runs()[-1]
-    assert won["name"] == won["tags"]["dvc.experiment"] == name
+    assert won["tags"]["dvc.experiment"] == name
+    assert won["name"].endswith(f" · {name}")
     assert won["tags"]["sweep.run"] == parent["id"]
     assert family_tag(swept, parent["id"], f"sweep.applied.{number}") == won["id"]
     traced = json.loads(swept.run("lockstep", "trace", name, "--json"))

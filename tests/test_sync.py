@@ -323,7 +323,7 @@ def test_a_teams_server_gets_the_runs_and_the_doctor_looks_at_it(
     assert text.startswith(f"failed {server.url} does not answer: ")
     assert cure == [f"uv run mlflow server --port {server.port}"]
     assert away == dict.fromkeys(
-        ["artifacts", "registry", "runs"], ("skipped waits for: MLflow", [])
+        ["artifacts", "registry", "runs", "live runs"], ("skipped waits for: MLflow", [])
     )
     code, text = ada.answer("lockstep", "push", env=shared)
     assert code == 2

@@ -81,8 +81,10 @@ def test_an_older_project_is_updated_and_then_uses_a_released_lockstep(
     assert f'template = "{version}"' in (path / "pyproject.toml").read_text()
     ran = project.repro()
     assert ran[0] == "compose"
-    assert "publish" not in ran, "the same results are not published again"
-    assert [run["id"] for run in project.runs()] == [first["id"]]
+    before, after = project.runs()
+    assert before["id"] == first["id"]
+    assert after["params"]["model.n_estimators"] == "30"
+    assert project.repro() == [], "the updated pipeline is published once"
     project.commit("updated template")
 
     # A released Lockstep in place of the copy: one line.
@@ -98,6 +100,7 @@ def test_an_older_project_is_updated_and_then_uses_a_released_lockstep(
     project.commit("a released Lockstep")
     project.experiment("-S", "model=dummy")
     assert [run["params"]["model._target_"].rpartition(".")[2] for run in project.runs()] == [
+        "RandomForestClassifier",
         "RandomForestClassifier",
         "DummyClassifier",
     ]
