@@ -125,8 +125,8 @@ def test_the_demo_shows_four_runs(tmp_path: Path, clean_env: dict[str, str]) -> 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     table = done.stdout[done.stdout.index("=== uv run lockstep runs") :]
-    models = re.findall(r" {2}(random_forest|ridge|hist_gradient_boosting)\b", table)
-    assert models == ["hist_gradient_boosting", "ridge", "random_forest", "random_forest"]
+    models = re.findall(r" {2}(random_forest|ridge|hist_gradient_boost)", table)
+    assert models == ["hist_gradient_boost", "ridge", "random_forest", "random_forest"]
     assert "uv run mlflow ui" in table
 
 

@@ -94,15 +94,19 @@ def find_run(word: str, project: "Project") -> "Run | None":
             return None
         # The name, or the part after the model, which names a DVC experiment or a commit.
         names = (f"= {runs.quoted(word)}", f"LIKE {runs.quoted(f'%{SEPARATOR}{word}')}")
-        matches: list[Run] = []
-        for name in names:
-            query = f"attributes.run_name {name} and attributes.status = 'FINISHED'"
-            matches = matches or list(client.search_runs([experiment_id], query, max_results=5))
+        queries = [
+            f"attributes.run_name {name} and attributes.status = 'FINISHED'" for name in names
+        ]
+        found = [
+            list(client.search_runs([experiment_id], query, max_results=5)) for query in queries
+        ]
         model = project.registry.get("name")
-        if not matches and model and (version := find_version(client, model, word)):
+        if not any(found) and model and (version := find_version(client, model, word)):
             return runs.any_run(client, version.run_id)
-    # The run that `lockstep sweep --apply` makes of a trial has the trial's name.
-    named = [run for run in matches if tag.STATE in run.data.tags] or matches
+    # A trial has the name of the experiment that `lockstep sweep --apply` makes of it: a run of the
+    # pipeline comes first.
+    states = [[run for run in matches if tag.STATE in run.data.tags] for matches in found]
+    named: list[Run] = next(filter(None, [*states, *found]), [])
     if len(named) > 1:
         ids = ", ".join(run.info.run_id for run in named)
         raise LockstepError(f"several runs are called {word}: give the id of one, {ids}")
