@@ -56,7 +56,8 @@ def test_the_other_options_change_no_code(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         if not {"task", "target_column", "package_name", "project_name"} & set(answers):
-            assert python_files(render(folder, **answers)) == expected, answers
+            named = {"project_name": "Penguins", **answers}
+            assert python_files(render(folder, **named)) == expected, answers
 
 
 @pytest.mark.project

@@ -343,6 +343,7 @@ def test_all_states_that_git_keeps_are_published_and_only_once(toy: Toy, publish
     toy.write("src/toy/train.py", "fit = 2\n")
     toy.measured(0.8)
     publish()  # never committed: its snapshot keeps it
+    time.sleep(1)  # git's times are whole seconds
     toy.measured(0.9)
     toy.commit()
     published = all_runs()
