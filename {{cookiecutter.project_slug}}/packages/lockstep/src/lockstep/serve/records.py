@@ -10,6 +10,7 @@ from lockstep.inference.columns import Values
 from lockstep.inference.version import Version
 
 ANSWERS, FEEDBACK = "answers", "feedback"
+TRIES = 3  # to read a log while its server merges small files
 
 
 class Entry(NamedTuple):
@@ -66,10 +67,18 @@ def _found(place: str, kind: str, request: str) -> Iterator[dict[str, Any]]:
     files, root = filesystem(place)
     if files.get_file_info(f"{root}/{kind}").type == fs.FileType.NotFound:
         return
-    data = ds.dataset(f"{root}/{kind}", filesystem=files, format="parquet")
-    if not data.files:
+    for attempt in range(TRIES):
+        data = ds.dataset(f"{root}/{kind}", filesystem=files, format="parquet")
+        if not data.files:
+            return
+        try:
+            found = data.to_table(filter=ds.field("_request") == request).to_pylist()
+        except FileNotFoundError:  # the server has just merged small files
+            if attempt == TRIES - 1:
+                raise
+            continue
+        yield from found
         return
-    yield from data.to_table(filter=ds.field("_request") == request).to_pylist()
 
 
 def answers_table(entries: Sequence[Entry], drop: Collection[str]) -> Any:
