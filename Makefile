@@ -11,7 +11,7 @@ demo: $(VENV)/ready ## scaffold a project, train four models, compare
 test: $(VENV)/ready ## the whole suite
 	$(VENV)/bin/python -m pytest
 
-test-fast: $(VENV)/ready ## the unit tests, in about a minute
+test-fast: $(VENV)/ready ## the unit tests, in a few minutes
 	$(VENV)/bin/python -m pytest -m unit
 
 coverage: $(VENV)/ready ## the same, and what they cover of the glue; takes twice as long
