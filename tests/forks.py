@@ -113,7 +113,10 @@ def _answer(request: dict[str, Any], programs: dict[str, Any]) -> tuple[int, flo
     number, delay = request["kill"] or (signal.SIGKILL, PATIENCE)
     code = _wait(child, started + delay)
     if code is None:
-        os.killpg(child, number)
+        try:
+            os.killpg(child, number)
+        except ProcessLookupError:  # it has not made its group yet
+            os.kill(child, number)
         code = _wait(child, started + delay + PATIENCE)
     _wait_for_all(child)
     return (-signal.SIGALRM if code is None else code), time.monotonic() - started
