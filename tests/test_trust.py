@@ -29,8 +29,8 @@ from tiny import Tiny
 
 from lockstep import LockstepError
 from lockstep.adapters.trusted_model import load_model, trusted_names
+from lockstep.config.components import estimators_of
 from lockstep.config.compose import composer
-from lockstep.gate.comparison_process import estimators_of
 
 NOTHING: set[str] = set()
 # They take seconds, and hold what other estimators hold.

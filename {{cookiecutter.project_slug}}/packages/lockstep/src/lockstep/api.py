@@ -18,7 +18,6 @@ from lockstep.adapters.trusted_model import load_model
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.history import pipeline_at
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.gate.comparison_process import estimators_of
 from lockstep.lineage.target import Target, resolve_target
 from lockstep.mlflow import runs
 from lockstep.mlflow.registry import download_model_of, load_pyfunc
@@ -57,8 +56,7 @@ def load(model: str = CHAMPION) -> Any:
             return load_pyfunc(file) if file.is_dir() else sklearn.load_model(file)
         with project.store.errors_explained(CHECK_ADDRESS):
             place = download_model_of(target.run, folder)
-        trusted = None if project.store.embedded else estimators_of(project.root)
-        loaded = load_model(place, trusted)
+        loaded = load_model(place, project.trusted)
         return load_pyfunc(place) if isinstance(loaded, Path) else loaded
 
 

@@ -85,6 +85,17 @@ class Project:
         return str(self.registry["name"])
 
     @cached_property
+    def trusted(self) -> set[str] | None:
+        """The classes that a model of the store may contain besides the usual ones.
+
+        None for any class, where the store is the project's own: it is as trusted as the folder
+        that it is in. The classes are imported.
+        """
+        from lockstep.config.components import estimators_of
+
+        return None if self.store.embedded else estimators_of(self.root)
+
+    @cached_property
     def store(self) -> Store:
         """The MLflow store; opened when it is first used."""
         return Store(self.root, self.tracking)

@@ -155,7 +155,7 @@ def source_of(arguments: Namespace, word: str = "") -> Any:
     match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", word)
     if word and not match:
         raise LockstepError(f"{word} does not name a model's version: write models:/name@alias")
-    from lockstep.gate.comparison_process import estimators_of
+    from lockstep.config.components import estimators_of
     from lockstep.project import Project
     from lockstep.serve.run import copies_folder
 

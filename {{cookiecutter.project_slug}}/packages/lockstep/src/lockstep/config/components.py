@@ -3,16 +3,20 @@
 This imports the classes, so only code that is about to build them runs the check.
 """
 
+import contextlib
 import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
 from lockstep.config.grammar import instantiate
 from lockstep.config.schema import Problem
+from lockstep.files import read_yaml
 from lockstep.values import first_line, nearest
+from lockstep.workspace import PARAMS
 
 
 def component_problems(node: Any, path: tuple[str, ...] = ()) -> Iterator[Problem]:
@@ -107,3 +111,24 @@ def imported(name: str) -> Any:
     if not hasattr(module, attribute):
         raise LockstepError(f"{module_name} has no {attribute}{nearest(attribute, dir(module))}")
     return getattr(module, attribute)
+
+
+def estimators_of(workspace: Path) -> set[str]:
+    """The estimators that a workspace's config names; that of a run may be a stranger's."""
+    params = workspace / PARAMS
+    groups = (workspace / "conf" / group for group in read_yaml(params) or {})
+    files = [params, *(option for group in groups for option in group.rglob("*.yaml"))]
+    trusted = set()
+    for name in {name for file in files for name in _targets(read_yaml(file))}:
+        with contextlib.suppress(LockstepError):  # not installed
+            target = imported(name)
+            if inspect.isclass(target) and hasattr(target, "fit"):
+                trusted.add(f"{target.__module__}.{target.__name__}")
+    return trusted
+
+
+def _targets(node: Any) -> list[str]:
+    """The names of everything that the config has Hydra instantiate."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = [str(node["_target_"])] if isinstance(node, dict) and "_target_" in node else []
+    return [*own, *(name for child in children for name in _targets(child))]

@@ -4,9 +4,7 @@ The project's scoring imports libraries that the process with MLflow does not ne
 scikit-learn. Predictions are compared, so no model is loaded if both were tested on the same data.
 """
 
-import contextlib
 import importlib
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +14,12 @@ import pandas as pd
 
 from lockstep import LockstepError
 from lockstep.adapters.trusted_model import load_model
-from lockstep.config.components import imported
-from lockstep.files import read_yaml
+from lockstep.config.components import estimators_of
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
 from lockstep.intervals import Statistic, difference, intervals
 from lockstep.record.metrics import beside_baseline
 from lockstep.values import first_line
-from lockstep.workspace import PARAMS
 
 Scorer = Callable[[pd.DataFrame, list[str]], Statistic]
 
@@ -121,24 +117,3 @@ def _predictions(project: Any, candidate: Candidate, opponent: Opponent) -> pd.D
     model = load_model(opponent.model, trusted)
     table: pd.DataFrame = project.predict(model, opponent.test, OmegaConf.load(candidate.params))
     return table
-
-
-def estimators_of(workspace: Path) -> set[str]:
-    """The estimators that a workspace's config names; that of a run may be a stranger's."""
-    params = workspace / PARAMS
-    groups = (workspace / "conf" / group for group in read_yaml(params) or {})
-    files = [params, *(option for group in groups for option in group.rglob("*.yaml"))]
-    trusted = set()
-    for name in {name for file in files for name in _targets(read_yaml(file))}:
-        with contextlib.suppress(LockstepError):  # not installed
-            target = imported(name)
-            if inspect.isclass(target) and hasattr(target, "fit"):
-                trusted.add(f"{target.__module__}.{target.__name__}")
-    return trusted
-
-
-def _targets(node: Any) -> list[str]:
-    """The names of everything that the config has Hydra instantiate."""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    own = [str(node["_target_"])] if isinstance(node, dict) and "_target_" in node else []
-    return [*own, *(name for child in children for name in _targets(child))]

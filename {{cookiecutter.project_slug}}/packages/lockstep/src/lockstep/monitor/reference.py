@@ -12,7 +12,6 @@ from lockstep import LockstepError
 from lockstep.adapters.trusted_model import load_model
 from lockstep.dvc.cache import fetch
 from lockstep.gate.candidate import Candidate, candidate_of_run
-from lockstep.gate.comparison_process import estimators_of
 from lockstep.mlflow import runs
 from lockstep.mlflow.registry import download_model, version_called
 from lockstep.record.metrics import beside_baseline
@@ -143,9 +142,8 @@ def _predictor(
 
     config = OmegaConf.load(candidate.params)
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    trusted = None if project.store.embedded else estimators_of(project.workspace)
     saved = download_model(client, version, Path(folder.name))
-    model = load_model(saved, trusted)
+    model = load_model(saved, project.trusted)
 
     def predict(rows: Path) -> pd.DataFrame:
         _ = folder  # where a model that is not scikit-learn's stays until it has predicted
