@@ -15,6 +15,7 @@ import pandas as pd
 from lockstep import LockstepError, git
 from lockstep.adapters import sklearn
 from lockstep.adapters.trusted_model import load_model
+from lockstep.champion.alias import CHAMPION
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.history import pipeline_at
 from lockstep.dvc.pipeline import Pipeline
@@ -26,7 +27,6 @@ from lockstep.project import Project
 from lockstep.values import nearest
 from lockstep.workspace import DVC_YAML
 
-CHAMPION = "champion"
 READERS = {".parquet": pd.read_parquet, ".pq": pd.read_parquet, ".csv": pd.read_csv}
 
 

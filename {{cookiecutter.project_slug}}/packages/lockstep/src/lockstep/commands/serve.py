@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
+from lockstep.mlflow.uri import parse_model_uri
 from lockstep.serve.settings import TOKEN, LogSettings, Settings, from_environment
 from lockstep.workspace import TEMPORARY
 
 EXAMPLE = "lockstep serve --port 8080"
-CHAMPION = "champion"
 PREDICTIONS = "predictions"
 DEFAULTS = Settings()
 MEGABYTE = 10**6
@@ -152,15 +152,14 @@ def source_of(arguments: Namespace, word: str = "") -> Any:
     root = Path.cwd()
     if word and not word.startswith("models:"):
         return Folder(Path(word), Trust((), arguments.allow_code, arguments.allow_pickle))
-    match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", word)
-    if word and not match:
-        raise LockstepError(f"{word} does not name a model's version: write models:/name@alias")
+    named = parse_model_uri(word) if word else None
+    from lockstep.champion.alias import CHAMPION
     from lockstep.config.components import estimators_of
     from lockstep.project import Project
     from lockstep.serve.run import copies_folder
 
     project = Project(root)
-    name, *words = match.groups() if match else (project.model_name, CHAMPION)
+    name, version = named or (project.model_name, CHAMPION)
     store = project.store
     trust = Trust(
         estimators_of(root),
@@ -168,4 +167,4 @@ def source_of(arguments: Namespace, word: str = "") -> Any:
         code=arguments.allow_code or store.embedded,
         pickle=arguments.allow_pickle,
     )
-    return Registry(store, name, next(filter(None, words)), copies_folder(root, TEMPORARY), trust)
+    return Registry(store, name, version, copies_folder(root, TEMPORARY), trust)

@@ -10,7 +10,7 @@ from lockstep import LockstepError, git
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import find_version, version_called
-from lockstep.mlflow.uri import CHECK_ADDRESS
+from lockstep.mlflow.uri import CHECK_ADDRESS, parse_model_uri
 from lockstep.record.provenance import SEPARATOR
 from lockstep.record.snapshot import BUNDLE, unbundle
 from lockstep.values import first_line
@@ -114,11 +114,7 @@ def find_run(word: str, project: "Project") -> "Run | None":
 
 
 def _run_of_model(client: "MlflowClient", uri: str) -> "Run":
-    match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", uri)
-    if match is None:
-        raise LockstepError(f"{uri} does not name a model's version: write models:/name@alias")
-    name, alias, number = match.groups()
-    version = version_called(client, name, alias or number)
+    version = version_called(client, *parse_model_uri(uri))
     if not version.run_id:
         raise LockstepError(f"{uri} was registered without a run, so its origin is unknown")
     return client.get_run(version.run_id)

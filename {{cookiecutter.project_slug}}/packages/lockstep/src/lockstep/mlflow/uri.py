@@ -1,8 +1,10 @@
-"""Tracking URIs of SQLite files."""
+"""URIs of SQLite files, and of registered models."""
 
 import re
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+from lockstep import LockstepError
 
 SQLITE = "sqlite:///"
 CHECK_ADDRESS = (
@@ -30,3 +32,19 @@ def anchored(uri: str, root: Path) -> str:
     """A tracking URI; the path of an SQLite file is made absolute, below the project's root."""
     database = database_of(uri)
     return sqlite_uri(root / database) if database else uri
+
+
+def parse_model_uri(uri: str) -> tuple[str, str]:
+    """The name of a registered model, and the alias or the number of a version.
+
+    Args:
+        uri: models:/name@alias or models:/name/3.
+
+    Raises:
+        LockstepError: It is neither.
+    """
+    match = re.fullmatch(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))", uri)
+    if match is None:
+        raise LockstepError(f"{uri} does not name a model's version: write models:/name@alias")
+    name, alias, number = match.groups()
+    return name, alias or number
