@@ -1,8 +1,7 @@
 """How well the model does in a window: measured where labels are known, else estimated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,11 +48,10 @@ def performance(
         rows: With the columns of the reference's test rows; a label may be missing.
     """
     labelled = predictions[rows[reference.target].notna().to_numpy()] if reference.target else []
-    before = _all_rows(reference.measure(reference.predictions), len(reference.predictions))
     now, ends = {}, {}
     if len(labelled) >= LEAST_LABELS:
         measure = reference.measure(labelled)
-        now = _all_rows(measure, len(labelled))
+        now = measure(np.arange(len(labelled)))
         ends = intervals(measure, len(labelled), confidence=confidence, resamples=RESAMPLES)
     estimate, error = _estimates(reference, predictions, rows)
     return [
@@ -65,7 +63,7 @@ def performance(
             estimate.get(metric),
             error.get(metric),
         )
-        for metric, value in before.items()
+        for metric, value in reference.measured.items()
     ]
 
 
@@ -131,10 +129,6 @@ def _possible(
     else:
         return []
     return [predictions.assign(**{TARGET: labels}) for labels in drawn]
-
-
-def _all_rows(measure: Callable[[Any], dict[str, float]], rows: int) -> dict[str, float]:
-    return measure(np.arange(rows))
 
 
 def _mean(measured: list[dict[str, float]]) -> dict[str, float]:

@@ -3,9 +3,11 @@
 import importlib
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from lockstep import LockstepError
@@ -52,12 +54,18 @@ class Reference:
     _predict: "Callable[[Path], pd.DataFrame]"
     _scorer: "Callable[..., Any]"
 
-    @property
+    @cached_property
     def target(self) -> str | None:
         """The column that the model predicts, recognised by its values; None if it is not there."""
         actual = self.predictions[TARGET].tolist()
         matches = (str(name) for name in self.tested if self.tested[name].tolist() == actual)
         return next(matches, None)
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """Its metrics on the rows that it was tested on."""
+        everything = np.arange(len(self.predictions))
+        return dict(self.measure(self.predictions)(everything))
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The model's predictions for rows with the columns of `tested`."""

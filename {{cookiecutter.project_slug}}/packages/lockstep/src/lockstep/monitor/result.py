@@ -35,6 +35,10 @@ class Monitor:
         bins = {str(name): bins_of(rows[name]) for name in rows}
         self.bins: dict[str, Bins] = {name: column for name, column in bins.items() if column}
         self.counts = {name: column.count(rows[name]) for name, column in self.bins.items()}
+        predicted = reference.predictions[PREDICTED]
+        self._predicted = bins_of(predicted)
+        if self._predicted:
+            self.counts[PREDICTION] = self._predicted.count(predicted)
 
     @property
     def kinds(self) -> pd.DataFrame:
@@ -86,13 +90,11 @@ class Monitor:
         """How far each column moved, and the predictions."""
         ignored = {*self.settings.ignore, *(set(self.bins) - set(window.columns))}
         bins = {name: column for name, column in self.bins.items() if name not in ignored}
-        before, now = dict(self.counts), dict(window.counts)
-        column = bins_of(self.reference.predictions[PREDICTED])
-        if column and predictions is not None:
-            bins[PREDICTION] = column
-            before[PREDICTION] = column.count(self.reference.predictions[PREDICTED])
-            now[PREDICTION] = column.count(predictions[PREDICTED])
-        return drifts(bins, before, now, self.settings.floor, self.settings.false_alarms)
+        now = dict(window.counts)
+        if self._predicted and predictions is not None:
+            bins[PREDICTION] = self._predicted
+            now[PREDICTION] = self._predicted.count(predictions[PREDICTED])
+        return drifts(bins, self.counts, now, self.settings.floor, self.settings.false_alarms)
 
     def _classifier(self, window: Window) -> tuple[float, float]:
         """How well a classifier tells the window's features from the reference's."""
