@@ -160,7 +160,7 @@ class Service:
         if self.kept:
             self.kept.add(Entry(request.state.id, time.time(), role, version, values, *answer[1:]))
         if self.challenger and not self.settings.split:
-            self.challenger.shadow(request.state.id, values, answer, self.kept, self.metrics)
+            self.challenger.shadow(request.state.id, values, answer)
         return answer
 
     async def _body(self, request: Request) -> bytes:
@@ -217,7 +217,7 @@ class Service:
         if self.kept:
             self.kept.start()
         if self.challenger:
-            self.challenger.start()
+            self.challenger.start(self.kept, self.metrics)
         yield
         self.follower.stop()
         if self.challenger:

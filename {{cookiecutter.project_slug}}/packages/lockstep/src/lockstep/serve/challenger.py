@@ -22,8 +22,14 @@ class Challenger:
         self._tasks: set[asyncio.Task[None]] = set()
         self._batches: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Follow its alias, and predict."""
+    def start(self, kept: PredictionLog | None, metrics: Metrics) -> None:
+        """Follow its alias, and predict.
+
+        Args:
+            kept: The log that gets the answers of `shadow`.
+            metrics: Those of the server.
+        """
+        self._kept, self._metrics = kept, metrics
         self.follower.start()
         self._batches = asyncio.create_task(self._batcher.run())
 
@@ -34,27 +40,13 @@ class Challenger:
             if task:
                 task.cancel()
 
-    def shadow(
-        self,
-        request: str,
-        values: Values,
-        answer: Answer,
-        kept: PredictionLog | None,
-        metrics: Metrics,
-    ) -> None:
+    def shadow(self, request: str, values: Values, answer: Answer) -> None:
         """Predict the same rows later, without anybody waiting for it."""
-        task = asyncio.create_task(self._predict(request, values, answer, kept, metrics))
+        task = asyncio.create_task(self._predict(request, values, answer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _predict(
-        self,
-        request: str,
-        values: Values,
-        answer: Answer,
-        kept: PredictionLog | None,
-        metrics: Metrics,
-    ) -> None:
+    async def _predict(self, request: str, values: Values, answer: Answer) -> None:
         version = self.follower.current
         if version.about == answer.version.about:
             return
@@ -64,12 +56,12 @@ class Challenger:
             own = version.columns.of_lists(values, rows=rows)
             shadow = await self._batcher.predict(version, own, rows)
         except BusyError:
-            metrics.error("shadow_busy")
+            self._metrics.error("shadow_busy")
             return
         except Exception:
-            metrics.error("shadow")
+            self._metrics.error("shadow")
             return
         for ours, theirs in zip(answer.predictions, shadow.predictions, strict=True):
-            metrics.shadow(agrees=ours == theirs)
-        if kept:
-            kept.add(Entry(request, time.time(), "shadow", version, own, *shadow[1:]))
+            self._metrics.shadow(agrees=ours == theirs)
+        if self._kept:
+            self._kept.add(Entry(request, time.time(), "shadow", version, own, *shadow[1:]))
