@@ -24,7 +24,7 @@ EXACT = 2**53  # larger integers are not exact as floats
 
 
 def read_raw(path: Path, data: Any) -> tuple[pd.DataFrame, str]:
-    """Read a raw table; its format is told by its content, not by its name.
+    """Read a raw table; its content, not its name, shows its format.
 
     Args:
         path: A CSV, JSON, Parquet, SQLite or Excel file.

@@ -68,7 +68,7 @@ def _settings(workspace: Path) -> Settings:
 
 
 def _judged(source: Path, monitor: "Monitor", history: "History") -> "Result":
-    """The result of a window: known from an earlier call, or new, and then told."""
+    """The result of a window: from an earlier call, or new, and then sent to the channels."""
     from lockstep.monitor.notify import news, notify
     from lockstep.monitor.result import verdict
     from lockstep.monitor.window import digest_of, read_window

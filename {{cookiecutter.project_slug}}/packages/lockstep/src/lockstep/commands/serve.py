@@ -89,7 +89,7 @@ def _option(parser: ArgumentParser, name: str, default: Any, text: str) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process gets a signal to stop."""
     from lockstep.serve.run import listening, serve
 
     second, share = _second(arguments)

@@ -150,7 +150,7 @@ def _code_of(folder: Path, *, allow: bool) -> Iterator[set[str]]:
     packages = {path.stem for path in code.glob("*")} if code.is_dir() else set()
     if packages and not allow:
         raise LockstepError(
-            f"the model comes with code of its own ({', '.join(sorted(packages))}): add "
+            f"the model comes with its own code ({', '.join(sorted(packages))}): add "
             "--allow-code to run it"
         )
     with _IMPORTS:

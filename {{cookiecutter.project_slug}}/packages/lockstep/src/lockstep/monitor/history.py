@@ -1,4 +1,4 @@
-"""The results of a version's windows, in one run of an MLflow experiment of its own.
+"""The results of a version's windows, in one run of a separate MLflow experiment.
 
 The run has a step for each window: MLflow's charts show each metric over the windows.
 """

@@ -84,7 +84,7 @@ def reference_of(client: "MlflowClient", project: "Project", word: str) -> Refer
     """The reference of a version, by its number or an alias.
 
     Raises:
-        LockstepError: There is no such version, or its data are not to be had.
+        LockstepError: There is no such version, or its data are not available.
     """
     version = version_called(client, project.model_name, word)
     number = str(version.version)

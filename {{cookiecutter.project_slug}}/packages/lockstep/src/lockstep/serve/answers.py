@@ -43,7 +43,7 @@ def headers_of(request: Request, version: Version, unknown: list[str]) -> dict[s
 
 
 def refusal(error: Exception, timeout: float) -> BadRequestError:
-    """An error as what the client is told."""
+    """An error as the answer to the client."""
     if isinstance(error, BadRequestError):
         return error
     if isinstance(error, InvalidRows):

@@ -41,7 +41,7 @@ class Batcher:
         """Set the limits.
 
         Args:
-            most_rows: Of a batch; a request with more is a batch of its own.
+            most_rows: Of a batch; a request with more is a batch by itself.
             most_waiting: Requests in the queue.
         """
         self._most_rows, self._most_waiting = most_rows, most_waiting

@@ -43,7 +43,7 @@ def serve(
     log: LogSettings | None = None,
     second: Registry | None = None,
 ) -> None:
-    """Load the first version, and answer until the process is told to end.
+    """Load the first version, and answer until the process gets a signal to stop.
 
     Args:
         log: How answers are kept, if they are.
