@@ -1,6 +1,7 @@
 """What a run shows, gathered from DVC, git and the machine before any of it goes to MLflow."""
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,7 @@ class RunRecord:
     @cached_property
     def version_tags(self) -> dict[str, str]:
         """The tags of the registered version: enough to trace it."""
-        sources = " ".join(self.pipeline.sources().values())[: tag.VERSION_TAG_LENGTH]
+        sources = data_of(self.pipeline.sources().values())
         tags = {key: self.tags.get(key) for key in (tag.STATE, tag.COMMIT)}
         return {key: value for key, value in {**tags, tag.DATA: sources}.items() if value}
 
@@ -234,6 +235,11 @@ class RunRecord:
             for stage in self.pipeline.upstream.values()
         ]
         return table(["stage", "seconds", "wrote"], rows, numeric=["seconds"])
+
+
+def data_of(md5s: Iterable[str]) -> str:
+    """The md5s of the sources, as the tag `dvc.data` holds them."""
+    return " ".join(md5s)[: tag.VERSION_TAG_LENGTH]
 
 
 def _folder(path: Path, name: str) -> str | None:

@@ -9,6 +9,7 @@ from lockstep.files import read_yaml
 from lockstep.mlflow import tag
 from lockstep.mlflow.registry import named
 from lockstep.monitor.history import newest_verdict
+from lockstep.record.run_record import data_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,4 +59,4 @@ def current_data(project: "Project") -> str:
         pointer = pipeline.pointer_of(path)
         outs = (read_yaml(project.workspace / pointer) or {}).get("outs", []) if pointer else []
         md5s += [out["md5"] for out in outs]
-    return " ".join(md5s)
+    return data_of(md5s)
