@@ -353,9 +353,14 @@ def test_a_project_without_predictions_is_undecided_and_promoted_by_hand_only(
     project.edit("conf/registry/default.yaml", "policy: manual", "policy: auto")
     output = publish(project, BEST)
     assert "gate: undecided" in output
-    assert "dvc.yaml lists none under the model's meta" in output
+    measured = r"\d[\d.]*, and \d[\d.]* in its run; without the predictions of the test rows"
+    assert re.search(measured, output)
+    assert "name their files in dvc.yaml under artifacts, meta: predictions" in output
     assert aliases_in(project)["champion"] == "1", "undecided is not passed"
-    assert "champion is version 2" in project.lockstep("promote")
+    assert "not promoted; to promote it anyway" in project.lockstep("promote", ok=False)
+    assert aliases_in(project)["champion"] == "1"
+    forced = project.lockstep("promote", "--force", "--reason", "measured by hand")
+    assert "champion is version 2" in forced
 
 
 def test_what_the_stages_warn_of_is_shown_wherever_one_looks(tiny_project: Tiny) -> None:

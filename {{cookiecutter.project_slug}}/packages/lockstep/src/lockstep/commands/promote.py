@@ -18,19 +18,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "version", nargs="?", help="its number or alias (default: the challenger, the newest one)"
     )
-    parser.add_argument("--force", action="store_true", help="promote even if the gate failed")
+    parser.add_argument(
+        "--force", action="store_true", help="promote even if the gate did not pass"
+    )
     parser.add_argument("--reason", help="why; recorded with the version")
 
 
 def run(arguments: Namespace) -> int:
-    """Make a version the champion if its gate passes, or could not decide.
+    """Make a version the champion if its gate passes, or there is no gate.
 
     A verdict holds for the champion and the rules that it was reached with; if one of them has
     changed, the version is judged again.
 
     Returns:
-        0 if it is now the champion; 1 if its gate failed, or another version became the champion
-        in the meantime.
+        0 if it is now the champion; 1 if its gate failed or could not decide, or another version
+        became the champion in the meantime.
     """
     force, reason = arguments.force, arguments.reason
     if force and not reason:
@@ -39,15 +41,14 @@ def run(arguments: Namespace) -> int:
     name = project.model_name
     with project.store.errors_explained():
         client = project.store.client()
-        wanted = arguments.version or str(project.registry.get("alias"))
-        version = version_called(client, name, wanted)
+        version = version_called(client, name, arguments.version or _newest(project))
         number, champion = str(version.version), champion_of(client, name)
         previous = number_of(champion)
         if previous != number:
             verdict, reasons = current_verdict(project, client, version, champion)
             if verdict != "none":
                 print("\n".join([f"{name} version {number}: gate {verdict}", *reasons]))
-            if verdict == "failed" and not force:
+            if verdict in ("failed", "undecided") and not force:
                 print(
                     "not promoted; to promote it anyway: "
                     f'`uv run lockstep promote {number} --force --reason "..."`'
@@ -68,3 +69,13 @@ def run(arguments: Namespace) -> int:
         return 1
     print(f"{name}: {CHAMPION} is version {number}, previously {previous or 'none'}")
     return 0
+
+
+def _newest(project: Project) -> str:
+    """The alias of the newest version."""
+    if alias := project.registry.get("alias"):
+        return str(alias)
+    raise LockstepError(
+        "conf/registry/ sets no alias for the newest version, so name the version\n"
+        "`uv run lockstep models` lists them"
+    )

@@ -50,13 +50,14 @@ def comparing(
         yield lambda: None
         return
     version = str(champion.version)
+    metrics = _metrics_of(client, champion)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             scoring = _scoring_of(project, candidate)
             opponent = _opponent(client, project, candidate, champion, Path(folder))
         except LockstepError as error:
             problem = str(error)
-            yield lambda: Comparison(version, problem=problem)
+            yield lambda: Comparison(version, metrics, problem=problem)
             return
         from lockstep.gate import comparison_process  # imports pandas
 
@@ -69,7 +70,7 @@ def comparing(
                 try:
                     result: Comparison = future.result()
                 except ProcessError as error:
-                    return Comparison(version, problem=first_line(error))
+                    return Comparison(version, metrics, problem=first_line(error))
                 return result
 
             yield comparison
@@ -93,11 +94,23 @@ def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> str:
     return note
 
 
+def _metrics_of(client: "MlflowClient", champion: "ModelVersion") -> dict[str, float]:
+    """The metrics that the champion's own run shows."""
+    run = runs.any_run(client, champion.run_id)
+    return dict(run.data.metrics) if run else {}
+
+
 def _scoring_of(project: Project, candidate: Candidate) -> str:
     """The project's module that measures predictions."""
     if candidate.predictions is None or candidate.test is None:
+        lacking = [
+            role
+            for role, found in (("test", candidate.test), ("predictions", candidate.predictions))
+            if found is None
+        ]
         raise LockstepError(
-            "there are no predictions of the test rows: dvc.yaml lists none under the model's meta"
+            "without the predictions of the test rows it is unknown if that is chance: name their "
+            f"files in dvc.yaml under artifacts, meta: {' and '.join(lacking)}"
         )
     scoring = project.settings.get("scoring")
     if scoring is None:

@@ -57,7 +57,7 @@ class Comparison:
 
     Attributes:
         version: The champion's.
-        metrics: The champion's on these rows.
+        metrics: The champion's on these rows; those of its own run if they were not compared.
         difference: The model's deciding metric minus the champion's; None if they were not
             compared.
         rescored: Whether the champion was originally tested on other data.
@@ -152,7 +152,7 @@ def judge(
     metric, direction = deciding_metric(metrics, evaluation, rules)
     checks += _against_baseline(metric, direction, metrics)
     if comparison:
-        checks.append(_against_champion(metric, direction, comparison, rules))
+        checks.append(_against_champion(metric, direction, comparison, rules, metrics))
     if not metrics:
         checks.append(Check("metrics", "at least one", "none", "undecided"))
     return Verdict(checks, comparison, rules)
@@ -217,13 +217,22 @@ def _against_baseline(
 
 
 def _against_champion(
-    metric: str | None, direction: str | None, comparison: Comparison, rules: Rules
+    metric: str | None,
+    direction: str | None,
+    comparison: Comparison,
+    rules: Rules,
+    metrics: dict[str, float],
 ) -> Check:
     """Whether the whole interval of the gain lies beyond the margin."""
     subject = f"{metric} against the champion, version {comparison.version}"
     required = f"better by more than {rules.margin:g}"
     if comparison.difference is None or comparison.interval is None or direction is None:
-        problem = comparison.problem or f"it is unknown whether more or less {metric} is better"
+        problem = comparison.problem or (
+            f"it is unknown if more or less {metric} is better: set registry.direction in conf/"
+        )
+        ours, theirs = metrics.get(metric or ""), comparison.metrics.get(metric or "")
+        if ours is not None and theirs is not None:
+            problem = f"{number(ours)}, and {number(theirs)} in its run; {problem}"
         return Check(subject, required, problem, "undecided")
     sign = 1 if direction == "maximize" else -1
     gain = sign * comparison.difference
