@@ -9,7 +9,6 @@ import pytest
 
 import lockstep
 from lockstep import LockstepError
-from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.mlflow.store import Store
 from lockstep.mlflow.uri import database_of
@@ -107,10 +106,10 @@ def test_a_pipeline_that_has_not_run_says_so(workspace: Path) -> None:
 
 
 def test_a_stage_reads_what_is_listed_for_it(workspace: Path) -> None:
-    declared = Pipeline(workspace).declared
-    assert stage_params(declared, "fit") == ["model"]
+    pipeline = Pipeline(workspace)
+    assert pipeline.stage("fit").keys == ["model"]
     with pytest.raises(LockstepError, match="no stage 'fti'"):
-        stage_params(declared, "fti")
+        pipeline.stage("fti")
 
 
 @pytest.mark.parametrize("name", ["plain", "mit Ümlaut und Platz", "a%20b", "c#d"])

@@ -154,7 +154,7 @@ def test_a_state_is_published_once_with_all_that_is_known_of_it(toy: Toy, publis
     }
     expected = {"params.yaml", "composed.yaml", "dvc.yaml", "dvc.lock", "plots/roc.svg"}
     expected |= {"metrics/metrics.json", "metrics/history.csv", "snapshot.bundle", "model_card.md"}
-    expected |= {"report.html", "environment.json"}
+    expected |= {"report.html", "environment.json", "stages.json"}
     assert set(artifacts(run.info.run_id)) == expected
 
     tags = run.data.tags

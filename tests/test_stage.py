@@ -13,6 +13,7 @@ from omegaconf.errors import ReadonlyConfigError
 import lockstep
 from lockstep import LockstepError, cli
 from lockstep.dvc.environment import ALL
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest, tree_digest, write_whole
 from lockstep.history import history, live_record, read_history, read_live_record
 from lockstep.stage import params_of, run_stage
@@ -30,6 +31,7 @@ PARAMS = "data: {target: y, drop: []}\nmodel: {n: 1}\nsplit: {seed: 2}\n"
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "other.yaml").write_text("x: 3\n")
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -48,7 +50,7 @@ def stage(workspace: Path, body: str) -> None:
 def test_a_stage_gets_its_params_and_paths(workspace: Path) -> None:
     stage(workspace, "paths[0].write_text(str([*cfg, cfg.model.n, cfg.data.target]))")
     run_stage("mine.fit", [Path("made/here.txt")])
-    assert Path("made/here.txt").read_text() == "['model', 'data', 1, 'y']"
+    assert Path("made/here.txt").read_text() == "['model', 'data', 'x', 1, 'y']"
 
 
 @pytest.mark.parametrize("key", ["split.seed", "data.drop"])
@@ -68,14 +70,39 @@ def test_a_stage_cannot_change_its_params(workspace: Path) -> None:
 def test_params_that_do_not_exist_are_reported(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert params_of("each@a", workspace) == {"data": {"target": "y", "drop": []}}
-    with pytest.raises(LockstepError, match="no stage 'fti'; it has fit, each"):
-        params_of("fti", workspace)
+    stages = Pipeline(workspace).stages
+    assert params_of(stages["each@a"], workspace) == {"data": {"target": "y", "drop": []}}
+    with pytest.raises(LockstepError, match="no stage 'fti'; it has fit, each@a, each@b, lacking"):
+        run_stage("mine.fti", [])
     with pytest.raises(LockstepError, match="needs the param 'modle', which conf/ does not set"):
-        params_of("lacking", workspace)
+        params_of(stages["lacking"], workspace)
     (workspace / "params.yaml").unlink()
     with pytest.raises(LockstepError, match="run `uv run dvc repro`"):
-        params_of("fit", workspace)
+        params_of(stages["fit"], workspace)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("more.yaml", "rate: 1e-3\nsizes: [[1, 2], [3]]\n"),
+        ("more.json", '{"rate": 0.001, "sizes": [[1, 2], [3]]}'),
+        ("more.toml", "rate = 0.001\nsizes = [[1, 2], [3]]\nday = 2020-01-01\n"),
+        ("more.py", "rate: float = 1e-3\nsizes = [(1, 2), (3,)]\nimport os\n"),
+    ],
+)
+def test_params_may_be_in_any_file_that_dvc_reads(workspace: Path, file: str, text: str) -> None:
+    (workspace / file).write_text(text)
+    (workspace / "dvc.yaml").write_text(
+        f"stages:\n  fit:\n    cmd: none\n    params: [model.n, {file}: [rate, sizes]]\n"
+        f"  all: {{cmd: none, params: [{file}: ]}}\n"
+        f"  twice: {{cmd: none, params: [data, {file}: [data]]}}\n"
+    )
+    stages = Pipeline(workspace).stages
+    found = params_of(stages["fit"], workspace)
+    assert found == {"model": {"n": 1}, "rate": 0.001, "sizes": [[1, 2], [3]]}
+    assert params_of(stages["all"], workspace).rate == 0.001
+    with pytest.raises(LockstepError, match=f"'data', which {file} does not set"):
+        params_of(stages["twice"], workspace)
 
 
 def test_an_error_of_the_stage_itself_keeps_its_traceback(

@@ -24,6 +24,7 @@ from unittest import mock
 from lockstep.processes import ProcessError, Submit, _call
 
 GLUE = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}" / "packages" / "lockstep"
+DVC_INSIDE = Path(__file__).with_name("dvc_inside.py")
 STAGES = ("compose", "split", "train", "evaluate")  # what runs before the stage `publish`
 
 FILES = {
@@ -363,6 +364,26 @@ class Tiny:
         for stage in stages or STAGES:
             self.lockstep(*self._commands[stage], DVC_STAGE=stage)
         self.run(sys.executable, "-m", "dvc", "commit", "--quiet", "--force", *(stages or STAGES))
+
+    def dvc(self, *words: str, ok: bool = True) -> str:
+        """Run a DVC command, with the `lockstep` of the stages in its process; its output.
+
+        Args:
+            words: Those after `dvc`.
+            ok: Whether it must succeed.
+        """
+        done = subprocess.run(
+            [sys.executable, str(DVC_INSIDE), *words],
+            cwd=self.path,
+            env={**self.env, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+        )
+        assert (done.returncode == 0) == ok, f"dvc {' '.join(words)}\n{done.stdout}"
+        return done.stdout
 
     @property
     def _commands(self) -> dict[str, list[str]]:

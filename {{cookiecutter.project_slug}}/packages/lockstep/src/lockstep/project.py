@@ -10,7 +10,7 @@ from lockstep.dvc.environment import project_root
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import packages_of, read_yaml
 from lockstep.mlflow.store import Store
-from lockstep.workspace import PARAMS
+from lockstep.workspace import PARAMS, project_folder
 
 
 class Project:
@@ -45,8 +45,11 @@ class Project:
         """What dvc.yaml declares and dvc.lock records.
 
         Raises:
-            LockstepError: There is no dvc.yaml with stages.
+            LockstepError: There is no dvc.yaml with stages, or it is that of a subfolder.
         """
+        top = project_folder(self.workspace.absolute())
+        if not top.samefile(self.workspace):
+            raise LockstepError(f"{self.workspace} is in the project {top}: run this there")
         return Pipeline(self.workspace)
 
     @cached_property
@@ -81,7 +84,11 @@ class Project:
         """
         if not self.registry.get("name"):
             _ = self.pipeline  # fails with a better message where there is no project
-            raise LockstepError(f"{PARAMS} sets no registry.name: run `uv run dvc repro`")
+            if not self.params:
+                raise LockstepError(f"{PARAMS} does not exist yet: run `uv run dvc repro`")
+            if not self.pipeline.models():
+                raise LockstepError("dvc.yaml has no artifact of the type `model` to register")
+            raise LockstepError("no model is registered: `name` is not set in conf/registry/")
         return str(self.registry["name"])
 
     @cached_property

@@ -1,6 +1,7 @@
 """Run one stage: its params, its paths, its errors."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from lockstep import LockstepError
 from lockstep.config.check import check_components
-from lockstep.dvc.dvcfile import stage_params
+from lockstep.dvc.dvcfile import Stage
 from lockstep.dvc.environment import stage_name
-from lockstep.files import read_yaml
+from lockstep.dvc.pipeline import Pipeline
+from lockstep.dvc.values import read_values
 from lockstep.garbage import importing
 from lockstep.history import fail_live_run
-from lockstep.workspace import DVC_YAML, PARAMS
+from lockstep.workspace import COMPOSED, PARAMS, project_folder
 
 
 def run_stage(module: str, paths: Sequence[Path]) -> None:
@@ -30,9 +32,14 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
         LockstepError: A class that the params name does not accept them, or the stage reads a
             param that dvc.yaml does not list for it.
     """
-    workspace = Path.cwd()
-    stage = stage_name() or module.rpartition(".")[2]
-    cfg = params_of(stage, workspace)
+    workspace = project_folder(Path.cwd())
+    folder = Path(os.path.relpath(Path.cwd(), workspace)).as_posix()
+    pipeline = Pipeline(workspace)
+    if address := stage_name():
+        declared = pipeline.running(address, folder.removeprefix("."))
+    else:
+        declared = pipeline.stage(module.rpartition(".")[2])
+    stage, cfg = declared.name, params_of(declared, workspace)
     params: Any = OmegaConf.to_container(cfg)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,13 +61,21 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
         sys.stdout.flush()
 
 
-def params_of(stage: str, workspace: Path) -> DictConfig:
-    """The params that dvc.yaml lists for a stage: read-only, and reading any other one raises."""
-    pipeline = read_yaml(workspace / DVC_YAML) or {}
-    params = read_yaml(workspace / PARAMS)
-    if params is None:
-        raise LockstepError(f"{PARAMS} does not exist yet: run `uv run dvc repro`")
-    return listed_params(OmegaConf.create(params), stage_params(pipeline, stage), stage)
+def params_of(stage: Stage, workspace: Path) -> DictConfig:
+    """The params that dvc.yaml lists for a stage: read-only, and reading any other one raises.
+
+    Raises:
+        LockstepError: A file lacks one of them, or two files have the same.
+    """
+    listed = OmegaConf.create()
+    for file, keys in stage.params.items():
+        if file == COMPOSED:  # what it records shapes a result, but is no param
+            continue
+        values = read_values(workspace / file)
+        if values is None:
+            raise LockstepError(f"{file} does not exist yet: run `uv run dvc repro`")
+        _copy(OmegaConf.create(values), keys or values, listed, stage.name, file)
+    return _closed(listed)
 
 
 def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> DictConfig:
@@ -69,13 +84,28 @@ def listed_params(everything: DictConfig, keys: Iterable[str], stage: str) -> Di
     Args:
         everything: All params, without interpolations.
     """
-    listed = OmegaConf.masked_copy(everything, [])
+    return _closed(_copy(everything, keys, OmegaConf.create(), stage, PARAMS))
+
+
+def _copy(
+    everything: DictConfig, keys: Iterable[str], listed: DictConfig, stage: str, file: str
+) -> DictConfig:
+    """Copy the params at some dotted keys of a file to those that are listed."""
     missing = object()
     for key in keys:
         value = OmegaConf.select(everything, key, default=missing)
         if value is missing:
-            raise LockstepError(f"stage {stage} needs the param {key!r}, which conf/ does not set")
+            place = "conf/" if file == PARAMS else file
+            raise LockstepError(
+                f"stage {stage} needs the param {key!r}, which {place} does not set"
+            )
+        if file != PARAMS and OmegaConf.select(listed, key, default=missing) is not missing:
+            raise LockstepError(f"stage {stage} reads the param {key!r} from two files")
         OmegaConf.update(listed, key, value, force_add=True)
-    OmegaConf.set_struct(listed, True)
-    OmegaConf.set_readonly(listed, True)
     return listed
+
+
+def _closed(config: DictConfig) -> DictConfig:
+    OmegaConf.set_struct(config, True)
+    OmegaConf.set_readonly(config, True)
+    return config

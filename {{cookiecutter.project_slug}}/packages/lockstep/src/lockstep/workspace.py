@@ -45,13 +45,19 @@ def one_at_a_time(root: Path, name: str, busy: str, seconds: float = 0) -> Itera
         yield
 
 
+def project_folder(folder: Path) -> Path:
+    """The project that a folder is in, as DVC finds it: a stage may run in a subfolder (`wdir`)."""
+    around = (place for place in (folder, *folder.parents) if (place / ".dvc").is_dir())
+    return next(around, folder)
+
+
 def import_from_workspace() -> None:
     """Import the project's own code from the current workspace.
 
     `dvc exp run --temp`, the queue and `lockstep reproduce` work in a copy of the project, while
     the environment's editable installs point to the original.
     """
-    sys.path.insert(0, str(Path.cwd() / "src"))
+    sys.path.insert(0, str(project_folder(Path.cwd()) / "src"))
 
 
 def switch_to_own_copy() -> bool:
@@ -64,7 +70,7 @@ def switch_to_own_copy() -> bool:
     Returns:
         False if there is none, or it is the running one.
     """
-    copies = (Path.cwd() / folder for folder in GLUE)
+    copies = (project_folder(Path.cwd()) / folder for folder in GLUE)
     glue = next((copy for copy in copies if (copy / "lockstep/__init__.py").is_file()), None)
     if glue is None or Path(str(lockstep.__file__)).parent.samefile(glue / "lockstep"):
         return False

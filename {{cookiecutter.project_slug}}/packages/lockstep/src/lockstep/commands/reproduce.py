@@ -1,11 +1,13 @@
 """`lockstep reproduce`: rebuild a run in a worktree beside the project, and compare the results."""
 
+import contextlib
 import platform
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.dvc.cache import fetch_missing
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.lineage.target import Target, resolve_target
 from lockstep.project import Project
@@ -91,6 +93,8 @@ def _rebuild(
     """Restore data and environment, and run the stages again; None with `--checkout-only`."""
     pipeline = Pipeline(restored.folder)
     environment = environment_of(project.store.client(), run) if run else {}
+    with contextlib.suppress(LockstepError):  # then the run alone tells the metrics
+        fetch_missing(project.root, pipeline.outs_at(*pipeline.metric_files()), restored.folder)
     recorded = recorded_evidence(pipeline, run, environment)
     _print_notes(recorded, pipeline)
     stages = _stages_from(pipeline, arguments.start)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError, git
-from lockstep.dvc.cache import fetch
+from lockstep.dvc.cache import fetch_missing
 from lockstep.gate.candidate import read_evaluation
 from lockstep.lineage.target import Target
 from lockstep.mlflow import runs
@@ -88,7 +88,6 @@ def _file(
         with project.store.errors_explained(CHECK_ADDRESS):
             if artifact := runs.download(project.store.client(), run.info.run_id, path, folder):
                 return artifact
-    with contextlib.suppress(LockstepError, KeyError):
-        fetch(project.root, copy.pipeline.written[path], place)
-        return place
-    return None
+    with contextlib.suppress(LockstepError):
+        fetch_missing(project.root, copy.pipeline.outs_at(path), copy.workspace)
+    return place if place.exists() else None

@@ -73,6 +73,24 @@ def fetch(root: Path, md5: str, target: Path) -> None:
         shutil.copyfile(repo.cache.local.oid_to_path(content), file)
 
 
+def fetch_missing(root: Path, outs: Mapping[str, str], folder: Path) -> None:
+    """Copy the outs of a pipeline that a copy of the project lacks out of DVC's cache.
+
+    Args:
+        outs: Their md5, by path.
+        folder: The copy of the project.
+
+    Raises:
+        LockstepError: Neither DVC's cache nor its remote has one of them.
+    """
+    for path, md5 in outs.items():
+        if not (folder / path).exists():
+            try:
+                fetch(root, md5, folder / path)
+            except LockstepError as error:
+                raise LockstepError(f"{path}: {error}") from error
+
+
 @functools.cache
 def repo_of(root: Path) -> "Repo":
     """DVC's own view of a project, whose root is a resolved path."""

@@ -1,11 +1,9 @@
 """The pipeline of an earlier commit."""
 
 from pathlib import Path
-from typing import Any
 
-from lockstep import git
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.files import parse_yaml
+from lockstep.dvc.sources import Commit
 
 
 def pipeline_at(root: Path, revision: str) -> Pipeline:
@@ -14,9 +12,4 @@ def pipeline_at(root: Path, revision: str) -> Pipeline:
     Raises:
         LockstepError: It has no dvc.yaml with stages.
     """
-    place = f"{revision}:{git.prefix(root)}"
-
-    def read(name: str) -> Any:
-        return parse_yaml(git.git("show", f"{place}{name}", cwd=root) or "", name)
-
-    return Pipeline(root, read)
+    return Pipeline(root, Commit(root, revision))

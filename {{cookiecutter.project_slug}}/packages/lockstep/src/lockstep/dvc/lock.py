@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep.dvc.dvcfile import Stage, placed
 from lockstep.values import overlap
 
 
@@ -26,14 +27,12 @@ class LockedStage:
     params: dict[str, dict[str, Any]]
 
 
-def stages_of_lock(lock: dict[str, Any]) -> dict[str, LockedStage]:
-    """The stages in the content of dvc.lock, by name."""
-    return {
-        name: LockedStage(
-            name, _hashes(entry, "deps"), _hashes(entry, "outs"), entry.get("params", {})
-        )
-        for name, entry in lock.get("stages", {}).items()
-    }
+def locked(stage: Stage, entry: dict[str, Any]) -> LockedStage:
+    """A declared stage with its entry in dvc.lock."""
+    params = {placed(stage.folder, file): keys for file, keys in entry.get("params", {}).items()}
+    return LockedStage(
+        stage.name, _hashes(stage, entry, "deps"), _hashes(stage, entry, "outs"), params
+    )
 
 
 def makers_of(path: str, makers: Mapping[str, LockedStage]) -> list[LockedStage]:
@@ -50,5 +49,8 @@ def params_of(stages: Iterable[LockedStage]) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def _hashes(entry: dict[str, Any], key: str) -> dict[str, str]:
-    return {item["path"]: item.get(item.get("hash", "md5"), "") for item in entry.get(key, [])}
+def _hashes(stage: Stage, entry: dict[str, Any], key: str) -> dict[str, str]:
+    return {
+        placed(stage.folder, item["path"]): item.get(item.get("hash", "md5"), "")
+        for item in entry.get(key, [])
+    }

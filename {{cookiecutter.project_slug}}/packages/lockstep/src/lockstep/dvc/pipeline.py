@@ -1,52 +1,40 @@
-"""What dvc.yaml declares and dvc.lock records: the stages, and the state that a run shows."""
+"""What dvc.lock records of the declared stages: the state that a run shows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
-from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
-from lockstep.dvc.lock import LockedStage, makers_of, params_of, stages_of_lock
-from lockstep.files import read_yaml, tree_digest
+from lockstep.dvc.declaration import Declaration
+from lockstep.dvc.lock import LockedStage, locked, makers_of, params_of
+from lockstep.dvc.values import read_values
+from lockstep.files import parse_yaml, tree_digest
 from lockstep.values import digest, overlap, selected
-from lockstep.workspace import DVC_LOCK, DVC_YAML
+from lockstep.workspace import DVC_YAML
 
 
-class Pipeline:
+class Pipeline(Declaration):
     """The pipeline of a workspace, seen from the stage that publishes it."""
 
-    def __init__(self, workspace: Path, read: Callable[[str], Any] | None = None) -> None:
-        """Read dvc.yaml and dvc.lock.
-
-        Args:
-            read: Returns the content of a YAML file, None if there is no such file; by default it
-                reads the workspace's files.
-
-        Raises:
-            LockstepError: There is no dvc.yaml with stages.
-        """
-        self.workspace = workspace
-        read = read or (lambda name: read_yaml(workspace / name))
-        self.declared = interpolated(read(DVC_YAML) or {})
-        if "stages" not in self.declared:
-            raise LockstepError(
-                f"{workspace} has no dvc.yaml with stages: run this in the project's root"
-            )
-        self.locked = stages_of_lock(read(DVC_LOCK) or {})
+    @cached_property
+    def locks(self) -> dict[str, str]:
+        """The lock file of each dvc.yaml with a stage that led to what is published."""
+        files = {name.rpartition(":")[0] or DVC_YAML for name in self.upstream}
+        return {file: _lock_of(file) for file in self._contents if file in files}
 
     @cached_property
-    def publisher(self) -> str:
-        """The name of the stage that publishes."""
-        for name, stage in self.declared["stages"].items():
-            if "lockstep publish" in str(stage.get("cmd")):
-                return str(name)
-        raise LockstepError("no stage of dvc.yaml runs `lockstep publish`: add one")
-
-    @cached_property
-    def published_paths(self) -> list[str]:
-        """The paths that the publishing stage depends on: what a run shows."""
-        return [path_of(dep) for dep in self.declared["stages"][self.publisher].get("deps", [])]
+    def locked(self) -> dict[str, LockedStage]:
+        """The stages that ran, in the order of dvc.lock."""
+        found = {}
+        for file in self._contents:
+            lock = _lock_of(file)
+            entries = (parse_yaml(self._source.text(lock) or "", lock) or {}).get("stages", {})
+            for name, entry in entries.items():
+                # One that dvc.yaml no longer has stays in dvc.lock.
+                if stage := self.stages.get(name if file == DVC_YAML else f"{file}:{name}"):
+                    found[stage.name] = locked(stage, entry)
+        return found
 
     @cached_property
     def upstream(self) -> dict[str, LockedStage]:
@@ -104,18 +92,17 @@ class Pipeline:
         An out with `persist: true` is left out: people edit what a stage only creates
         (params.yaml, schema.yaml).
         """
-        persistent = {
-            path_of(out)
-            for stage in self.declared["stages"].values()
-            for out in stage.get("outs", [])
-            if isinstance(out, dict) and out[path_of(out)].get("persist")
-        }
+        persistent = {path for stage in self.stages.values() for path in stage.persistent}
         return {path: md5 for path, md5 in self.written.items() if path not in persistent}
 
     @cached_property
     def written(self) -> dict[str, str]:
         """The md5 of everything that the upstream stages wrote, by path."""
         return {path: md5 for stage in self.upstream.values() for path, md5 in stage.outs.items()}
+
+    def outs_at(self, *paths: str) -> dict[str, str]:
+        """The md5 of what the upstream stages wrote at some paths, in them or around them."""
+        return {out: md5 for out, md5 in self.written.items() if overlap(out, paths)}
 
     @cached_property
     def state(self) -> str:
@@ -127,7 +114,7 @@ class Pipeline:
 
     def drift_from_lock(self) -> list[str]:
         """The params and published files that differ from what dvc.lock records."""
-        params = {file: read_yaml(self.workspace / file) for file in self.params}
+        params = {file: read_values(self.workspace / file) for file in self.params}
         changed = [
             f"{file}: {key}"
             for file, values in self.params.items()
@@ -171,7 +158,7 @@ class Pipeline:
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
                 if path not in self.published_paths and (
-                    self.pointer_of(path) or path in self.outs
+                    self.pointer_of(path) or overlap(path, self.outs)
                 ):
                     data.setdefault(path, (md5, []))[1].append(stage.name)
         return data
@@ -182,61 +169,9 @@ class Pipeline:
             path: md5
             for stage in self.upstream.values()
             for path, md5 in stage.deps.items()
-            if path not in self.written and self.pointer_of(path)
+            if not overlap(path, self.written) and self.pointer_of(path)
         }
 
-    def pointer_of(self, path: str) -> str | None:
-        """The .dvc file of `dvc add` or `dvc import-url` for a path or a folder around it."""
-        pointers = (f"{place}.dvc" for place in (path, *Path(path).parents))
-        return next((name for name in pointers if (self.workspace / name).is_file()), None)
 
-    def ancestors(self, stage: str) -> list[str]:
-        """The declared stages that make what a stage reads, directly or not.
-
-        Raises:
-            LockstepError: dvc.yaml has no such stage.
-        """
-        ancestors: set[str] = set()
-        unvisited = [stage]
-        while unvisited:
-            for path in self.inputs(unvisited.pop()):
-                makers = {name for name, outs in self._makes.items() if overlap(path, outs)}
-                unvisited += makers - ancestors
-                ancestors |= makers
-        return [name for name in self.declared["stages"] if name in ancestors]
-
-    def inputs(self, stage: str) -> list[str]:
-        """The data among a stage's declared deps: what stages make, or DVC tracks.
-
-        Raises:
-            LockstepError: dvc.yaml has no such stage.
-        """
-        made = [out for outs in self._makes.values() for out in outs]
-        deps = map(path_of, stage_definition(self.declared, stage).get("deps", []))
-        return [path for path in deps if overlap(path, made) or self.pointer_of(path)]
-
-    @cached_property
-    def _makes(self) -> dict[str, list[str]]:
-        """The paths that each declared stage makes."""
-        return {
-            name: [path_of(out) for out in stage_definition(self.declared, name).get("outs", [])]
-            for name in self.declared["stages"]
-        }
-
-    def models(self) -> list[dict[str, Any]]:
-        """The artifacts of dvc.yaml whose type is `model`."""
-        artifacts = self.declared.get("artifacts") or {}
-        return [entry for entry in artifacts.values() if entry.get("type") == "model"]
-
-    def about_model(self) -> dict[str, str]:
-        """The `meta` of the published model: the files that describe it, by role."""
-        return next((entry.get("meta") or {} for entry in self.models()), {})
-
-    def metric_files(self) -> list[str]:
-        """The published metric files."""
-        metrics = [
-            path_of(entry)
-            for stage in self.declared["stages"].values()
-            for entry in stage.get("metrics", [])
-        ]
-        return [path for path in metrics if path in self.published_paths]
+def _lock_of(file: str) -> str:
+    return Path(file).with_suffix(".lock").as_posix()

@@ -10,11 +10,13 @@ from lockstep.mlflow.registry import aliases_of
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.record.published import stages_of
 from lockstep.record.run_record import DIGITS
+from lockstep.values import overlap
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+    from lockstep.dvc.lock import LockedStage
     from lockstep.project import Project
 
 LISTED_RUNS = 50  # of a file, the newest ones
@@ -57,12 +59,12 @@ def trace_file(project: "Project", path: str) -> Node | None:
     """
     workspace, pipeline = project.workspace, project.pipeline
     stages = pipeline.locked.values()
-    digests = (paths[path] for s in stages for paths in (s.outs, s.deps) if path in paths)
-    recorded = next(digests, None)
+    digests = [paths[path] for s in stages for paths in (s.outs, s.deps) if path in paths]
+    recorded = digests[0] if digests else None
     if recorded is None and not (workspace / path).exists():
         return None
     md5 = recorded or tree_digest(workspace / path)
-    maker = next((stage for stage in stages if stage.outs.get(path) == md5), None)
+    maker = next((stage for stage in stages if _made(stage, path, md5)), None)
     pointer = pipeline.pointer_of(path)
     imported = (read_yaml(workspace / pointer) if pointer else {}).get("deps", [{}])[0]
     last_commit = ("log", "-1", "--format=%H", "--", path, *([pointer] if pointer else []))
@@ -77,8 +79,8 @@ def trace_file(project: "Project", path: str) -> Node | None:
             "params": maker.params if maker else {},
         },
         "came_of_it": {
-            "read_by": [stage.name for stage in stages if path in stage.deps],
-            "runs": list(_runs_with(project, path, md5)),
+            "read_by": [stage.name for stage in stages if overlap(path, stage.deps)],
+            "runs": list(_runs_with(project, path, digests[:1])),
         },
     }
 
@@ -95,23 +97,42 @@ def _models(client: "MlflowClient", run_id: str) -> list[Node]:
     ]
 
 
-def _runs_with(project: "Project", path: str, md5: str) -> Iterator[Node]:
-    """The runs in which a stage read or wrote a file with this content."""
-    locked, store = project.pipeline.locked, project.store
-    stage = next((s.name for s in locked.values() if path in {**s.deps, **s.outs}), None)
-    if stage is None or not store.exists():
+def _made(stage: "LockedStage", path: str, md5: str) -> bool:
+    """Whether a stage made a path with this content, or a folder around it."""
+    return stage.outs.get(path) == md5 or any(path.startswith(f"{out}/") for out in stage.outs)
+
+
+def _runs_with(project: "Project", path: str, recorded: list[str]) -> Iterator[Node]:
+    """The runs in which a stage read or wrote a file with this content.
+
+    Args:
+        recorded: Its md5 in dvc.lock; empty for what is only in a folder there, or around one.
+    """
+    stages, store = project.pipeline.locked.values(), project.store
+    around = {
+        name: (paths[name], stage.name)
+        for stage in stages
+        for paths in (stage.outs, stage.deps)
+        for name in paths
+        if overlap(path, [name]) and (name == path or not recorded)
+    }
+    if not around or not store.exists():
         return
     with store.errors_explained(CHECK_ADDRESS):
         client = store.client()
         experiment_id = store.find_experiment_id(client)
         if experiment_id is None:
             return
-        found = [
-            run
-            for key, digits in ((tag.FILES, md5[:DIGITS]), (tag.STAGE_PREFIX + stage, md5))
+        tags = {(tag.FILES, md5[:DIGITS]) for md5, _ in around.values()}
+        # MLflow accepts no other names of tags; those of stages are from before 0.5.
+        names = {(stage, md5) for md5, stage in around.values() if "@" not in stage}
+        tags |= {(tag.STAGE_PREFIX + stage, md5) for stage, md5 in names if ":" not in stage}
+        found = {
+            run.info.run_id: run.info
+            for key, digits in sorted(tags)
             for run in client.search_runs(
                 [experiment_id], f"tags.`{key}` LIKE '%{digits}%'", max_results=LISTED_RUNS
             )
-        ]
-        for info in (run.info for run in found):
+        }
+        for info in found.values():
             yield {"run": info.run_name, "id": info.run_id, "models": _models(client, info.run_id)}

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.dvc.cache import fetch
+from lockstep.dvc.cache import fetch_missing
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.history import pipeline_at
 from lockstep.files import parse_yaml
@@ -164,11 +164,6 @@ def _restored(known: KnownState) -> Iterator[Project]:
     """The files of a state in a temporary folder, with those that DVC keeps."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         project = Project(git.extract(known.root, known.revision, Path(folder)))
-        for path in project.pipeline.published_paths:
-            target = project.workspace / path
-            if not target.exists():
-                try:
-                    fetch(known.root, project.pipeline.written[path], target)
-                except LockstepError as error:
-                    raise LockstepError(f"{path}: {error}") from error
+        outs = project.pipeline.outs_at(*project.pipeline.published_paths)
+        fetch_missing(known.root, outs, project.workspace)
         yield project

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError
 from lockstep.champion.front_page import update_front_page
 from lockstep.dvc.environment import stage_name
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.card import CARD, REPORT, model_card, report
 from lockstep.gate.summary import description, headline
@@ -24,10 +25,11 @@ from lockstep.project import Project
 from lockstep.publish.gate_step import Judgement, judging
 from lockstep.record.metrics import beside_baseline
 from lockstep.record.provenance import Origin
-from lockstep.record.published import ENVIRONMENT
+from lockstep.record.published import ENVIRONMENT, STAGES, stages_text
 from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import BUNDLE, snapshot_of_workspace, write_bundle
 from lockstep.secrets import untracked_secrets
+from lockstep.values import overlap
 from lockstep.workspace import one_at_a_time
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ def record_of_workspace(project: Project) -> RunRecord:
             "run `uv run dvc repro`"
         )
     project.store.require_reachable()
-    origin = Origin.of_workspace(project, project.pipeline.written)
+    _print_what_is_left_out(project.pipeline)
+    pipeline = project.pipeline
+    origin = Origin.of_workspace(project, [*pipeline.written, *pipeline.locks.values()])
     limit = project.tracking.get("snapshot_limit", math.inf)
     wanted = project.tracking.get("snapshot_include", [])
     secrets = untracked_secrets(project.workspace, wanted)
@@ -68,6 +72,22 @@ def record_of_workspace(project: Project) -> RunRecord:
             "what changed"
         )
     return RunRecord(project, origin, snapshot)
+
+
+def _print_what_is_left_out(pipeline: Pipeline) -> None:
+    """Name what dvc.yaml declares, and the run does not show as one might expect."""
+    models = [model["name"] for model in pipeline.models()]
+    if models[1:]:
+        print(
+            f"note: the model is {models[0]}, the first in dvc.yaml; of {', '.join(models[1:])} "
+            "the run has the files, if they are among the deps of publish"
+        )
+    made = [path for path in pipeline.metrics if overlap(path, pipeline.written)]
+    if hidden := [path for path in made if path not in pipeline.metric_files()]:
+        print(
+            f"note: the run does not show the metrics in {', '.join(hidden)}: add them to the deps "
+            f"of {pipeline.publisher} in dvc.yaml"
+        )
 
 
 def publish_record(
@@ -155,6 +175,7 @@ def _fill(client: "MlflowClient", run_id: str, root: Path, record: RunRecord) ->
             write_bundle(root, record.pipeline.state, bundle)
             client.log_artifact(run_id, str(bundle))
     client.log_text(run_id, json.dumps(record.environment, indent=2), ENVIRONMENT)
+    client.log_text(run_id, stages_text(record.pipeline), STAGES)
 
 
 def _log_card(client: "MlflowClient", run_id: str, record: RunRecord) -> None:

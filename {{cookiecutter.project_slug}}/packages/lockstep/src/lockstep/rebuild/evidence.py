@@ -49,6 +49,7 @@ def recorded_evidence(
     """
     shown = run.data.metrics if run else {}
     metrics = {name: shown.get(name, value) for name, value in metrics_of(pipeline).items()}
+    metrics = metrics or dict(shown)  # without the metric files
     return Evidence(pipeline.upstream, metrics, {**packages_of(pipeline.workspace), **environment})
 
 

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.files import read_yaml
+from lockstep.dvc.values import read_values
 from lockstep.mlflow.keys import keyed
 from lockstep.values import leaves
 
@@ -27,7 +26,7 @@ def metrics_in(files: Iterable[Path]) -> dict[str, float]:
     numbers = (
         (f"{json.dumps(path, ensure_ascii=False)} in {file.name}", ".".join(path), float(value))
         for file in files
-        for path, value in leaves(_read(file))
+        for path, value in leaves(read_values(file))
         if isinstance(value, int | float)
     )
     return keyed("metrics", numbers)
@@ -43,9 +42,3 @@ def beside_baseline(metrics: dict[str, float]) -> list[tuple[str, float, float |
         for name, value in metrics.items()
         if not name.startswith(BASELINE_PREFIX)
     ]
-
-
-def _read(path: Path) -> Any:
-    if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
-    return read_yaml(path)

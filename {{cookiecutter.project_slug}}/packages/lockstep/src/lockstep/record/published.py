@@ -5,19 +5,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.files import read_yaml
 from lockstep.mlflow import runs, tag
 from lockstep.record.metrics import metrics_in
 from lockstep.values import under
-from lockstep.workspace import DVC_LOCK, DVC_YAML
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 ENVIRONMENT = "environment.json"
+STAGES = "stages.json"
 
 
 def environment_of(client: "MlflowClient", run: "Run") -> dict[str, str]:
@@ -30,24 +28,21 @@ def environment_of(client: "MlflowClient", run: "Run") -> dict[str, str]:
     return platform | under(tag.PACKAGE_PREFIX, recorded)
 
 
+def stages_text(pipeline: Pipeline) -> str:
+    """What `stages_of` reads back."""
+    stages = pipeline.upstream.values()
+    found = {stage.name: {"deps": stage.deps, "outs": stage.outs} for stage in stages}
+    return json.dumps(found, indent=2)
+
+
 def stages_of(client: "MlflowClient", run: "Run") -> dict[str, Any]:
     """What each stage behind a run read and wrote: `deps` and `outs`, md5s by path."""
     if old := under(tag.STAGE_PREFIX, run.data.tags):
         return {name: json.loads(text) for name, text in old.items()}
     with tempfile.TemporaryDirectory() as folder:
-        files = {
-            name: runs.download(client, run.info.run_id, name, Path(folder))
-            for name in (DVC_YAML, DVC_LOCK)
-        }
-        content = {name: read_yaml(file) for name, file in files.items() if file}
-    try:
-        pipeline = Pipeline(Path(folder), content.get)
-        return {
-            stage.name: {"deps": stage.deps, "outs": stage.outs}
-            for stage in pipeline.upstream.values()
-        }
-    except LockstepError:  # it was not made by a pipeline
-        return {}
+        file = runs.download(client, run.info.run_id, STAGES, Path(folder))
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    return found
 
 
 def metrics_with_baseline(

@@ -18,7 +18,7 @@ from lockstep.record.metrics import metrics_of
 from lockstep.record.provenance import SEPARATOR, Origin
 from lockstep.report.markdown import table
 from lockstep.values import leaves, selected
-from lockstep.workspace import COMPOSED, DVC_LOCK, DVC_YAML, PARAMS
+from lockstep.workspace import COMPOSED, DVC_YAML, PARAMS
 
 DIGITS = 8  # of an md5, enough to tell the files of a project from each other
 
@@ -75,17 +75,17 @@ class RunRecord:
         """What made the model, as MLflow accepts it: the chosen options and the params.
 
         The params are those of the stages that lead to the model, by dotted keys, except for empty
-        ones.
+        ones; of another file than params.yaml, after its name, as DVC writes them.
 
         Raises:
             LockstepError: Two of them would have the same name in MLflow.
         """
-        listed = self.pipeline.params_of_model.get(PARAMS, {})
         params = {
-            path: value
+            path if file == PARAMS else (f"{file}:{path[0]}", *path[1:]): value
+            for file, listed in self.pipeline.params_of_model.items()
             for key, section in listed.items()
             for path, value in leaves(section, tuple(key.split(".")))
-            if value not in (None, "", [], {})
+            if file != COMPOSED and value not in (None, "", [], {})
         }
         groups = {path[0] for path in params}
         options = {
@@ -109,8 +109,9 @@ class RunRecord:
         """The `warnings` in the JSON files that the run shows: a list of texts in each."""
         files = [path for path in self.pipeline.published_paths if path.endswith(".json")]
         contents = [json.loads((self.workspace / path).read_text("utf-8")) for path in files]
-        lists = [content.get("warnings", []) for content in contents if isinstance(content, dict)]
-        return [" ".join(str(text).split()) for texts in lists for text in texts]
+        lists = [content.get("warnings") for content in contents if isinstance(content, dict)]
+        texts = [text for texts in lists if isinstance(texts, list) for text in texts]
+        return [" ".join(str(text).split()) for text in texts]
 
     @cached_property
     def histories(self) -> list[str]:
@@ -151,11 +152,12 @@ class RunRecord:
         """
         packaged = {
             path
-            for model in self.pipeline.models()
-            for path in (model["path"], (model.get("meta") or {}).get("example"))
+            for model in self.pipeline.models()[:1]
+            for path in (model["path"], model["meta"].get("example"))
         }
         published = [path for path in self.pipeline.published_paths if path not in packaged]
-        paths = dict.fromkeys([*published, PARAMS, COMPOSED, DVC_YAML, DVC_LOCK])
+        locks = self.pipeline.locks
+        paths = dict.fromkeys([*published, PARAMS, COMPOSED, *locks, *locks.values()])
         return [
             (self.workspace / path, _folder(self.workspace / path, path))
             for path in paths

@@ -3,7 +3,6 @@
 from lockstep import LockstepError
 from lockstep.config.check import Checker
 from lockstep.config.compose import Composer
-from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.sweep.space import Space
 from lockstep.values import flattened, nearest, overlap, selected
@@ -21,12 +20,10 @@ def check_trials(
     Raises:
         LockstepError: A trial would not.
     """
-    _check_keys(compose, space, shared, stage_params(pipeline.declared, stage), stage)
+    _check_keys(compose, space, shared, pipeline.stage(stage).keys, stage)
     checker = Checker(pipeline.workspace, compose.files)
     made_before = [
-        key
-        for earlier in pipeline.ancestors(stage)
-        for key in stage_params(pipeline.declared, earlier)
+        key for earlier in pipeline.ancestors(stage) for key in pipeline.stage(earlier).keys
     ]
     base = compose(shared)
     checker(base, shared)

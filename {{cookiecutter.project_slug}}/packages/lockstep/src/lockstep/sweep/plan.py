@@ -14,8 +14,7 @@ from lockstep.config.compose import composer
 from lockstep.config.grammar import parsed
 from lockstep.config.overrides import differences
 from lockstep.dvc.command import DVCError, dvc_beside, run_dvc
-from lockstep.dvc.dvcfile import stage_definition, stage_params
-from lockstep.files import tree_digest
+from lockstep.files import read_yaml, tree_digest
 from lockstep.project import Project
 from lockstep.sweep.check import check_trials
 from lockstep.sweep.space import Space
@@ -80,6 +79,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
         LockstepError: Its trials could not run, or would not be comparable.
     """
     words = [word for word in words if not word.lstrip("+").startswith("sweep.storage=")]
+    require_group(workspace)
     overrides, tried = _read(words)
     project = Project(workspace)
     with composer(workspace) as compose:
@@ -114,9 +114,33 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
 
 def settings_of(workspace: Path, words: Sequence[str]) -> dict[str, Any]:
     """The config group `sweep`, with the overrides of the command line."""
+    require_group(workspace)
     with composer(workspace) as compose:
         settings: dict[str, Any] = compose(_read(words)[0])["sweep"]
     return settings
+
+
+def require_group(workspace: Path) -> None:
+    """Check that conf/ can have a section `sweep`; Hydra's hint to append the group would not do.
+
+    Raises:
+        LockstepError: It cannot.
+    """
+    conf = workspace / "conf"
+    defaults = (read_yaml(conf / "config.yaml") or {}).get("defaults", [])
+    groups = {key.split()[-1] for entry in defaults if isinstance(entry, dict) for key in entry}
+    lacking = [
+        words
+        for words, there in (
+            ("the folder conf/sweep/", (conf / "sweep").is_dir()),
+            ("the line `- sweep: null` in the defaults of conf/config.yaml", "sweep" in groups),
+        )
+        if not there
+    ]
+    if conf.is_dir() and lacking:
+        raise LockstepError(
+            f"a sweep needs {' and '.join(lacking)}: see docs/contract.md in Lockstep's repository"
+        )
 
 
 def require_same(plan: Plan, again: Plan) -> None:
@@ -181,7 +205,7 @@ def _bring_up_to_date(workspace: Path, stages: list[str]) -> None:
 def _require_data_of(params: dict[str, Any], project: Project, stages: list[str]) -> None:
     """Check that the stages made the data with the params of the trials."""
     for stage in stages:
-        for key in stage_params(project.pipeline.declared, stage):
+        for key in project.pipeline.stage(stage).keys:
             used, wanted = selected(project.params, key), selected(params, key)
             if used != wanted:
                 raise LockstepError(
@@ -194,21 +218,19 @@ def _basis(
     project: Project, settings: dict[str, Any], params: dict[str, Any], inputs: list[str]
 ) -> dict[str, Any]:
     """What makes two trials comparable."""
-    workspace, declared = project.workspace, project.pipeline.declared
-    stage = settings["stage"]
+    workspace, stage = project.workspace, project.pipeline.stage(settings["stage"])
     # The published stages may not have run yet, so `Pipeline.written` is not available.
     written = {
         path: md5
         for locked in project.pipeline.locked.values()
         for path, md5 in locked.outs.items()
     }
-    deps = stage_definition(declared, stage).get("deps", [])
     objective = find_spec(settings["objective"]["_target_"].rpartition(".")[0])
-    code = [path for path in deps if path not in inputs]
+    code = [path for path in stage.deps if path not in inputs]
     if objective and objective.origin:
         code.append(Path(os.path.relpath(objective.origin, workspace)).as_posix())
     return {
-        "params": {key: selected(params, key) for key in stage_params(declared, stage)},
+        "params": {key: selected(params, key) for key in stage.keys},
         "objective": settings["objective"],
         "data": {path: written.get(path) or tree_digest(workspace / path) for path in inputs},
         "code": {path: tree_digest(workspace / path) for path in code},

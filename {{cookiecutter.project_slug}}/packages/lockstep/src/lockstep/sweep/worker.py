@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError
 from lockstep.config.compose import Composer, composer
 from lockstep.config.grammar import instantiate, parsed
-from lockstep.dvc.dvcfile import stage_params
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.garbage import importing
 from lockstep.stage import listed_params
@@ -75,7 +74,7 @@ class TrialConfigs:
         """Read what the stage declares; `conf` is the folder that is composed."""
         self._conf = conf
         self._stage = plan.stage
-        self._keys = stage_params(Pipeline(workspace).declared, plan.stage)
+        self._keys = Pipeline(workspace).stage(plan.stage).keys
         self._composed = cache(lambda groups: _composed(compose, [*plan.overrides, *groups]))
 
     def __call__(self, overrides: list[str]) -> "DictConfig":
