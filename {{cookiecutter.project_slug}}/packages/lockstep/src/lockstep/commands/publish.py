@@ -34,8 +34,11 @@ def run(arguments: Namespace) -> bool:
 
 def publish(project: Project) -> None:
     """Publish the state that dvc.lock records, unless its run exists."""
+    from lockstep.dvc.ignored import ignore_again
     from lockstep.mlflow.whole import whole_run
 
+    if again := ignore_again(project.workspace, project.pipeline):
+        print(f"note: git ignores {', '.join(again)} again: DVC took that back as a stage failed")
     model = project.registry.get("name") if project.pipeline.models() else None
     alias = project.registry.get("alias")
     if run_id := whole_run(project.store, project.pipeline.state, model, alias):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lockstep import LockstepError, __version__, git
 from lockstep.doctor.checkup import Finding
+from lockstep.dvc.ignored import unignored
 from lockstep.files import read_yaml
 from lockstep.project import Project
 from lockstep.team.commits import uncommitted
@@ -106,6 +107,12 @@ def record(project: Project) -> Finding:
     """dvc.lock, and whether it is committed with the files that it records."""
     if not project.pipeline.locked:
         return Finding("warning", "the pipeline has not run yet", ["uv run dvc repro"])
+    if bare := unignored(project.root, project.pipeline):
+        return Finding(
+            "warning",
+            f"git does not ignore {', '.join(bare)}, which DVC keeps: a stage failed",
+            ["uv run lockstep publish"],
+        )
     if left := uncommitted(project):
         return Finding(
             "warning",

@@ -13,10 +13,12 @@ NO_REMOTE = "nothing: git has no remote yet; `git remote add origin URL` adds on
 
 def uncommitted(project: Project) -> list[str]:
     """The files that record the state of the pipeline and its data, and are not committed."""
-    stages = project.pipeline.locked.values()
-    if not stages:
+    pipeline = project.pipeline
+    if not pipeline.locked:
         return []
-    paths = (DVC_LOCK, "*.dvc", *(out for stage in stages for out in stage.outs))
+    cached = {path for stage in pipeline.stages.values() for path in stage.cached}
+    made = {path for stage in pipeline.locked.values() for path in stage.outs}
+    paths = (f"*{DVC_LOCK}", "*.dvc", *sorted(made - cached))
     status = git.git("status", "--porcelain", "-z", "--", *paths, cwd=project.root)
     entries = {entry[3:] for entry in (status or "").split("\0") if entry}
     return sorted(entry.removeprefix(git.prefix(project.root)) for entry in entries)
