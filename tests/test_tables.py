@@ -213,6 +213,21 @@ def test_words_in_a_text_target_are_classes(
         (["Monday, January 1, 2024", "Tuesday, January 2, 2024"], ["2024-01-01", "2024-01-02"]),
         (["2024-01-05 10:00:00 UTC", "2024-02-05 10:00:00 UTC"],
          ["2024-01-05 10:00", "2024-02-05 10:00"]),
+        (["2024-01-05 10:00 EST", "2024-07-05 10:00 CEST"],
+         ["2024-01-05 15:00", "2024-07-05 08:00"]),
+        (["3. März 2024", "4. Mai 2023", "1. Dez. 2023"],
+         ["2024-03-03", "2023-05-04", "2023-12-01"]),
+        (["lundi 3 mars 2024", "1er août 2023"], ["2024-03-03", "2023-08-01"]),
+        (["3 de marzo de 2024", "5 de enero de 2023"], ["2024-03-03", "2023-01-05"]),
+        (["3 maggio 2024", "5 gennaio 2023"], ["2024-05-03", "2023-01-05"]),
+        (["3 mrt 2024", "5 mei 2023"], ["2024-03-03", "2023-05-05"]),
+        (["3 março 2024", "5 dezembro 2023"], ["2024-03-03", "2023-12-05"]),
+        (["Januar 2024", "Sept. 2023"], ["2024-01-01", "2023-09-01"]),
+        (["2024-Q1", "2024-Q3"], ["2024-01-01", "2024-07-01"]),
+        (["Q1 2024", "Q4 2023"], ["2024-01-01", "2023-10-01"]),
+        (["2024-W03", "2020-W53"], ["2024-01-15", "2020-12-28"]),
+        (["1999M1", "1999M12"], ["1999-01-01", "1999-12-01"]),
+        (["2024年1月5日", "2024年12月16日"], ["2024-01-05", "2024-12-16"]),
     ],
 )  # fmt: skip
 def test_dates_are_read(cells: list[str], days: list[str | None], tmp_path: Path) -> None:
@@ -220,6 +235,28 @@ def test_dates_are_read(cells: list[str], days: list[str | None], tmp_path: Path
     assert report["kind"]["x"] == "date", report.loc["x"]
     assert first(values["x"], len(cells)) == [day and pd.Timestamp(day) for day in days]
     assert report["note"]["x"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["3 января 2024", "5 мая 2023"], ["13:35", "14:40"], ["H1 2024", "H2 2024"], ["1Q24", "2Q23"],
+     ["Jan 5, 2024 10:00 PM PST", "Jan 6, 2024 9:00 PM PST"]],
+)  # fmt: skip
+def test_dates_and_times_that_are_not_read_are_said(
+    cells: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ingest(tmp_path, {"x": cells})[1]["kind"]["x"] == "category"
+    said = f"x: category: '{cells[0]}' looks like a date or a time, but is not read as one"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["set-12", "set-13"], ["out 1", "out 2"], ["mag 5", "lug 5"], ["A1", "B2"], ["IT", "HR"]],
+)
+def test_no_date_is_made_of(cells: list[str], tmp_path: Path) -> None:
+    report = ingest(tmp_path, {"x": cells})[1]
+    assert (report["kind"]["x"], report["note"]["x"]) == ("category", "")
 
 
 def test_a_number_is_a_date_by_its_name(tmp_path: Path) -> None:

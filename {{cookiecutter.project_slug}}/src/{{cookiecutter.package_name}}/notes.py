@@ -6,6 +6,7 @@ import pandas as pd
 
 from .cells import Numbers, is_missing
 from .parsing import Dates, also_fitting, is_no_date
+from .wording import plain
 
 
 def on_numbers(text: "pd.Series[Any]", numbers: "pd.Series[Any]", found: Numbers) -> str:
@@ -32,6 +33,8 @@ def on_dates(text: "pd.Series[Any]", dates: Dates, *, settled: bool) -> str:
     """
     first, last = dates.values.min(), dates.values.max()
     parts = [f"read as {' or '.join(dates.formats)}"] if dates.formats != ("ISO8601",) else []
+    for row in text.index[text.notna() & (plain(text) != text)][:1]:
+        parts.append(f"{text[row]!r} is {str(dates.values[row]).removesuffix(' 00:00:00')}")
     if not settled and (others := also_fitting(text, dates.formats)):
         parts[-1] += f", but {' or '.join(others)} fits as well: data.types decides"
     if any("%y" in name for name in dates.formats):

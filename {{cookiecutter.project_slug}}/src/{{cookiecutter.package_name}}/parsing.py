@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
 from .cells import MOST, Numbers, decimal_marks, is_missing, read_numbers
+from .wording import looks_unread, plain
 
 BOOLEANS = [("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off")]
 DAYS = [
@@ -31,6 +32,8 @@ DAYS = [
     "%d-%b-%y",
     "%d %b %Y",
     "%d %B %Y",
+    "%d. %b %Y",
+    "%d. %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
 ]
@@ -145,9 +148,10 @@ def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
         formats: Those for `strptime`; none searches for those that fit the column.
     """
     if formats:
-        return Dates(_dates(text, formats), tuple(formats))
-    chosen: list[str] = []
+        return Dates(_dates(text, formats).fillna(_dates(plain(text), formats)), tuple(formats))
     head = _spread(text.dropna()).iloc[:3]
+    text = plain(text)
+    chosen: list[str] = []
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
     rest = text
     while len(chosen) < MANY and (best := _best_format(rest)):
@@ -159,14 +163,15 @@ def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
         chosen.append(best)
         values = _dates(text, chosen)
         rest = text[values.isna()].dropna()
-    strange = "" if chosen else next((value for value in head if _guesses([value])), "")
-    problem = f"{strange!r} looks like a date" if strange else ""
+    odd = (value for value in head if looks_unread(value) or _guesses([value]))
+    strange = "" if chosen else next(odd, "")
+    problem = f"{strange!r} looks like a date or a time, but is not read as one" if strange else ""
     return Dates(values, tuple(chosen), problem)
 
 
 def also_fitting(text: pd.Series, formats: Sequence[str]) -> list[str]:
     """The formats with day, month and year in another order by which the same texts are dates."""
-    found = []
+    found, text = [], plain(text)
     for name in formats:
         fits = text[_dates(text, [name]).notna()]
         found += [other for other in _others(name) if _dates(fits, [other]).notna().all()]
