@@ -2,6 +2,7 @@
 
 import difflib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from email.errors import MessageError
@@ -349,7 +350,10 @@ def _target_problems(task: str, target: str, data: table.Table) -> Iterator[str]
 
 
 def _is_continuous(data: table.Table) -> bool:
-    numbers = set(data.numbers.values.values())
-    if len(numbers) > min(CLASSES, max(2, len(data.values) / ROWS_PER_CLASS)):
+    read = data.numbers.values
+    counts = Counter(read[text] for text in map(str.strip, data.values) if text in read)
+    if len(counts) > min(CLASSES, max(2, len(data.values) / ROWS_PER_CLASS)):
         return True
-    return not all(number.is_integer() for number in numbers)
+    if len(counts) > 2 and min(counts.values()) == 1:  # a class of one row cannot be tested
+        return True
+    return not all(number.is_integer() for number in counts)
