@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -150,10 +151,14 @@ def test_an_experiment_of_the_queue_whose_worker_was_killed_is_named(
     ]
 
 
-def test_the_worktree_of_a_killed_rebuild_is_removed_by_the_next(tiny_published: Tiny) -> None:
-    project = tiny_published
+def test_the_worktree_of_a_killed_rebuild_is_removed_by_the_next(
+    tiny_published_once: Tiny, tmp_path: Path
+) -> None:
+    (tmp_path / "it's").mkdir()
+    project = tiny_published_once.copy(tmp_path / "it's")
     said = project.lockstep("reproduce", "HEAD", "--checkout-only", "--current-environment")
     tree = Path(said.partition("restored: ")[2].splitlines()[0])
+    assert f"git worktree remove --force {shlex.quote(str(tree))}`" in said
     again = project.lockstep(
         "reproduce", "HEAD", "--checkout-only", "--current-environment", ok=False
     )

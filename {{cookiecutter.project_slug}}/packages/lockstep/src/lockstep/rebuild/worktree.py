@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Worktree:
         # DVC looks for the worktree of a submodule in .git/modules, so that gets a clone.
         self._clone = bool(git.git("rev-parse", "--show-superproject-working-tree", cwd=root))
         command = "rm -r" if self._clone else "git worktree remove --force"
-        self.removal = f"remove it with `{command} {self.path}`"
+        self.removal = f"remove it with `{command} {shlex.quote(str(self.path))}`"
         self._claim = FileLock(lock_file(root, f"{CLAIM}{name}"))
         try:
             self._claim.acquire(timeout=0)
