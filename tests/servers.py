@@ -71,7 +71,7 @@ class Server:
                 [*self._command, *more], cwd=self.folder, env=self._env, user=self._user,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
                 socket.create_connection((LOOPBACK, self.port), 1).close()

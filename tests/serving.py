@@ -25,6 +25,7 @@ from lockstep.serve.follower import Follower
 from lockstep.serve.settings import LogSettings, Settings
 from lockstep.serve.source import Folder, Trust
 
+PATIENCE = 120.0  # seconds, on a machine that has much else to do
 ROW = {"island": "Dream", "mass": 3700, "length": 39.5, "tagged": True}
 
 
@@ -100,7 +101,7 @@ class Client:
         return self._ask("POST", path, sent, {"content-type": media, **headers})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Any) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -146,10 +147,10 @@ def served(
             yield Client(bound.getsockname()[1])
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
-def until(true: Any, seconds: float = 10) -> None:
+def until(true: Any, seconds: float = PATIENCE) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -205,7 +205,7 @@ main(["doctor"])
 """
     env = {**healthy.env, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=healthy.path, env=env, stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, cwd=healthy.path, env=env, stdout=subprocess.PIPE, timeout=300)
     assert done.returncode == 1
     assert b"failed   no answer within 0.2 s" in done.stdout
 
@@ -233,7 +233,7 @@ main(["doctor"])
         assert process.stdout
         assert process.stdout.readline() == b"looking\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(300) == 130
 
 
 def test_a_check_that_hangs_or_breaks_holds_up_no_other() -> None:

@@ -60,7 +60,7 @@ def publish(project: Project, *options: str) -> subprocess.Popen[str]:
 
 def refused(process: "subprocess.Popen[str]") -> str:
     """What a `publish` says that could not do it."""
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == 2, output
     assert "Traceback" not in output
     return output
@@ -170,7 +170,7 @@ def test_a_store_that_another_writer_holds_is_waited_for_then_named(ready: Proje
         time.sleep(8)  # longer than the look-up without MLflow waits
         assert process.poll() is None
         it.execute("rollback")
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode == 0
     assert [run["status"] for run in ready.runs()] == ["FINISHED", "FINISHED"]
 
@@ -268,7 +268,7 @@ def test_an_interrupted_rebuild_can_be_asked_for_again(ready: Project, how: int)
         if line.startswith("Running stage 'split'"):
             break
     os.killpg(process.pid, how)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == (130 if how == signal.SIGINT else -how), output
     assert "lockstep/cli.py" not in output, "no traceback of ours"
     command = ("lockstep", "reproduce", "HEAD", HERE, "--checkout-only")

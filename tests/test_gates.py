@@ -499,7 +499,7 @@ def test_a_server_is_judged_on_and_two_promotions_race(
         )
         for number in ("2", "3")
     ]
-    outputs = [process.communicate(timeout=120)[0] for process in started]
+    outputs = [process.communicate(timeout=300)[0] for process in started]
     codes = [process.returncode for process in started]
     assert sorted(codes) == [0, 1], outputs
     winner = ("2", "3")[codes.index(0)]

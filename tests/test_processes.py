@@ -75,7 +75,7 @@ def test_the_end_of_the_block_does_not_wait_for_the_process(tmp_path: Path) -> N
     with process_beside() as submit:
         running, waiting = submit(tmp_path, time.sleep, 60), submit(tmp_path, time.sleep, 60)
         time.sleep(0.2)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 50
     with pytest.raises(ProcessError):
         running.result()
     with pytest.raises((ProcessError, concurrent.futures.CancelledError)):

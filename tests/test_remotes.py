@@ -155,7 +155,7 @@ def die_in_mid_push(kind: str, storage: Storage, door: Door, project: Project) -
     if kind in PATIENT:
         assert door.knocked_in_vain.wait(60), "it does not ask again"
         push.send_signal(signal.SIGINT)
-    output, _ = push.communicate(timeout=120)
+    output, _ = push.communicate(timeout=300)
     if kind in PATIENT:
         stopped, code = "^interrupted; ", 130
     else:

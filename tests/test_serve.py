@@ -1,9 +1,11 @@
 """`lockstep serve`: what clients send, and what they are answered."""
 
 import concurrent.futures
+import contextlib
 import json
-import time
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,12 +15,13 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from serving import ROW, Client, estimator, packaged, penguins, rows, served
+from serving import ROW, Answer, Client, estimator, packaged, penguins, rows, served, until
 from sklearn.linear_model import LinearRegression
 
 from lockstep import LockstepError
 from lockstep.inference.columns import InvalidRows
 from lockstep.inference.version import load
+from lockstep.serve.batcher import Batcher
 
 SEVERAL = json.loads(rows(20, seed=3).to_json(orient="records"))
 
@@ -297,57 +300,72 @@ def test_unknown_columns_are_refused_on_demand(folder: Path) -> None:
         assert (answer.status, "unknown columns: tail" in answer.text) == (422, True)
 
 
-class Slow:
-    """Delays predictions, and counts batches."""
+class Held:
+    """Holds predictions back until they may go on, and counts the rows of each batch."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
         self.batches: list[int] = []
         self.original = load.__globals__["predict"]
 
     def __call__(self, model: Any, table: Any, **options: Any) -> Any:
         self.batches.append(len(table))
-        time.sleep(self.seconds)
+        self.go_on.wait()
         return self.original(model, table, **options)
 
 
 @pytest.fixture
-def slow() -> Iterator[Slow]:
-    with mock.patch("lockstep.inference.version.predict", Slow(0.1)) as patched:
-        yield patched
+def held() -> Iterator[Held]:
+    made = Held()
+    made.go_on.set()  # the server predicts for the example when it starts
+    with mock.patch("lockstep.inference.version.predict", made):
+        yield made
+    made.go_on.set()
 
 
-def at_once(client: Client, count: int, body: Any) -> list[Any]:
+@contextlib.contextmanager
+def at_once(client: Client, count: int, body: Any) -> Iterator[list[Future[Answer]]]:
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda number: client.post("/predict", body(number)), range(count)))
+        yield [pool.submit(client.post, "/predict", body(number)) for number in range(count)]
 
 
-def test_requests_that_wait_are_predicted_together_and_fail_alone(folder: Path, slow: Slow) -> None:
+def test_requests_that_wait_are_predicted_together_and_fail_alone(folder: Path, held: Held) -> None:
     def body(number: int) -> Any:
         return {"rows": [{**ROW, "mass": 1e39 if number == 3 else 3000 + 500 * number}]}
 
-    with served(folder) as client:
-        slow.batches.clear()
-        answers = at_once(client, 12, body)
+    waiting = mock.Mock(wraps=Batcher.predict)
+    counted = mock.patch.object(Batcher, "predict", lambda *given: waiting(*given))
+    with counted, served(folder) as client:
+        held.batches.clear()
+        held.go_on.clear()
+        with at_once(client, 12, body) as asked:
+            until(lambda: waiting.call_count == 12)
+            held.go_on.set()
+        answers = [each.result() for each in asked]
         alone = [client.post("/predict", body(number)) for number in range(12)]
     assert [answer.status for answer in answers] == [422 if n == 3 else 200 for n in range(12)]
     assert [a.json.get("probabilities") for a in answers] == [
         a.json.get("probabilities") for a in alone
     ]
-    assert max(slow.batches) > 2
+    assert max(held.batches) > 2
 
 
-def test_too_many_and_too_slow_requests_are_told_so(folder: Path, slow: Slow) -> None:
+def test_too_many_and_too_slow_requests_are_told_so(folder: Path, held: Held) -> None:
     with served(folder, max_waiting=2, batch_rows=1) as client:
-        answers = at_once(client, 10, lambda number: {"rows": [ROW]})
+        held.go_on.clear()
+        with at_once(client, 10, lambda number: {"rows": [ROW]}) as asked:
+            until(lambda: any(each.done() for each in asked))
+            held.go_on.set()
+        answers = [each.result() for each in asked]
         busy = [answer for answer in answers if answer.status == 503]
         assert busy, [answer.status for answer in answers]
         assert busy[0].headers["retry-after"] == "1"
         assert {answer.status for answer in answers} == {200, 503}
-    slow.seconds = 1.0
     with served(folder, timeout=0.2) as client:
+        held.go_on.clear()
         answer = client.post("/predict", {"rows": [ROW]})
         assert (answer.status, "no answer within 0.2 s" in answer.text) == (504, True)
+        held.go_on.set()
 
 
 def test_a_model_that_fails_is_a_failure_without_its_secrets(folder: Path) -> None:

@@ -926,7 +926,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     assert any(said in line for line in sweep.stdout)
     sweep.kill()
     sweep.communicate()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while workers_of(swept) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workers_of(swept) == [], "they end with the one who asked"
@@ -946,7 +946,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     sweep = started(swept, *QUICK, "sweep.n_trials=1000", "sweep.name=stopped")
     wait_for_trials(swept, "stopped", 2)
     sweep.send_signal(signal.SIGINT)
-    output = sweep.communicate(timeout=60)[0]
+    output = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == 130
     assert "to continue: uv run lockstep sweep --resume sweep.name=stopped" in output
     assert family(swept, "stopped")[0]["status"] == "KILLED"
@@ -957,7 +957,7 @@ def test_a_killed_worker_is_replaced_and_a_killed_sweep_goes_on(swept: Project) 
     sweep.send_signal(signal.SIGINT)
     time.sleep(0.1)
     sweep.send_signal(signal.SIGINT)
-    output = sweep.communicate(timeout=60)[0]
+    output = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == 130
     assert "to continue: uv run lockstep sweep --resume sweep.name=at-once" in output
     assert "Traceback" not in output

@@ -191,7 +191,7 @@ def test_a_push_that_was_stopped_goes_on(tiny: Tiny, origin: Path, remote: Path)
     while time.monotonic() < deadline and not (origin / "started").exists():
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "interrupted; left: git, runs\ncontinue with: uv run lockstep push" in output
     assert objects(remote) > 0

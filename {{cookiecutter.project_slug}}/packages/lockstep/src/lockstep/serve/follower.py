@@ -69,8 +69,10 @@ class Follower:
         try:
             wanted = self._source.wanted()
         except LockstepError as error:
-            kind = "registry" if isinstance(error, RegistryAwayError) else "alias"
-            self._report(kind, first_line(error))
+            if isinstance(error, RegistryAwayError):
+                self._report("registry", _without(error, self.current.about))
+            else:
+                self._report("alias", first_line(error))
             return
         self._clear("registry", "alias")
         if wanted == self.current.about:
@@ -112,7 +114,7 @@ class Follower:
             last = self._source.last() if isinstance(self._source, Registry) else None
             if last is None:
                 raise
-            self._report("registry", f"{first_line(error)}; {last} is served from its copy")
+            self._report("registry", _without(error, last))
             return self._source.load(last)
 
     def _follow(self) -> None:
@@ -138,3 +140,8 @@ class Follower:
     def _clear(self, *kinds: str) -> None:
         if any(kind in self.problems for kind in kinds):
             self.problems = {k: v for k, v in self.problems.items() if k not in kinds}
+
+
+def _without(error: RegistryAwayError, about: About) -> str:
+    """What is served while the registry does not answer, at the start and later alike."""
+    return f"{first_line(error)}; {about} is served from its copy"
