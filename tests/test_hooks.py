@@ -1,6 +1,7 @@
 """The generated files for every answer, and what the hooks do around them."""
 
 import ast
+import functools
 import json
 import os
 import re
@@ -20,6 +21,8 @@ import pytest
 import yaml
 from configobj import ConfigObj
 from scaffold import PENGUINS, TEMPLATE, generate, git, render
+
+from conftest import Once
 
 OPTIONS: list[dict[str, str]] = [
     {},
@@ -69,22 +72,45 @@ def files(project: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.fixture(scope="module", params=OPTIONS, ids=option_id)
-def option(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+@pytest.fixture(
+    scope="module", params=range(len(OPTIONS)), ids=[option_id(each) for each in OPTIONS]
+)
+def option(request: pytest.FixtureRequest, once: Once) -> Any:
     """One answer flipped: the answers, and the files rendered with them."""
-    return request.param, render(tmp_path_factory.mktemp("option"), **request.param)
+    answers = OPTIONS[request.param]
+    named = {"project_name": "Penguins", **answers}
+    return answers, once(f"option-{request.param}", lambda folder: render(folder, **named))
+
+
+@functools.cache  # most files are the same with all answers
+def parse(suffix: str, text: str) -> None:
+    """Raise if a file cannot be read."""
+    if suffix == ".py":
+        ast.parse(text)
+    elif suffix == ".toml":
+        tomllib.loads(text)
+    elif suffix in (".yaml", ".yml"):
+        yaml.safe_load(text)
 
 
 def test_every_file_can_be_read(option: Any) -> None:
     _, project = option
     for path in files(project):
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".py":
-            ast.parse(text)
-        elif path.suffix == ".toml":
-            tomllib.loads(text)
-        elif path.suffix in (".yaml", ".yml"):
-            yaml.safe_load(text)
+        parse(path.suffix, path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def untidy(text: str) -> str:
+    """What is untidy in a text, in a word; nothing if it is tidy."""
+    if text and not text.endswith("\n"):
+        return "ends without a newline"
+    if text.endswith("\n\n"):
+        return "ends with empty lines"
+    if re.search(r"[ \t]+$", text, re.MULTILINE):
+        return "has trailing spaces"
+    if "registry.npmjs" in text or "pypi" in text.lower().replace(".pypirc", ""):
+        return "names a registry"
+    return ""
 
 
 def test_files_are_tidy(option: Any) -> None:
@@ -92,13 +118,27 @@ def test_files_are_tidy(option: Any) -> None:
     braces = re.compile(r"\{\{|\{%|cookiecutter\.")
     for path in files(project):
         name, text = path.relative_to(project), path.read_text(encoding="utf-8")
-        assert text.endswith("\n") or not text, f"{name} ends without a newline"
-        assert not text.endswith("\n\n"), f"{name} ends with empty lines"
-        assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{name} has trailing spaces"
+        assert not untidy(text), f"{name} {untidy(text)}"
         if path.suffix != ".py" and "{" not in answers.get("description", ""):
             assert not braces.search(text), f"{name} is not wholly rendered"
-        assert "registry.npmjs" not in text
-        assert "pypi" not in text.lower().replace(".pypirc", ""), f"{name} names a registry"
+
+
+def python_files(project: Path) -> dict[str, str]:
+    """The text of each Python file, with the package's name left out."""
+    (package,) = {path.parent.name for path in project.glob("src/*/ingest.py")}
+    return {
+        re.sub(rf"\b{package}\b", "PACKAGE", str(path.relative_to(project))): re.sub(
+            rf"\b{package}\b", "PACKAGE", path.read_text(encoding="utf-8")
+        )
+        for path in project.rglob("*.py")
+    }
+
+
+def test_only_names_and_the_task_change_the_code(option: Any, once: Once) -> None:
+    """tests/test_options.py looks at the code with these answers only."""
+    answers, project = option
+    if not {"task", "target_column", "package_name", "project_name"} & set(answers):
+        assert python_files(project) == python_files(once("option-0", render))
 
 
 def test_answers_arrive(option: Any) -> None:
