@@ -29,6 +29,9 @@ from project import STAGES, Project
 
 # The glue is imported from the template's own folder, whose files are copied as they stand.
 sys.dont_write_bytecode = True
+# OpenMP's threads wait for each other by spinning: where several workers share the cores, a model
+# of a few rows takes a hundred times as long with two threads as with one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A background job of a shell ignores SIGINT, and so would every command that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
