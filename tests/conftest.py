@@ -35,6 +35,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A background job of a shell ignores SIGINT, and so would every command that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["stages"]
+
 TEMPLATE = Path(__file__).resolve().parent.parent
 TIERS = ("unit", "project", "server")
 Scaffold = Callable[..., Project]

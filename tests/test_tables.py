@@ -1,38 +1,21 @@
 """Columns as people write them: ingest reads the right value, or says what it could not decide."""
 
-import importlib
 import random
 import re
-import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from scaffold import TEMPLATE
+from stages import composed, stage
 
 from lockstep import LockstepError
 from lockstep_template import table
 
-STAGES = TEMPLATE / "{{cookiecutter.project_slug}}" / "src" / "{{cookiecutter.package_name}}"
 ROWS = 120
 DOUBTS = ("nothing shows", "fits as well", "counted as missing")
-
-
-def stage(name: str) -> Any:
-    """A module of the generated project, as it stands in the template."""
-    if "stages" not in sys.modules:
-        places = [str(STAGES)]
-        spec = spec_from_file_location(
-            "stages", STAGES / "__init__.py", submodule_search_locations=places
-        )
-        assert spec is not None
-        sys.modules["stages"] = module_from_spec(spec)
-    return importlib.import_module(f"stages.{name}")
 
 
 def ingest(folder: Path, columns: dict[str, list[str]], sep: str = ",", **data: Any) -> Any:
@@ -45,13 +28,8 @@ def ingest(folder: Path, columns: dict[str, list[str]], sep: str = ",", **data: 
         {name: [cells[n % len(cells)] for n in range(ROWS)] for name, cells in named.items()}
     )
     frame.to_csv(folder / "raw.csv", index=False, sep=sep)
-    settings: dict[str, Any] = {
-        "target": "y", "task": "classification", "drop": [], "time": None, "group": None,
-        "types": {},
-        "missing": sorted(table.MISSING),
-        "csv": SimpleNamespace(delimiter=None, encoding=None, decimal=None),
-    }  # fmt: skip
-    cfg = SimpleNamespace(data=SimpleNamespace(**settings | data))
+    settings = {"target": "y", "missing": sorted(table.MISSING), **data}
+    cfg = composed(**{f"data__{name}": value for name, value in settings.items()})
     paths = [folder / name for name in ("raw.csv", "table.parquet", "columns.csv", "schema.yaml")]
     stage("ingest").main(cfg, *paths)
     report = pd.read_csv(paths[2], index_col="column", na_filter=False)

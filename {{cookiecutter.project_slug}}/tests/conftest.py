@@ -44,7 +44,7 @@ def _compose_once(overrides: tuple[str, ...]) -> DictConfig:
     return cfg
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def composed() -> Compose:
     """Composes conf/ for the small table; values given by name override it."""
 
@@ -71,8 +71,8 @@ def task() -> str:
     return str(compose_conf().data.task)
 
 
-@pytest.fixture
-def table(task: str) -> pd.DataFrame:
+@pytest.fixture(scope="session")
+def table_once(task: str) -> pd.DataFrame:
     """The small table, typed: a column of each kind, some with missing values, and an outcome."""
     random = np.random.default_rng(0)
     rows = 120
@@ -93,6 +93,12 @@ def table(task: str) -> pd.DataFrame:
     )
     frame.loc[frame.index % 10 == 3, ["weight", "colour", "sold"]] = None
     return frame
+
+
+@pytest.fixture
+def table(table_once: pd.DataFrame) -> pd.DataFrame:
+    """The same, to be changed."""
+    return table_once.copy()
 
 
 @pytest.fixture

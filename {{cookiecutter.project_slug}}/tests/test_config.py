@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,16 +26,18 @@ def check(cfg: Any) -> Config:
     return Config.model_validate(OmegaConf.to_container(cfg))
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_option_composes_and_is_valid(option: Path) -> None:
-    check(compose_conf(f"{option.parent.name}={option.stem}"))
+@pytest.mark.parametrize("group", sorted({path.parent.name for path in OPTIONS}))
+def test_every_option_composes_and_is_valid(group: str) -> None:
+    for option in CONF.glob(f"{group}/*.yaml"):
+        check(compose_conf(f"{group}={option.stem}"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_in_the_comments_work(command: str) -> None:
-    arguments = shlex.split(command)
-    assert set(arguments[::2]) == {"-S"}
-    check(compose_conf(*arguments[1::2]))
+def test_the_commands_in_the_comments_work() -> None:
+    assert COMMANDS
+    for command in COMMANDS:
+        arguments = shlex.split(command)
+        assert set(arguments[::2]) == {"-S"}, command
+        check(compose_conf(*arguments[1::2]))
 
 
 @pytest.mark.parametrize(

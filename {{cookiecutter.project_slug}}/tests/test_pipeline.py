@@ -77,7 +77,10 @@ def test_a_stage_depends_on_the_code_that_the_config_names(stage: str) -> None:
 def test_the_stages_run_with_the_params_that_they_list(
     table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cfg: Any = compose_conf("data.target=outcome", "evaluate.importance.repeats=1")
+    cfg: Any = compose_conf(
+        *("data.target=outcome", "model.n_estimators=20"),
+        *("evaluate.importance.repeats=1", "evaluate.intervals.resamples=50"),
+    )
     cfg.data.update({"drop": [], "time": None, "group": None, "types": {}})
     (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(cfg))
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

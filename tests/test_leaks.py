@@ -1,4 +1,4 @@
-"""leaks: what makes a test easier than the use is named, what is as usual is not."""
+"""Leaks: what makes a test easier than the use is named, what is as usual is not."""
 
 import json
 import re
@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Compose
 from omegaconf import DictConfig
-
-from {{ cookiecutter.package_name }} import split
-from {{ cookiecutter.package_name }}.leaks import leaks
+from stages import composed, stage
 
 ROWS = 400
 CLASSES = {"data__task": "classification"}
@@ -33,8 +30,8 @@ def rows() -> pd.DataFrame:
 
 def found(table: pd.DataFrame, cfg: DictConfig) -> list[str]:
     """The warnings, without what they all start with."""
-    parts = split.split_rows(table, cfg.data, cfg.split)
-    warnings = leaks(*parts, cfg.data, cfg.split)
+    parts = stage("split").split_rows(table, cfg.data, cfg.split)
+    warnings = stage("leaks").leaks(*parts, cfg.data, cfg.split)
     assert all(text.startswith("leak: ") for text in warnings)
     return [text.removeprefix("leak: ") for text in warnings]
 
@@ -44,7 +41,7 @@ def as_classes(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(outcome=pd.Series(names, rows.index, dtype="str"))
 
 
-def test_a_table_without_leaks_has_no_warning(rows: pd.DataFrame, composed: Compose) -> None:
+def test_a_table_without_leaks_has_no_warning(rows: pd.DataFrame) -> None:
     assert found(rows, composed(**NUMBERS)) == []
     assert found(as_classes(rows), composed(**CLASSES, split__strategy="stratified")) == []
 
@@ -58,9 +55,7 @@ def test_a_table_without_leaks_has_no_warning(rows: pd.DataFrame, composed: Comp
         lambda rows: rows["outcome"] + 1.5 * np.sin(37 * rows["outcome"]),
     ],
 )
-def test_a_number_that_gives_the_target_away_is_named(
-    leak: Any, rows: pd.DataFrame, composed: Compose
-) -> None:
+def test_a_number_that_gives_the_target_away_is_named(leak: Any, rows: pd.DataFrame) -> None:
     (warning,) = found(rows.assign(leak=leak), composed(**NUMBERS))
     assert re.fullmatch(rf"'leak' alone explains (9\d\.\d|100.0)% of 'outcome': {DROP}", warning)
 
@@ -74,14 +69,12 @@ def test_a_number_that_gives_the_target_away_is_named(
         lambda rows: rows["outcome"].map({"high": "paid", "low": "due"}),
     ],
 )
-def test_a_column_that_gives_the_class_away_is_named(
-    leak: Any, rows: pd.DataFrame, composed: Compose
-) -> None:
+def test_a_column_that_gives_the_class_away_is_named(leak: Any, rows: pd.DataFrame) -> None:
     expected = [f"'leak' alone predicts 'outcome': {DROP}"]
     assert found(as_classes(rows).assign(leak=leak), composed(**CLASSES)) == expected
 
 
-def test_columns_that_add_up_to_the_target_are_named(rows: pd.DataFrame, composed: Compose) -> None:
+def test_columns_that_add_up_to_the_target_are_named(rows: pd.DataFrame) -> None:
     random = np.random.default_rng(1)
     casual = pd.Series(random.integers(0, 90, ROWS), rows.index).astype("float64")
     registered = pd.Series(random.integers(0, 200, ROWS), rows.index).astype("float64")
@@ -97,7 +90,7 @@ def test_columns_that_add_up_to_the_target_are_named(rows: pd.DataFrame, compose
     assert found(sold, cfg) == [f"'outcome' is a product of 'registered', 'price': {DROP}"]
 
 
-def test_rows_on_both_sides_are_counted(rows: pd.DataFrame, composed: Compose) -> None:
+def test_rows_on_both_sides_are_counted(rows: pd.DataFrame) -> None:
     table = pd.concat([rows, rows.head(100)], ignore_index=True)
     (warning,) = found(table, composed(**NUMBERS))
     assert "of 100 test rows are also among the training rows" in warning
@@ -113,7 +106,7 @@ def test_rows_on_both_sides_are_counted(rows: pd.DataFrame, composed: Compose) -
     ],
 )
 def test_a_subject_on_both_sides_of_a_random_split_is_named(
-    subject: str, time: str, subjects: Any, times: Any, composed: Compose
+    subject: str, time: str, subjects: Any, times: Any
 ) -> None:
     random = np.random.default_rng(0)
     pairs = [(each, float(when)) for each in subjects for when in times]
@@ -126,7 +119,7 @@ def test_a_subject_on_both_sides_of_a_random_split_is_named(
     assert found(table, cfg) == []
 
 
-def test_rows_of_each_hour_of_each_day_are_in_time(composed: Compose) -> None:
+def test_rows_of_each_hour_of_each_day_are_in_time() -> None:
     random = np.random.default_rng(0)
     pairs = [(float(day), float(hour)) for day in range(60) for hour in range(24)]
     table = pd.DataFrame(pairs, columns=["day", "hr"])
@@ -135,7 +128,7 @@ def test_rows_of_each_hour_of_each_day_are_in_time(composed: Compose) -> None:
     assert "use split=time with data.time=day" in warning
 
 
-def test_a_subject_is_known_by_its_name(rows: pd.DataFrame, composed: Compose) -> None:
+def test_a_subject_is_known_by_its_name(rows: pd.DataFrame) -> None:
     patients = (pd.Series(rows.index, rows.index) % 80).astype("str")
     (warning,) = found(rows.assign(patient_id=patients), composed(**NUMBERS))
     assert "data.group=patient_id" in warning
@@ -143,7 +136,7 @@ def test_a_subject_is_known_by_its_name(rows: pd.DataFrame, composed: Compose) -
     assert found(rows.assign(shop_id=shops), composed(**NUMBERS)) == []
 
 
-def test_a_random_split_of_rows_with_a_time_is_named(rows: pd.DataFrame, composed: Compose) -> None:
+def test_a_random_split_of_rows_with_a_time_is_named(rows: pd.DataFrame) -> None:
     days = pd.date_range("2024-01-01", periods=ROWS).astype("datetime64[us]")
     table = rows.assign(day=days)
     (warning,) = found(table, composed(**NUMBERS))
@@ -153,24 +146,24 @@ def test_a_random_split_of_rows_with_a_time_is_named(rows: pd.DataFrame, compose
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30])
-def test_small_tables_are_not_judged(size: int, rows: pd.DataFrame, composed: Compose) -> None:
+def test_small_tables_are_not_judged(size: int, rows: pd.DataFrame) -> None:
     cfg = composed(**NUMBERS)
     few = rows.head(size).assign(leak=rows["outcome"])
-    assert leaks(few, few.tail(0), cfg.data, cfg.split) == []
+    assert stage("leaks").leaks(few, few.tail(0), cfg.data, cfg.split) == []
 
 
-def test_extreme_values_are_no_obstacle(rows: pd.DataFrame, composed: Compose) -> None:
+def test_extreme_values_are_no_obstacle(rows: pd.DataFrame) -> None:
     table = rows.assign(wide=np.where(rows["a"] > 0, 1e308, -1e308), empty=np.nan)
     table["outcome"] = np.where(rows["a"] > 0, 1e308, rows["outcome"])
     assert any("'wide' alone" in text for text in found(table, composed(**NUMBERS)))
 
 
 def test_the_stage_keeps_its_warnings(
-    rows: pd.DataFrame, composed: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rows: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows.assign(leak=rows["outcome"]).to_parquet(tmp_path / "table.parquet")
     names = ("table.parquet", "train.parquet", "test.parquet", "split.json")
-    split.main(composed(**NUMBERS), *(tmp_path / name for name in names))
+    stage("split").main(composed(**NUMBERS), *(tmp_path / name for name in names))
     report = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
     assert (report["train"], report["test"]) == (320, 80)
     assert f"warning: {report['warnings'][0]}\n" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""reading: a file of any common format and encoding, told by its content."""
+"""Reading raw data: a file of any common format and encoding, told by its content."""
 
 # ruff: noqa: RUF001 (letters of other alphabets)
 
@@ -14,24 +14,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from conftest import Compose
 from omegaconf import DictConfig
+from stages import composed, stage
 
 from lockstep import LockstepError
-
-from {{ cookiecutter.package_name }} import (
-    ingest,
-    schema,
-    validate,
-)
-from {{ cookiecutter.package_name }}.reading import read_raw
 
 TEXT = "item,size,outcome\na,1.5,1\nb,2.5,2\nc,,1\n"
 
 
 def columns(path: Path, cfg: DictConfig) -> dict[str, list[object]]:
     """The columns, as text."""
-    frame, _ = read_raw(path, cfg.data)
+    frame, _ = stage("reading").read_raw(path, cfg.data)
     text = {str(name): values.astype("string").fillna("") for name, values in frame.items()}
     return {name: [value.removesuffix(".0") for value in values] for name, values in text.items()}
 
@@ -39,7 +32,7 @@ def columns(path: Path, cfg: DictConfig) -> dict[str, list[object]]:
 def ingested(cfg: DictConfig, raw: Path) -> pd.DataFrame:
     """The report by column."""
     table, report, schema = (raw.with_name(name) for name in ("t.parquet", "c.csv", "s.yaml"))
-    ingest.main(cfg, raw, table, report, schema)
+    stage("ingest").main(cfg, raw, table, report, schema)
     return pd.read_csv(report, index_col="column")
 
 
@@ -129,16 +122,16 @@ def test_an_odd_character_far_into_a_large_file_is_seen(cfg: DictConfig, tmp_pat
     assert columns(tmp_path / "raw.csv", cfg)["a"][-1] == "Köln"
 
 
-def test_a_table_in_a_database_can_be_named(composed: Compose, tmp_path: Path) -> None:
+def test_a_table_in_a_database_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     write_shop(path)
     with closing(sqlite3.connect(path)) as shop, shop:
         shop.execute("CREATE TABLE returns AS SELECT * FROM orders WHERE outcome = 2")
     with pytest.raises(LockstepError, match="the column 'outcome' in several: name one in data"):
-        read_raw(path, composed().data)
+        stage("reading").read_raw(path, composed().data)
     assert columns(path, composed(data__table="returns"))["item"] == ["b"]
     with pytest.raises(LockstepError, match="it has no table 'x', but orders, other items, ret"):
-        read_raw(path, composed(data__table="x").data)
+        stage("reading").read_raw(path, composed(data__table="x").data)
 
 
 def test_an_excel_file_without_its_reader_names_it(
@@ -147,7 +140,7 @@ def test_an_excel_file_without_its_reader_names_it(
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     (tmp_path / "raw.xlsx").write_bytes(b"PK\3\4 [Content_Types].xml")
     with pytest.raises(LockstepError, match="which openpyxl reads: uv add openpyxl"):
-        read_raw(tmp_path / "raw.xlsx", cfg.data)
+        stage("reading").read_raw(tmp_path / "raw.xlsx", cfg.data)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +161,7 @@ def test_what_is_no_table_is_named(
 ) -> None:
     (tmp_path / "raw.csv").write_bytes(content)
     with pytest.raises(LockstepError) as error:
-        read_raw(tmp_path / "raw.csv", cfg.data)
+        stage("reading").read_raw(tmp_path / "raw.csv", cfg.data)
     assert message in str(error.value)
 
 
@@ -182,7 +175,7 @@ def test_bytes_are_text_or_left_out(cfg: DictConfig, tmp_path: Path) -> None:
     )
     pa.parquet.write_table(table, tmp_path / "raw.parquet")
     report = tmp_path / "columns.csv"
-    ingest.main(
+    stage("ingest").main(
         cfg, tmp_path / "raw.parquet", tmp_path / "table.parquet", report, tmp_path / "schema.yaml"
     )
     kinds = pd.read_csv(report, index_col="column")
@@ -191,7 +184,7 @@ def test_bytes_are_text_or_left_out(cfg: DictConfig, tmp_path: Path) -> None:
     empty = table.slice(0, 0)
     pa.parquet.write_table(empty, tmp_path / "raw.parquet")
     with pytest.raises(LockstepError, match="has no rows"):
-        read_raw(tmp_path / "raw.parquet", cfg.data)
+        stage("reading").read_raw(tmp_path / "raw.parquet", cfg.data)
 
 
 def test_values_of_json_keep_their_types(cfg: DictConfig, tmp_path: Path) -> None:
@@ -202,7 +195,7 @@ def test_values_of_json_keep_their_types(cfg: DictConfig, tmp_path: Path) -> Non
     ]
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, rows)))
     report = tmp_path / "columns.csv"
-    ingest.main(
+    stage("ingest").main(
         cfg, tmp_path / "raw.jsonl", tmp_path / "table.parquet", report, tmp_path / "schema.yaml"
     )
     kinds = pd.read_csv(report, index_col="column")["kind"]
@@ -228,7 +221,7 @@ def test_an_inferred_range_is_wide_and_of_the_same_sign(
     values: list[float], low: float, high: float
 ) -> None:
     table = pd.DataFrame({"price": values, "outcome": ["a", "b"]})
-    rules = schema.infer_schema(table, "outcome").columns
+    rules = stage("schema").infer_schema(table, "outcome").columns
     assert rules["price"].min == pytest.approx(low)
     assert rules["price"].max == pytest.approx(high, rel=0.01)
-    assert len(validate.check(table, rules)) == 0
+    assert len(stage("validate").check(table, rules)) == 0
