@@ -22,7 +22,10 @@ from tiny import GLUE, Tiny
 
 from lockstep.files import file_digest, read_yaml
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="forks, and sends POSIX signals")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="forks, and sends POSIX signals"),
+    pytest.mark.project,  # it lives in a tiny one, for as long as tests of whole ones do
+]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 METRICS = "metrics/metrics.json"
 HERE = "--current-environment"
