@@ -152,7 +152,8 @@ def judge(
     metric, direction = deciding_metric(metrics, evaluation, rules)
     checks += _against_baseline(metric, direction, metrics)
     if comparison:
-        checks.append(_against_champion(metric, direction, comparison, rules, metrics))
+        value = metrics.get(metric or "")
+        checks.append(_against_champion(metric, value, direction, comparison, rules))
     if not metrics:
         checks.append(Check("metrics", "at least one", "none", "undecided"))
     return Verdict(checks, comparison, rules)
@@ -218,21 +219,19 @@ def _against_baseline(
 
 def _against_champion(
     metric: str | None,
+    value: float | None,
     direction: str | None,
     comparison: Comparison,
     rules: Rules,
-    metrics: dict[str, float],
 ) -> Check:
     """Whether the whole interval of the gain lies beyond the margin."""
     subject = f"{metric} against the champion, version {comparison.version}"
     required = f"better by more than {rules.margin:g}"
     if comparison.difference is None or comparison.interval is None or direction is None:
-        problem = comparison.problem or (
-            f"it is unknown if more or less {metric} is better: set registry.direction in conf/"
-        )
-        ours, theirs = metrics.get(metric or ""), comparison.metrics.get(metric or "")
-        if ours is not None and theirs is not None:
-            problem = f"{number(ours)}, and {number(theirs)} in its run; {problem}"
+        lacking = f"set registry.direction in conf/: is more or less {metric} better?"
+        problem = comparison.problem or lacking
+        if None not in (value, theirs := comparison.metrics.get(metric or "")):
+            problem = f"{number(value)}, and {number(theirs)} in its run; {problem}"
         return Check(subject, required, problem, "undecided")
     sign = 1 if direction == "maximize" else -1
     gain = sign * comparison.difference
