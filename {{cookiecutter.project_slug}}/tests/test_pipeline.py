@@ -7,25 +7,26 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import CONF, ROOT, compose_conf
 from omegaconf import OmegaConf
 
+from lockstep.dvc.pipeline import Pipeline
 from lockstep.stage import run_stage
 
 PACKAGE = "{{ cookiecutter.package_name }}"
 SOURCE = ROOT / "src" / PACKAGE
-DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PIPELINE = Pipeline(ROOT)
 STAGES = {
-    name: stage["cmd"].split()[3:]
-    for name, stage in DVC["stages"].items()
-    if stage["cmd"].startswith(f"lockstep run {PACKAGE}.")
+    name: stage
+    for name, stage in PIPELINE.stages.items()
+    if stage.cmd.startswith(f"lockstep run {PACKAGE}.")
 }
+MODELS = {model["path"] for model in PIPELINE.models()}
 
 
 def module_of(stage: str) -> str:
     """The module of a stage."""
-    return str(DVC["stages"][stage]["cmd"].split()[2].removeprefix(f"{PACKAGE}."))
+    return STAGES[stage].cmd.split()[2].removeprefix(f"{PACKAGE}.")
 
 
 def imported(module: str, seen: set[str]) -> set[str]:
@@ -51,7 +52,7 @@ def imported(module: str, seen: set[str]) -> set[str]:
 def deps_of(stage: str) -> set[str]:
     """The modules of the package that dvc.yaml lists for a stage."""
     prefix = f"src/{PACKAGE}/"
-    deps = [dep for dep in DVC["stages"][stage]["deps"] if isinstance(dep, str)]
+    deps = STAGES[stage].deps
     if f"src/{PACKAGE}" in deps:
         return {path.stem for path in SOURCE.glob("*.py")}
     return {dep.removeprefix(prefix).removesuffix(".py") for dep in deps if dep.startswith(prefix)}
@@ -64,8 +65,8 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage: str) -> None:
     assert not missing, f"add to stages.{stage}.deps in dvc.yaml: {files}"
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_a_stage_depends_on_the_code_that_the_config_names(stage: str) -> None:
+@pytest.mark.parametrize("stage", [n for n, s in STAGES.items() if MODELS & {*s.deps, *s.outs}])
+def test_a_stage_with_the_model_depends_on_the_code_that_the_config_names(stage: str) -> None:
     # conf/sweep is for trials; no stage uses it.
     files = set(CONF.rglob("*.yaml")) - set(CONF.glob("sweep/**/*.yaml"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
@@ -85,15 +86,14 @@ def test_the_stages_run_with_the_params_that_they_list(
     (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(cfg))
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_STAGE", raising=False)
-    paths = {name: Path(path) for name, path in DVC["vars"][0]["paths"].items()}
-    paths["raw"].parent.mkdir()
-    if paths["raw"].suffix == ".parquet":
-        table.to_parquet(paths["raw"])
-    else:
-        table.to_csv(paths["raw"], index=False)
-    for stage, arguments in STAGES.items():
-        names = [name.removeprefix("${paths.").removesuffix("}") for name in arguments]
-        run_stage(f"{PACKAGE}.{module_of(stage)}", [paths[name] for name in names])
-    missing = [path for path in paths.values() if not path.exists()]
+    made = {path for stage in STAGES.values() for path in stage.outs}
+    read = {path for stage in STAGES.values() for path in stage.deps if path[:4] != "src/"}
+    for raw in map(Path, read - made):
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(raw) if raw.suffix == ".parquet" else table.to_csv(raw, index=False)
+    for name in sorted(STAGES, key=lambda name: len(PIPELINE.ancestors(name))):
+        monkeypatch.setenv("DVC_STAGE", name)
+        paths = [Path(word) for word in STAGES[name].cmd.split()[3:]]
+        run_stage(f"{PACKAGE}.{module_of(name)}", paths)
+    missing = [path for path in made if not Path(path).exists()]
     assert not missing, f"no stage wrote {missing}"

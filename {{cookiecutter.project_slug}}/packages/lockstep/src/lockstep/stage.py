@@ -38,7 +38,8 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
     if address := stage_name():
         declared = pipeline.running(address, folder.removeprefix("."))
     else:
-        declared = pipeline.stage(module.rpartition(".")[2])
+        runs = [s for s in pipeline.stages.values() if f"lockstep run {module} " in f"{s.cmd} "]
+        declared = runs[0] if len(runs) == 1 else pipeline.stage(module.rpartition(".")[2])
     stage, cfg = declared.name, params_of(declared, workspace)
     params: Any = OmegaConf.to_container(cfg)
     for path in paths:
