@@ -1,7 +1,8 @@
-"""DVC whose stages run `lockstep` in its own process: Python starts once for a pipeline."""
+"""DVC whose stages run in its own process: Python starts once for a pipeline."""
 
 import contextlib
 import os
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -21,14 +22,18 @@ PROCESS = run._run
 
 
 def run_inside(executable: str, cmd: str, **how: Any) -> None:
-    """Run a command of a stage: `lockstep` here, any other as DVC does."""
-    words = shlex.split(cmd)
-    if words[0] != "lockstep":
+    """Run a command of a stage: `lockstep` and `python` here, any other as DVC does."""
+    program, *words = shlex.split(cmd)
+    if program not in ("lockstep", "python"):
         PROCESS(executable, cmd, **how)
         return
-    path, env = list(sys.path), how["env"]
+    path, env, code = list(sys.path), how["env"], 0
     with contextlib.chdir(how["cwd"]), mock.patch.dict(os.environ, env, clear=True):
-        code = cli.main(words[1:])
+        if program == "lockstep":
+            code = cli.main(words)
+        else:
+            with mock.patch.object(sys, "argv", words):
+                runpy.run_path(words[0], run_name="__main__")
     sys.path[:] = path
     if code:
         raise StageCmdFailedError(cmd, code)

@@ -139,6 +139,24 @@ def test_compose(scenes: Scenes) -> None:
     scenes.play("compose", code=2)
 
 
+def test_adopt(scenes: Scenes) -> None:
+    project = scenes.project
+    scenes.play("adopt", code=2)
+    scenes.tell("a pipeline of DVC alone, with params.yaml")
+    shutil.rmtree(project.path / "conf")
+    (project.path / "composed.yaml").unlink()
+    project.write("params.yaml", "# All of it.\nmodel:\n  depth: 3 # at most\nseed: 1\n")
+    project.write(
+        "dvc.yaml",
+        "stages:\n  train:\n    cmd: python train.py\n    params: [model, seed]\n"
+        "    outs: [model.pkl]\n    metrics: [{metrics.json: {cache: false}}]\n",
+    )
+    scenes.play("adopt")
+    for name in ("conf/config.yaml", "conf/model/default.yaml", "dvc.yaml"):
+        scenes.tell(f"{name} is now:\n{(project.path / name).read_text(encoding='utf-8')}")
+    scenes.play("adopt", code=2)
+
+
 def test_report(scenes: Scenes) -> None:
     scenes.play("report", "--output", "page.html")
     scenes.play("report", "nobody", code=2)

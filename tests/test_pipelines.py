@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from examples import REGIONS, TEXT
+from scaffold import render
 from tiny import DVC_INSIDE, Tiny
 
 from lockstep import LockstepError
@@ -160,118 +163,9 @@ def test_a_dvc_yaml_that_dvc_cannot_read_is_said_as_it_is(folder: Path) -> None:
         Pipeline(folder)
 
 
-# One model per region by a matrix; a sub-pipeline that makes one model of them; a stage of the
-# shell in a folder of its own; raw data within a folder that `dvc add` tracks; a path that conf/
-# sets; metrics in a folder, which the top of dvc.yaml names.
-REGIONS = {
-    "dvc.yaml": """
-        vars:
-          - regions: [north, south]
-        stages:
-          compose:
-            cmd: lockstep compose
-            deps: [conf]
-            outs:
-              - params.yaml: {cache: false, persist: true}
-              - composed.yaml: {cache: false, persist: true}
-          split:
-            cmd: lockstep run toy.split data/in/rows/raw.csv data/train.csv data/test.csv
-            deps: [src/toy/split.py, data/in/rows]
-            params: [data.rows]
-            outs: [data/train.csv, data/test.csv]
-          note:
-            wdir: notes
-            cmd: echo made of ../data/train.csv > note.txt
-            deps: [../data/train.csv]
-            outs: [note.txt]
-          train:
-            matrix: {region: "${regions}"}
-            cmd: lockstep run toy.regional data/train.csv models/${item.region}.joblib
-            deps: [src/toy/regional.py, data/train.csv, notes/note.txt]
-            params: [data.target, model, {composed.yaml: [packages]}]
-            outs: ["models/${item.region}.joblib"]
-          evaluate:
-            cmd: >-
-              lockstep run toy.evaluate models/all/model.joblib data/test.csv
-              ${results}/metrics.json ${results}/predictions.parquet ${results}/evaluation.json
-            deps: [src/toy/evaluate.py, src/toy/scoring.py, models/all/model.joblib, data/test.csv]
-            params: [data.target]
-            outs: ["${results}"]
-          publish:
-            cmd: lockstep publish
-            deps: [models/all, "${results}"]
-            params: [data, model, tracking, registry, {composed.yaml: [packages]}]
-        metrics: ["${results}/metrics.json"]
-        artifacts:
-          every: &model
-            path: models/all/model.joblib
-            type: model
-            meta:
-              example: models/all/example.parquet
-              test: data/test.csv
-              predictions: ${results}/predictions.parquet
-              evaluation: ${results}/evaluation.json
-          north: {path: models/north.joblib, type: model}
-        """,
-    "models/all/dvc.yaml": """
-        stages:
-          join:
-            cmd: >-
-              lockstep run toy.join ../north.joblib ../south.joblib ../../data/train.csv
-              model.joblib example.parquet
-            deps: [../../src/toy/join.py, ../north.joblib, ../south.joblib, ../../data/train.csv]
-            params: [../../params.yaml: [data.target]]
-            outs: [model.joblib, example.parquet]
-        """,
-    "src/toy/regional.py": '''
-        """Fit the model of one region."""
-
-        import joblib
-        import pandas as pd
-        from hydra.utils import instantiate
-
-
-        def main(cfg, train, model):
-            """Run the stage."""
-            table = pd.read_csv(train).query("region == @model.stem")
-            features = table[["x"]]
-            joblib.dump(instantiate(cfg.model).fit(features, table[cfg.data.target]), model)
-        ''',
-    "src/toy/join.py": '''
-        """Make one model of those of the regions."""
-
-        import joblib
-        import pandas as pd
-        from sklearn.base import BaseEstimator, RegressorMixin
-
-
-        class ByRegion(RegressorMixin, BaseEstimator):
-            """Asks the model of a row's region."""
-
-            def __init__(self, models=None):
-                self.models = models
-
-            def predict(self, rows):
-                """One number for each row."""
-                return [
-                    float(self.models[region].predict(pd.DataFrame({"x": [x]}))[0])
-                    for region, x in zip(rows["region"], rows["x"], strict=True)
-                ]
-
-
-        def main(cfg, north, south, train, model, example):
-            """Run the stage."""
-            models = {path.stem: joblib.load(path) for path in (north, south)}
-            joblib.dump(ByRegion(models), model)
-            rows = pd.read_csv(train).drop(columns=cfg.data.target)
-            rows.astype({"x": float}).to_parquet(example)
-        ''',
-    "data/in/rows/raw.csv": (
-        "region,x,y\nnorth,1,2\nsouth,1,1\nnorth,2,4\nsouth,2,2\nnorth,3,6.5\nsouth,3,3\n"
-        "north,4,8\nsouth,4,4.5\nnorth,5,9\nsouth,5,5\n"
-    ),
-    "notes/.keep": "",
-}
+def inside(words: tuple[str, ...], python: Path | None = None) -> list[str]:
+    """A DVC command in place of that of `reproduce`, with the stages in its process."""
+    return [sys.executable, str(DVC_INSIDE), *words]
 
 
 def regions(project: Tiny) -> Tiny:
@@ -303,10 +197,7 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
     tried = project.dvc("exp", "run", "-S", "model.positive=true")
     assert "toy version 2" in tried
     second, first = json.loads(project.lockstep("runs", "--json"))
-    monkeypatch.setattr(
-        "lockstep.dvc.command._command",
-        lambda words, python=None: [sys.executable, str(DVC_INSIDE), *words],
-    )
+    monkeypatch.setattr("lockstep.dvc.command._command", inside)
     assert second["metrics"]["mean_absolute_error"] > 0
     again = project.lockstep("reproduce", second["id"], "--current-environment")
     assert again.endswith(": identical\n"), again
@@ -330,3 +221,118 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
         monkeypatch.chdir(project.path / "notes")
         with pytest.raises(LockstepError, match=r"is in the project .*: run this there"):
             _ = Project(Path.cwd()).pipeline
+
+
+def test_what_dvc_keeps_stays_out_of_git_after_a_stage_failed(tiny_project: Tiny) -> None:
+    project = tiny_project
+    project.edit(
+        "dvc.yaml",
+        "  publish:\n    cmd: lockstep publish\n    deps:\n",
+        "  clean:\n    cmd: echo 1 > work/clean.csv\n    outs: [work/clean.csv]\n"
+        "  publish:\n    cmd: lockstep publish\n    deps:\n      - work/clean.csv\n",
+    )
+    project.write("work/.keep", "")
+    server = "uri: http://127.0.0.1:1"
+    project.edit("conf/tracking/default.yaml", "uri: null", server)
+    assert "cannot be reached" in project.dvc("repro", ok=False)
+    assert "?? work/clean.csv" in project.git("status", "--porcelain", "-uall"), "DVC took it back"
+    project.edit("conf/tracking/default.yaml", server, "uri: null")
+    project.lockstep("compose")
+    advice = project.lockstep("doctor", "--only", "dvc.lock", ok=None)
+    assert "git does not ignore work/clean.csv, which DVC keeps" in advice
+    assert "git add" not in advice
+    assert "$ uv run lockstep publish" in advice
+    output = project.lockstep("publish")
+    assert "note: git ignores work/clean.csv again" in output
+    assert "to keep it: git add" in output
+    assert "work/clean.csv" not in output.partition("to keep it")[2]
+    assert "work/clean.csv" not in project.git("status", "--porcelain", "-uall")
+    assert project.git("check-ignore", "work/clean.csv")
+
+
+def test_messages_lead_on(tiny_project: Tiny) -> None:
+    project = tiny_project
+    project.edit("conf/registry/default.yaml", "alias: challenger", "alias: null")
+    project.lockstep("compose")
+    assert "so name the version\n" in project.lockstep("promote", ok=False)
+    project.edit("conf/registry/default.yaml", "name: toy", "name: null")
+    project.lockstep("compose")
+    for verb in ("models", "promote"):
+        assert "no model is registered: `name` is not set" in project.lockstep(verb, ok=False)
+    text = (project.path / "dvc.yaml").read_text()
+    project.write("dvc.yaml", text.partition("artifacts:")[0])
+    for verb in ("models", "promote"):
+        assert "dvc.yaml has no artifact of the type `model`" in project.lockstep(verb, ok=False)
+    project.edit("conf/config.yaml", "  - sweep: null\n", "")
+    shutil.rmtree(project.path / "conf/sweep")
+    for more in ([], ["+sweep=default"]):
+        lacking = project.lockstep("sweep", "model.positive=true,false", *more, ok=False)
+        assert "a sweep needs the folder conf/sweep/ and the line `- sweep: null`" in lacking
+
+
+def test_a_text_pipeline_of_dvc_alone_is_brought_over_and_recomputes_nothing(
+    clean_env: dict[str, str],
+    empty_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = Tiny(tmp_path / "stackoverflow", clean_env)
+    for name, text in TEXT.items():
+        project.write(name, textwrap.dedent(text).lstrip("\n"))
+    project.git("init", "--quiet")
+    project.dvc("add", "--quiet", "data/data.xml")
+    project.dvc("repro")
+    project.commit("DVC alone")
+    before = (project.path / "dvc.yaml").read_text()
+    output = project.lockstep("adopt")
+    assert "no other stage runs again" in output
+    assert (project.path / "conf/prepare/default.yaml").read_text() == (
+        "# All params.\n\n# How much is kept for testing.\nsplit: 0.25\nseed: 20170428\n"
+    )
+    assert "n_est: 5 # trees\n" in (project.path / "conf/train/default.yaml").read_text()
+    assert all(line in (project.path / "dvc.yaml").read_text() for line in before.splitlines())
+    shutil.copy(empty_store, project.path)
+    output = project.dvc("repro")
+    for stage in ("prepare", "featurize", "train", "evaluate"):
+        assert f"Stage '{stage}' didn't change, skipping" in output
+    assert "stackoverflow version 1" in output
+    project.commit("Lockstep")
+    project.dvc("exp", "run", "-S", "train.n_est=1")
+    second, first = json.loads(project.lockstep("runs", "--json"))
+    assert (second["options"], first["options"]) == ({"train.n_est": "1"}, {"train.n_est": "5"})
+    assert first["metrics"] == {"acc.test": 1.0}
+    monkeypatch.setattr("lockstep.dvc.command._command", inside)
+    again = project.lockstep("reproduce", first["id"], "--current-environment")
+    assert again.endswith(": identical\n"), again
+    assert "champion is version 2" in project.lockstep("promote")
+
+
+def test_a_stage_can_be_renamed_removed_and_added_in_dvc_yaml_alone(tmp_path: Path) -> None:
+    path = render(tmp_path)
+    project = Tiny(path, {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, "src"])})
+    project.edit("dvc.yaml", "  train: # pre", "  fit: # pre")
+    text = (path / "dvc.yaml").read_text()
+    validate = text[text.index("  validate: ") : text.index("  split: ")]
+    features = """\
+  features:
+    cmd: lockstep run penguins.doubled ${paths.table} data/doubled.parquet
+    deps: [src/penguins/doubled.py, "${paths.table}"]
+    outs: [data/doubled.parquet]
+
+"""
+    project.edit("dvc.yaml", validate, features)
+    project.edit("dvc.yaml", "      - ${paths.validation}\n", "")
+    project.edit("dvc.yaml", "penguins.split ${paths.table}", "penguins.split data/doubled.parquet")
+    project.edit(
+        "dvc.yaml", "split.py\n      - ${paths.table}", "split.py\n      - data/doubled.parquet"
+    )
+    project.write(
+        "src/penguins/doubled.py",
+        '''"""Each row twice."""\n\nimport pandas as pd\n\n\ndef main(cfg, table, doubled):
+    """Run the stage."""
+    rows = pd.read_parquet(table)
+    pd.concat([rows, rows], ignore_index=True).to_parquet(doubled)\n''',
+    )
+    output = project.run(sys.executable, "-m", "pytest", "-q", "tests/test_pipeline.py")
+    assert "[fit]" not in output
+    assert "passed" in output

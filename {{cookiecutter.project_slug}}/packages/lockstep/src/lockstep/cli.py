@@ -32,6 +32,7 @@ VERBS = {
     "trace": "Show where a run, a model or a file came from, and what was made from it.",
     "reproduce": "Rebuild a run in a worktree beside the project, and compare the results.",
     "doctor": "Check git, DVC, MLflow, the environment and the machine, and show how to fix them.",
+    "adopt": "Bring a DVC pipeline over: params.yaml becomes conf/, dvc.yaml gets two more stages.",
     "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
     "compose": "Compose conf/ into params.yaml; the first stage of the pipeline.",
     "run": "Run main() of one stage with the params that dvc.yaml lists for it.",

@@ -1,6 +1,6 @@
 """What dvc.yaml declares, seen from the stage that publishes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -117,13 +117,20 @@ class Declaration:
 
         Those of a dvc.yaml in a subfolder count if they are published.
         """
+        others = [file for file in self._contents if file != DVC_YAML]
+        found = [entry for file in others for entry in self._models_in(file)]
         return [
-            entry
-            for file, content in self._contents.items()
-            for entry in artifacts_in(file, content)
-            if entry.get("type") == "model"
-            and (file == DVC_YAML or overlap(entry["path"], self.published_paths))
+            *self.own_models(),
+            *(entry for entry in found if overlap(entry["path"], self.published_paths)),
         ]
+
+    def own_models(self) -> list[dict[str, Any]]:
+        """Those of the dvc.yaml in the project's own folder."""
+        return list(self._models_in(DVC_YAML))
+
+    def _models_in(self, file: str) -> Iterator[dict[str, Any]]:
+        entries = artifacts_in(file, self._contents.get(file, {}))
+        return (entry for entry in entries if entry.get("type") == "model")
 
     def about_model(self) -> dict[str, str]:
         """The `meta` of the registered model: the files that describe it, by role."""

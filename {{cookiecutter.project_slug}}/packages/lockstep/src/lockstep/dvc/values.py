@@ -17,8 +17,15 @@ def read_values(path: Path) -> Any:
     """
     if path.name in (PARAMS, COMPOSED):  # written by `lockstep compose`, so any parser agrees
         return read_yaml(path)
-    if not path.is_file():
-        return None
+    return load(path) if path.is_file() else None
+
+
+def load(path: Path) -> Any:
+    """The content of a file of params or metrics as DVC reads it.
+
+    Raises:
+        LockstepError: It is not valid.
+    """
     if path.suffix == ".json":
         try:
             return json.loads(path.read_text(encoding="utf-8"))
