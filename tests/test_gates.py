@@ -291,12 +291,12 @@ def test_a_better_model_becomes_champion_under_auto_and_a_worse_one_never(
     assert aliases_in(project)["champion"] == "2"
     output = publish(project, WORST)
     assert "gate: failed" in output
-    assert "mean_absolute_error against the champion, version 2: -" in output
+    assert "mean_absolute_error against the champion, version 2: worse by " in output
     assert aliases_in(project) == {"champion": "2", "challenger": "3"}
 
     versions = listed(project)
     assert [versions[number]["verdict"] for number in "123"] == ["passed", "passed", "failed"]
-    assert "required: better by more than 0" in versions["3"]["reasons"][0]
+    assert "required: better, beyond chance" in versions["3"]["reasons"][0]
     assert versions["2"]["champion"]["from"] == "1"
     assert versions["2"]["champion"]["by"] == "Ada Lovelace <ada@example.org>"
     assert versions["2"]["commit"] == commit
@@ -470,7 +470,7 @@ def test_other_test_data_have_the_champion_scored_again(published: Project) -> N
     output = project.run("lockstep", "promote", "2", ok=False)
     assert "log_loss: " in output
     assert "required: at most 0" in output
-    assert "accuracy against the champion, version 1: -" in output
+    assert "accuracy against the champion, version 1: worse by " in output
 
 
 def test_a_server_is_judged_on_and_two_promotions_race(

@@ -226,7 +226,7 @@ def _against_champion(
 ) -> Check:
     """Whether the whole interval of the gain lies beyond the margin."""
     subject = f"{metric} against the champion, version {comparison.version}"
-    required = f"better by more than {rules.margin:g}"
+    required = f"better{f' by more than {rules.margin:g}' if rules.margin else ''}, beyond chance"
     if comparison.difference is None or comparison.interval is None or direction is None:
         lacking = f"set registry.direction in conf/: is more or less {metric} better?"
         problem = comparison.problem or lacking
@@ -236,15 +236,11 @@ def _against_champion(
     sign = 1 if direction == "maximize" else -1
     gain = sign * comparison.difference
     low, high = sorted(sign * end for end in comparison.interval)
-    interval = f"{rules.confidence:.0%} interval {low:+.4g} to {high:+.4g}"
-    words = _compared(gain, low, high, f"the champion, version {comparison.version}")
-    words += f": {gain:+.4g} ({interval})"
+    word, ends = ("worse", (-high, -low)) if gain < 0 else ("better", (low, high))
+    interval = f"{rules.confidence:.0%} interval {number(ends[0])} to {number(ends[1])}"
+    champion, by = f"the champion, version {comparison.version}", f"by {number(abs(gain))}"
+    words = f"{word} than {champion}, {by} ({interval})" if gain else f"as good as {champion}"
+    if gain and low <= 0 <= high:
+        words += ", which may be chance"
     outcome: Outcome = "passed" if low > rules.margin else "failed"
-    return Check(subject, required, f"{gain:+.4g}, {interval}", outcome, words)
-
-
-def _compared(gain: float, low: float, high: float, champion: str) -> str:
-    if gain == 0:
-        return f"as good as {champion}"
-    word = f"{'better' if gain > 0 else 'worse'} than {champion}"
-    return f"perhaps {word}, but it may be chance" if low <= 0 <= high else word
+    return Check(subject, required, f"{word} {by}, {interval}", outcome, words)
