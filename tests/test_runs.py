@@ -40,7 +40,15 @@ def test_a_param_that_follows_another_one_is_shown_once() -> None:
 
 def test_a_value_that_most_runs_have_is_not_special() -> None:
     rows = [row(split__seed="1"), row(split__seed="1"), row(split__seed="2")]
-    assert special(differing(rows)) == [{}, {}, {"split.seed": "2"}]
+    assert special(rows, differing(rows)) == [{}, {}, {"split.seed": "2"}]
+
+
+def test_an_override_is_special_unless_all_runs_have_it() -> None:
+    poisson = row(model___target_=FOREST, model__loss="poisson")
+    poisson.tags["overrides"] = "model=forest +model.loss=poisson 'data.drop=[a b]'"
+    rows = [row(model___target_=SVM), poisson]
+    assert special(rows, differing(rows))[1]["model.loss"] == "poisson"
+    assert special([poisson, poisson], [{}, {}]) == [{}, {}]
 
 
 def test_a_param_that_only_one_run_has_differs() -> None:
@@ -97,9 +105,13 @@ def test_runs_as_json(tiny_rivals: Tiny) -> None:
     assert only["run"] == newest["run"]
 
 
-def test_a_table_of_runs_fits_into_100_columns(tiny_rivals: Tiny) -> None:
-    lines = tiny_rivals.lockstep("runs").splitlines()
+def test_a_table_of_runs_fits_into_100_columns_and_names_the_best(tiny_rivals: Tiny) -> None:
+    *lines, advice = tiny_rivals.lockstep("runs").splitlines()
     assert all(len(line) <= 100 for line in lines)
+    worst, best = (run["run"] for run in json.loads(tiny_rivals.lockstep("runs", "--json")))
+    labels = [name.rpartition(" ")[2] for name in (best, worst)]
+    command = f"uv run lockstep diff {labels[1]} {labels[0]}"
+    assert advice == f"best: {labels[0]}; by how much, and is it chance? {command}"
 
 
 def test_an_experiment_without_a_run_is_named(tiny_published: Tiny) -> None:

@@ -45,11 +45,13 @@ DAY = """\
 uv run dvc repro                       run what changed, publish the result
 uv run dvc exp run -S model=svm        try something without editing a file
 uv run lockstep runs                   compare the runs
-uv run lockstep diff                   is this one better, or is it chance?
+uv run lockstep diff                   is this one better, by how much, or is it chance?
+uv run lockstep report                 this one on one page
 uv run lockstep sweep                  search for better params
 uv run lockstep promote                make the newest version the champion
 git add . && git commit                keep it
 uv run lockstep push                   share the data, the commits and the runs
+uv run lockstep reproduce RUN          rebuild any run, and compare
 uv run lockstep doctor                 check the set-up
 
 `lockstep --help` lists all verbs, `lockstep VERB --help` shows an example.\

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "lockstep runs --sort best"
 VALUE_LENGTH = 24
+NAME_LENGTH = 16  # of a metric on one line
 MODEL = ("model", "model._target_")
 AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -59,16 +60,14 @@ def run(arguments: Namespace) -> None:
         _show_table(listing, differences)
     if missing := unpublished_experiments(project):
         print(f"not in MLflow: {', '.join(missing)}; `uv run lockstep publish --all` adds them")
-    if len(listing.rows) > 1:
-        labels = [row.label for row in listing.rows]
-        words = [row.label if labels.count(row.label) == 1 else row.name for row in listing.rows]
-        print(f"compare two of them: uv run lockstep diff {shlex.join([words[1], words[0]])}")
+    if advice := _advice(listing):
+        print(advice)
 
 
 def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
     metric = listing.metric or "metric"
     by_user = len({row.tags.get(tag.USER) for row in listing.rows}) > 1
-    differences = special(differences)
+    differences = special(listing.rows, differences)
     short = shortest_names({key for differs in differences for key in differs})
     cells: list[list[str | Text]] = [
         [
@@ -84,9 +83,38 @@ def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
         ]
         for row, differs in zip(listing.rows, differences, strict=True)
     ]
-    user = ["by"] if by_user else []
-    headings = ("run", "model", metric, "gate", "version", *user, "age", "commit", "options")
+    by = ["by"] if by_user else []
+    headings = ["run", "model", _folded(metric), "gate", "version", *by, "age", "commit", "options"]
+    if not any(line[-1] for line in cells):
+        headings, cells = headings[:-1], [line[:-1] for line in cells]
     show(table(headings, cells, numeric=("age",), wrapping="options"), wrap=True)
+
+
+def _advice(listing: Listing) -> str | None:
+    """The best run, and the command that compares it with the champion or the next best."""
+    metric, rows = listing.metric, listing.rows
+    sign = {"maximize": -1, "minimize": 1}.get(listing.direction or "")
+    if metric and sign:
+        measured = [row for row in rows if metric in row.metrics]
+        rows = sorted(measured, key=lambda row: sign * row.metrics[metric])
+    if len(rows) < 2:
+        return None
+    best, other = rows[0], next((row for row in rows[1:] if CHAMPION in row.aliases), rows[1])
+    labels = [row.label for row in listing.rows]
+    words = [row.label if labels.count(row.label) == 1 else row.name for row in (other, best)]
+    command = f"uv run lockstep diff {shlex.join(words)}"
+    if not sign:
+        return f"compare two of them: {command}"
+    return f"best: {words[1]}; by how much, and is it chance? {command}"
+
+
+def _folded(name: str) -> str:
+    """A long name on two lines, cut at the underscore that is nearest to its middle."""
+    cuts = [at + 1 for at, sign in enumerate(name) if sign == "_"]
+    if len(name) <= NAME_LENGTH or not cuts:
+        return name
+    cut = min(cuts, key=lambda at: abs(at - len(name) / 2))
+    return f"{name[:cut]}\n{name[cut:]}"
 
 
 def _measured(row: Row, metric: str) -> str:

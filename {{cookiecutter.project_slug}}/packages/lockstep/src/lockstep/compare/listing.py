@@ -1,5 +1,6 @@
 """The runs of a project as rows of a table."""
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from lockstep import LockstepError
 from lockstep.gate.candidate import read_evaluation
 from lockstep.gate.comparison import rules_of
 from lockstep.gate.rules import Rules, deciding_metric
-from lockstep.mlflow import runs
+from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import versions_by_run
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 DOWNLOADS = 8  # at the same time
+OVERRIDE = re.compile(r"(?:^|\s)[+~]*([^\s=+~]+)=")  # its key, in Hydra's syntax
 FILTER_ADVICE = (
     "filters are written as in MLflow: \"metrics.accuracy > 0.9 and params.`split.seed` = '42'\"\n"
     "https://mlflow.org/docs/latest/ml/search/search-runs/"
@@ -60,6 +62,12 @@ class Row:
     def label(self) -> str:
         """The rest of the name."""
         return self.name.rpartition(SEPARATOR)[2]
+
+    @property
+    def overridden(self) -> dict[str, str]:
+        """The params that overrides of the config set."""
+        named = OVERRIDE.findall(self.tags.get(tag.OVERRIDES, ""))
+        return {key: self.params[key] for key in named if key in self.params}
 
     def interval(self, metric: str | None) -> tuple[float, float] | None:
         """The interval of a metric that the run itself measured."""
@@ -186,12 +194,18 @@ def differing(rows: Sequence[Row]) -> list[dict[str, str]]:
     return result
 
 
-def special(differing: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Without the values that most runs have."""
+def special(rows: Sequence[Row], differing: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """What sets each run apart: the params that differ, but for the values that most runs have.
+
+    What a run's overrides set is kept, unless all runs have it.
+    """
     counts = Counter(item for row in differing for item in row.items())
+    shared = [set(row.params.items()) for row in rows]
+    everywhere = set.intersection(*shared) if len(rows) > 1 else set()
     return [
-        {key: value for key, value in row.items() if counts[key, value] <= len(differing) / 2}
-        for row in differing
+        {k: v for k, v in differs.items() if counts[k, v] <= len(rows) / 2}
+        | {k: v for k, v in row.overridden.items() if (k, v) not in everywhere}
+        for row, differs in zip(rows, differing, strict=True)
     ]
 
 
