@@ -303,9 +303,17 @@ def test_the_experiment_s_page_shows_champion_links_and_results(toy: Toy, publis
     publish()
     assert tags()["mlflow.note.content"].startswith("**Champion**: none yet\n")
     view = json.loads(tags()["mlflow.sharedViewState.lockstep"])
-    columns = json.loads(view["state"])["selectedColumns"]
+    state = json.loads(view["state"])
+    columns = state["selectedColumns"]
     assert columns[0] == "metrics.`accuracy`"
     assert "tags.`gate.verdict`" in columns
+    assert set(columns) < set(state["columnOrder"])
+    charts = [chart["displayName"] for chart in state["compareRunCharts"] if not chart["deleted"]]
+    assert charts == [
+        "accuracy",
+        "train_loss and validation_loss",
+        "train_score and validation_score",
+    ]
     note = tags()["mlflow.note.content"] + "\n\n---\nAsk Ada about the data."
     client().set_experiment_tag("1", "mlflow.note.content", note)
     assert cli.main(["promote", "1"]) == 0

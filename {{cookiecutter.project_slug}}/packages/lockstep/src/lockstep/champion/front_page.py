@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from lockstep.project import Project
 
-SHOWN_METRICS = 2
 ABOUT_MODEL = """\
 The versions of the pipeline's model, each from the run that its page links.
 
@@ -29,11 +28,11 @@ def update_front_page(
     """Show the current champion, links and commands on the experiment's page.
 
     Args:
-        metrics: Those of the newest run: they have columns in the table of runs. None keeps these.
+        metrics: Those of the newest run, for the table and the charts of all. None keeps these.
     """
     experiment_id = project.store.experiment_id(client)
     lines = [_champion_line(client, project), "", *_links(project, experiment_id), "", *COMMANDS]
-    names = [name for name, _, _ in beside_baseline(metrics or {})][:SHOWN_METRICS]
+    names = [name for name, _, _ in beside_baseline(metrics or {})]
     show_experiment(client, experiment_id, "\n".join(lines), names)
 
 

@@ -7,7 +7,7 @@ it, the table of runs shows neither metrics nor options. MLflow documents no oth
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstep.mlflow import tag
 
@@ -19,6 +19,10 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 # Without it, MLflow's pages are those for traces of language models.
 TRAINING = "workflowType=machine_learning"
 CURVES = "/model-metrics"  # the tab with the metrics over time
+SHOWN_METRICS, SHOWN_CHARTS = 2, 8  # MLflow adds the charts of others
+TIMES = {"runDateAndNestInfo": 150, "duration": 90}  # columns that MLflow always has
+PAIRED = ("loss", "score")  # curves of a training: train and validation are in one chart
+SECTION = "metrics"  # of the charts
 OWN = "**Champion**"  # starts a note that may be replaced; what follows the rule is the user's
 RULE = "\n\n---\n"
 
@@ -45,20 +49,30 @@ def show_experiment(
 
     Args:
         note: Markdown; its first line starts with `OWN`.
-        metrics: Those with a column in the table, in order; none to keep the columns.
+        metrics: Those with a chart, in order, the first ones with a column; none to keep the view.
     """
     tags = client.get_experiment(experiment_id).tags
     written = tags.get(tag.NOTE, "")
     if not written or written.startswith(OWN):
         _, rule, own = written.partition(RULE)
         _set(client, experiment_id, tags, tag.NOTE, note + rule + own)
-    if metrics:
-        _set(client, experiment_id, tags, VIEW_TAG, _view(metrics))
+    for shown in (metrics, metrics[:SHOWN_METRICS]) if metrics else ():
+        if len(view := _view(shown)) <= tag.EXPERIMENT_TAG_LENGTH:
+            _set(client, experiment_id, tags, VIEW_TAG, view)
+            break
 
 
 def _view(metrics: Sequence[str]) -> str:
-    columns = [f"metrics.`{name}`" for name in metrics]
-    columns += ["tags.`gate.verdict`", "tags.`overrides`"]
+    """The columns of the table, in order and as wide as what they hold; and the charts."""
+    columns = {f"metrics.`{name}`": 8 * len(name) + 10 for name in metrics[:SHOWN_METRICS]}
+    columns |= {"tags.`gate.verdict`": 105, "tags.`overrides`": 330}
+    widths = {"0": 73, "attributes.`Run Name`": 270, **columns, **TIMES}
+    charts = [_chart("BAR", name) for name in metrics[:SHOWN_CHARTS]]
+    for name in PAIRED:
+        charts.append(_chart("LINE", f"train_{name}", f"validation_{name}"))
+        # MLflow would give it a chart of its own, too, unless the user has deleted that one.
+        charts.append(_chart("LINE", f"validation_{name}") | {"deleted": True})
+    section = {"uuid": SECTION, "name": "Model metrics", "display": True, "isGenerated": True}
     state = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
@@ -67,10 +81,28 @@ def _view(metrics: Sequence[str]) -> str:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": columns,
+        "selectedColumns": list(columns),
+        "columnOrder": list(widths),
+        "columnWidths": widths,
+        "compareRunCharts": charts,
+        "compareRunSections": [section],
     }
     view = {"name": "Results", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
     return json.dumps(view)
+
+
+def _chart(kind: str, *metrics: str) -> dict[str, Any]:
+    return {
+        "uuid": "-".join(metrics),
+        "type": kind,
+        "metricSectionId": SECTION,
+        "runsCountToCompare": 10,
+        "deleted": False,
+        "isGenerated": True,
+        "displayName": " and ".join(metrics),
+        "metricKey": metrics[0],
+        **({"selectedMetricKeys": metrics} if kind == "LINE" else {}),
+    }
 
 
 def _set(
