@@ -77,6 +77,7 @@ def test_the_printed_links_show_what_matters(published: Project, servers: Server
 
 DVC_YAML = """
 plots:
+  - no curve: {x: {none.csv: step}, y: {none.csv: [train_loss, validation_loss]}}
   - learning curve:
       x: {history.csv: step}
       y: {history.csv: [train_loss, validation_loss]}
@@ -94,6 +95,7 @@ def test_dvc_draws_its_plots_without_a_network(tmp_path: Path, clean_env: dict[s
     folder.mkdir()
     for name, text in {
         "history.csv": "step,train_loss,validation_loss\n1,3,4\n2,2,3\n3,1,2.5\n",
+        "none.csv": "step\n",
         "c.csv": "actual,predicted\nowl,owl\nowl,tit\ntit,tit\n",
         "i.csv": "feature,importance\nwing,0.4\ntail,-0.1\n",
         "r.csv": "predicted,residual\n1,0.5\n2,-0.5\n",
@@ -113,4 +115,5 @@ def test_dvc_draws_its_plots_without_a_network(tmp_path: Path, clean_env: dict[s
         shapes = {name: page.locator(f"svg {name}").count() for name in ("polyline", "rect")}
     for shown in ("learning curve", "train_loss", "validation_loss", "owl", "wing", "residual"):
         assert shown in text
+    assert "needs Vega" not in text, "nothing is drawn of an empty table"
     assert shapes == {"polyline": 2, "rect": 4 + 2}
