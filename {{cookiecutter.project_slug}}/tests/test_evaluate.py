@@ -30,6 +30,8 @@ PICTURES = {
     "regression": {"importance", "predicted_against_true", "residuals"},
 }
 
+HISTORY = "step,train_loss,validation_score\n0,3,0.5\n1,2,\n"
+
 
 def read(folder: Path, name: str) -> dict[str, Any]:
     """A JSON file that the stage wrote."""
@@ -49,7 +51,9 @@ def run(cfg: DictConfig, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     joblib.dump(fitted, model)
     parts = folder / "train.parquet", folder / "test.parquet"
     reports = folder / "predictions.parquet", folder / "evaluation.json"
-    evaluate.main(cfg, model, *parts, metrics, folder / "plots", *reports)
+    curve = folder / "history.csv"
+    curve.write_text(HISTORY)
+    evaluate.main(cfg, model, *parts, curve, metrics, folder / "plots", *reports)
     return read(folder, "metrics.json")
 
 
@@ -77,7 +81,7 @@ def test_the_metrics_include_a_baseline(cfg: DictConfig, evaluated: Path) -> Non
 def test_each_plot_is_a_table_and_a_picture(task: str, evaluated: Path) -> None:
     plots = evaluated / "plots"
     assert {path.stem for path in plots.glob("*.csv")} == PLOTS[task]
-    assert {path.stem for path in plots.glob("*.png")} == PICTURES[task]
+    assert {path.stem for path in plots.glob("*.png")} == {*PICTURES[task], "learning_curve"}
     assert all(len(pd.read_csv(path)) for path in plots.glob("*.csv"))
 
 

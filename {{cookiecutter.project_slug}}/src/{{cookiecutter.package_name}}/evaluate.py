@@ -19,9 +19,9 @@ from sklearn.pipeline import Pipeline
 from lockstep import LockstepError
 from lockstep.intervals import intervals
 
-from .curves import average, classification_tables, regression_tables
+from .curves import classification_tables, regression_tables
 from .features import features_and_target
-from .plots import About, draw
+from .plots import About, save
 from .scoring import predictions, scorer
 
 # The share of the baseline's error that is left when a result is too good to be true. That of an
@@ -35,12 +35,13 @@ def main(
     model: Path,
     train: Path,
     test: Path,
+    history: Path,
     metrics: Path,
     plots: Path,
     predictions_file: Path,
     evaluation_file: Path,
 ) -> None:
-    """Run the stage; `plots` is a folder."""
+    """Run the stage; `plots` is a folder, `history` has the learning curve."""
     fitted = joblib.load(model)
     rows = pd.read_parquet(test)
     features, target = features_and_target(rows, cfg.data)
@@ -56,7 +57,8 @@ def main(
     if cfg.evaluate.importance.repeats:
         metric = next(name for name in names if name.removeprefix("neg_") in scores)
         tables["importance"] = importance(fitted, features, target, metric, cfg)
-    save_plots(tables, plots, about(fitted, baseline, features, target, with_baseline))
+    tables["history"] = pd.read_csv(history)
+    save(tables, plots, about(fitted, baseline, features, target, with_baseline))
     table = predictions(fitted, features, target)
     table.to_parquet(predictions_file)
     defined = [name for name in names if name.removeprefix("neg_") in scores]
@@ -233,15 +235,6 @@ def about(
         lead=abs(value - scores["baseline"].get(metric, math.nan)),
         guess=guess,
     )
-
-
-def save_plots(tables: dict[str, pd.DataFrame], folder: Path, about: About) -> None:
-    """Write each table as a CSV for `dvc plots` and as pictures for MLflow."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
-        for picture, figure in draw(name, table, about).items():
-            figure.savefig(folder / f"{picture}.png", dpi=120)
 
 
 def as_text(scores: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ ACCENT, SECOND = "#0072b2", "#d55e00"
 COLOURS = [ACCENT, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#000000", "#f0e442"]
 BASELINE: dict[str, Any] = {"color": SECOND, "linestyle": "--", "linewidth": 1.4}
 DOTS: dict[str, Any] = {"s": 14, "alpha": 0.5, "color": ACCENT, "linewidth": 0}
+PARTS: dict[str, dict[str, Any]] = {  # of a learning curve
+    "train_": {"color": ACCENT},
+    "validation_": {"color": SECOND, "linestyle": "--"},
+    "": {"color": INK, "linestyle": ":"},
+}
 MOST_BARS = 20
 MOST_CELLS = 20  # a larger confusion matrix has no numbers and no labels
 
@@ -41,12 +47,27 @@ class About:
     guess: float = math.nan
 
 
+def save(tables: dict[str, pd.DataFrame], folder: Path, about: About) -> None:
+    """Write each table as a CSV for `dvc plots` and as pictures for MLflow.
+
+    Args:
+        tables: By name: those that `draw` takes; an empty one is left out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        if name != "history":  # it has a file already
+            average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
+        for picture, figure in draw(name, table, about).items() if len(table) else ():
+            figure.savefig(folder / f"{picture}.png", dpi=120)
+
+
 def draw(name: str, table: pd.DataFrame, about: About) -> dict[str, Figure]:
     """Draw a table.
 
     Args:
         name: One of `PICTURES`.
-        table: As returned by `curves`; `importance` has feature, importance, std.
+        table: As returned by `curves`; `importance` has feature, importance, std; `history`, step
+            and metrics by step.
         about: For titles, labels and the baseline.
 
     Returns:
@@ -57,7 +78,8 @@ def draw(name: str, table: pd.DataFrame, about: About) -> dict[str, Figure]:
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set_title(title, loc="left", color=INK, fontweight="bold", pad=20)
-        subtitle = f"{about.model}, {about.rows:,} test rows"
+        size = f"{len(table):,} steps" if name == "history" else f"{about.rows:,} test rows"
+        subtitle = f"{about.model}, {size}"
         axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=INK, fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
@@ -168,6 +190,23 @@ def _importance(axes: Axes, table: pd.DataFrame, about: About) -> None:
     axes.set_xlabel(f"How much worse {about.metric} is when the column is shuffled")
 
 
+def _learning_curve(axes: Axes, table: pd.DataFrame, about: About) -> None:
+    """Train and validation in one chart; a second quantity has an axis of its own, on the right."""
+    quantities: dict[str, dict[str, str]] = {}
+    for name in table.columns.drop("step"):
+        part = next((part for part in PARTS if name.startswith(part)), "")
+        quantities.setdefault(name.removeprefix(part), {})[part] = name
+    for n, (quantity, parts) in enumerate(list(quantities.items())[:2]):
+        place = axes.twinx() if n else axes
+        for part, name in parts.items():
+            line = table[["step", name]].dropna()
+            place.plot(line["step"], line[name], linewidth=1.6, **PARTS[part])
+            axes.plot([], [], label=name.replace("_", " "), **PARTS[part])
+        place.set_ylabel(quantity.replace("_", " ").capitalize())
+    axes.set_xlabel("Step")
+    axes.legend(loc="center right", framealpha=0.85, edgecolor="none")
+
+
 def _short(name: object, length: int = 14) -> str:
     text = str(name)
     return text if len(text) <= length else f"{text[: length - 1]}…"
@@ -184,4 +223,5 @@ PICTURES: dict[str, dict[str, tuple[str, Callable[[Axes, pd.DataFrame, About], N
         "residuals": ("Residuals", _residuals),
     },
     "importance": {"importance": ("Permutation importance", _importance)},
+    "history": {"learning_curve": ("Learning curve", _learning_curve)},
 }

@@ -48,11 +48,11 @@ def model_card(record: RunRecord, description: str) -> str:
     evaluation = candidate_of_workspace(record).evaluation
     sections = {
         "Warnings": record.warning_list,
-        "Use": _use(record),
         "Metrics": _metrics(record.metrics, evaluation),
         "Slices": _slices(evaluation.get("slices", {})),
         "Limits": _limits(record, evaluation),
         "Plots": _plots(record),
+        "Use": _use(record),
         "Data": record.data_table,
         "Stages": record.stage_table,
         "Params": table(["param", "value"], ([k, f"`{v}`"] for k, v in record.params.items())),
