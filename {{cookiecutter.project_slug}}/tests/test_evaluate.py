@@ -121,7 +121,7 @@ class OnlyPredicts(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scik
         return np.full((len(features), 1), self.classes_[0])
 
 
-def test_what_a_model_cannot_provide_is_skipped_with_a_note(
+def test_what_a_model_without_probabilities_lacks_is_in_one_note(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     features = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0]})
@@ -129,10 +129,12 @@ def test_what_a_model_cannot_provide_is_skipped_with_a_note(
     model = OnlyPredicts().fit(features, target)
     scores = evaluate.score(model, features, target, ["neg_log_loss", "accuracy"])
     assert scores == {"accuracy": 0.5}
-    assert set(curves.classification_tables(model, features, target)) == {"confusion"}
-    notes = capsys.readouterr().out
-    assert "note: no neg_log_loss: " in notes
-    assert "note: no ROC, precision-recall or calibration plot" in notes
+    tables = curves.classification_tables(model, features, target)
+    assert set(tables) == {"confusion"}
+    names = ["neg_log_loss", "accuracy"]
+    note = evaluate.without_probabilities(model, "classification", scores, tables, names)
+    assert "no neg_log_loss, plot roc, plot precision_recall, plot calibration" in note
+    assert not capsys.readouterr().out, "one note says it all"
 
 
 def test_each_metric_has_a_direction_and_an_interval_around_it(

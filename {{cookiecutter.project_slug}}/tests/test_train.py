@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,24 @@ import pandas as pd
 import pytest
 from conftest import CONF, ROOT, Compose
 from omegaconf import DictConfig, OmegaConf
+from sklearn.ensemble import VotingClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from lockstep import LockstepError
 
-from {{ cookiecutter.package_name }} import train
+from {{ cookiecutter.package_name }} import estimators, train
 
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+# Those whose packages are installed: `uv sync --extra boosting` adds some.
+MODELS = sorted(
+    path.stem
+    for path in (CONF / "model").glob("*.yaml")
+    if find_spec(OmegaConf.load(path)["_target_"].partition(".")[0])
+)
 PREPROCESSINGS = sorted(path.stem for path in (CONF / "preprocess").glob("*.yaml"))
 STAGE = """
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from omegaconf import OmegaConf
 import {{ cookiecutter.package_name }}.train as train
@@ -42,7 +51,7 @@ def test_every_model_fits_with_every_preprocessing(
     unseen.loc[1, ["weight", "sold"]] = None
     for preprocess in PREPROCESSINGS:
         cfg = composed(f"model={model}", f"preprocess={preprocess}")
-        for size in {"n_estimators", "max_iter"}.intersection(cfg.model):
+        for size in {"n_estimators", "max_iter", "iterations"}.intersection(cfg.model):
             cfg.model[size] = 5
         fitted = train.fit(features, table["outcome"], cfg)
         assert len(fitted.predict(unseen)) == 3, preprocess
@@ -70,23 +79,84 @@ def test_a_model_for_the_other_task_is_refused(
         fit(cfg, table)
 
 
-class OnlyCodes(DecisionTreeClassifier):  # type: ignore[misc] # scikit-learn has no types
-    """Accepts the same classes as XGBoost."""
+@pytest.mark.parametrize("kind", ["cluster.KMeans", "ensemble.IsolationForest"])
+def test_a_model_that_no_target_teaches_is_refused(
+    kind: str, composed: Compose, table: pd.DataFrame
+) -> None:
+    cfg = composed(model=OmegaConf.create({"_target_": f"sklearn.{kind}"}))
+    with pytest.raises(LockstepError, match="this pipeline is for classification and regression"):
+        fit(cfg, table)
 
-    __module__ = "xgboost.like"
+
+class OnlyCodes(DecisionTreeClassifier):  # type: ignore[misc] # scikit-learn has no types
+    """Accepts classes only as numbers, as XGBoost and neural networks do."""
 
     def fit(self, features: object, target: object, **options: object) -> "OnlyCodes":
-        assert set(pd.Series(target)) == {0, 1}
+        if set(pd.Series(target)) != {0, 1}:
+            raise TypeError("invalid data type 'str'")
         return super().fit(features, target, **options)  # type: ignore[no-any-return]
 
 
-def test_a_model_that_takes_classes_only_as_codes_gets_codes(
-    composed: Compose, table: pd.DataFrame, features: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(train, "build", lambda section: OnlyCodes())
+class Columns(DecisionTreeClassifier):  # type: ignore[misc]
+    """Answers with an array for each row, as CatBoost does."""
+
+    def predict(self, features: object, check_input: bool = True) -> Any:
+        return super().predict(features).reshape(-1, 1)
+
+
+@pytest.mark.parametrize("kind", [OnlyCodes, Columns])
+def test_a_classifier_of_other_habits_learns_and_predicts_texts(
+    kind: type, composed: Compose, table: pd.DataFrame, features: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(train, "build", lambda section: kind())
     labels = pd.Series(["b", "a"] * 60, index=table.index)
     fitted = train.fit(features, labels, composed(data__task="classification"))
-    assert set(fitted.predict(features)) == {"a", "b"}
+    predicted = fitted.predict(features)
+    assert set(predicted) == {"a", "b"}
+    assert (predicted == labels).mean() > 0.9, "each class is predicted for its own rows"
+    assert list(fitted.classes_) == ["a", "b"]
+    assert isinstance(estimators.without_codes(fitted[-1]), kind)
+
+
+class Mistaken(DecisionTreeClassifier):  # type: ignore[misc]
+    """Has a mistake in its `fit`."""
+
+    def fit(self, features: object, target: object, **options: object) -> "Mistaken":
+        raise TypeError("unsupported operand")
+
+
+def test_a_mistake_in_fit_is_a_message(
+    composed: Compose, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "build", lambda section: Mistaken())
+    with pytest.raises(LockstepError, match="cannot be fitted: TypeError: unsupported operand"):
+        fit(composed(data__task="classification"), table.assign(outcome=["b", "a"] * 60))
+
+
+def test_times_and_random_ids_are_no_part_of_a_model() -> None:
+    class Fitted:
+        """Has what CatBoost, a search and skorch keep."""
+
+        def __init__(self, number: float) -> None:
+            self.metadata = {"model_guid": str(number), "train_finish_time": str(number)}
+            self.refit_time_ = number
+            self.cv_results_ = {"mean_fit_time": [number], "mean_test_score": [0.5]}
+            self.history = [{"dur": number, "train_loss": 0.5}]
+
+        def get_params(self) -> dict[str, Any]:
+            return {}
+
+        def get_metadata(self) -> dict[str, str]:
+            return self.metadata
+
+    def settled(number: float) -> list[Any]:
+        model = Pipeline([("model", VotingClassifier([("inner", Fitted(number))]))])
+        estimators.settle(model)
+        return [vars(part) for part in estimators.parts(model) if isinstance(part, Fitted)]
+
+    assert settled(1.0) == settled(2.0)
+    assert settled(1.0)[0]["cv_results_"] == {"mean_test_score": [0.5]}
 
 
 def test_the_same_bytes_in_every_process(

@@ -68,6 +68,16 @@ class Data(Section):
     table: str | None = Field(description="in a SQLite or Excel file; null: that with the target")
     csv: Csv
 
+    @field_validator("task", mode="before")
+    @classmethod
+    def _is_in_scope(cls, task: object) -> object:
+        if task not in METRICS:
+            raise ValueError(
+                f"{task!r} is not a task: use classification or regression (clustering and "
+                "the detection of anomalies are out of scope)"
+            )
+        return task
+
     @field_validator("types")
     @classmethod
     def _are_kinds(cls, types: dict[str, str]) -> dict[str, str]:

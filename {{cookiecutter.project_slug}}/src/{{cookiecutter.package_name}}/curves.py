@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 def classification_tables(
     model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
 ) -> dict[str, pd.DataFrame]:
-    """The tables of a classifier; one that the model cannot provide is skipped with a note.
+    """The tables of a classifier, without those that the model has no scores or probabilities for.
 
     Args:
         model: The fitted classifier.
@@ -33,21 +33,18 @@ def classification_tables(
             second and its observed frequency; with more, those of the predicted class.
     """
     classes, truth = model.classes_, target.to_numpy()
-    predicted = np.ravel(model.predict(features))  # CatBoost returns a column
+    predicted = np.ravel(model.predict(features))
     tables = {
         "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=features.index)
     }
     scores = class_scores(model, features)
     if scores is None:
-        print("note: no ROC, precision-recall or calibration plot: the model provides no scores")
         return tables
     tables["roc"] = _by_class(roc, classes, truth, scores)
     tables["precision_recall"] = _by_class(precision_recall, classes, truth, scores)
-    if not hasattr(model, "predict_proba"):
-        print("note: no calibration plot: the model provides no probabilities")
-    elif len(classes) == 2:
+    if hasattr(model, "predict_proba") and len(classes) == 2:
         tables["calibration"] = calibration(truth == classes[1], scores[:, 1])
-    else:
+    elif hasattr(model, "predict_proba"):
         tables["calibration"] = calibration(truth == predicted, scores.max(axis=1))
     return {name: table for name, table in tables.items() if len(table)}
 

@@ -54,6 +54,8 @@ def main(
     print(as_text(with_baseline))
     tables_of = classification_tables if cfg.data.task == "classification" else regression_tables
     tables = tables_of(fitted, features, target)
+    if note := without_probabilities(fitted, cfg.data.task, scores, tables, names):
+        print(note)
     if cfg.evaluate.importance.repeats:
         metric = next(name for name in names if name.removeprefix("neg_") in scores)
         tables["importance"] = importance(fitted, features, target, metric, cfg)
@@ -158,6 +160,8 @@ def score(
 ) -> dict[str, float]:
     """Score a model; a metric that cannot be computed is skipped with a note.
 
+    Those that a model without probabilities lacks are in the note of `without_probabilities`.
+
     Args:
         model: A fitted estimator.
         features: Rows that it was not trained on, shape (rows, columns).
@@ -173,6 +177,8 @@ def score(
             with warnings.catch_warnings(category=UndefinedMetricWarning, action="ignore"):
                 value = float(get_scorer(name)(model, features, target))
         except (AttributeError, ValueError) as error:
+            if isinstance(error, AttributeError) and not hasattr(model, "predict_proba"):
+                continue
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             print(f"note: no {name}: {reason}")
             continue
@@ -187,6 +193,22 @@ def score(
             "change evaluate.metrics in conf/evaluate"
         )
     return scores
+
+
+def without_probabilities(
+    model: Any,
+    task: str,
+    scores: dict[str, float],
+    tables: dict[str, pd.DataFrame],
+    names: list[str],
+) -> str:
+    """A note on the metrics and plots that a classifier lacks; empty if it has probabilities."""
+    if task != "classification" or hasattr(model, "predict_proba"):
+        return ""
+    metrics = [name for name in names if name.removeprefix("neg_") not in scores]
+    plots = [f"plot {name}" for name in ("roc", "precision_recall", "calibration")]
+    missing = [*metrics, *(plot for plot in plots if plot.removeprefix("plot ") not in tables)]
+    return f"note: the model predicts no probabilities: no {', '.join(missing)}"
 
 
 def importance(

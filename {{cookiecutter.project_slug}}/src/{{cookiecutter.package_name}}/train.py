@@ -2,6 +2,7 @@
 
 import itertools
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from lockstep import LockstepError
 from lockstep.history import history
 
+from .estimators import epochs, fit_classifier, settle, without_codes
 from .features import build, features_and_target, preprocessor
 
 # The attributes in which estimators keep learning curves -> the columns of metrics/history.csv.
@@ -24,6 +27,8 @@ CURVES = {
     "loss_curve_": "train_loss",
     "validation_scores_": "validation_score",
 }
+# Kinds of estimators that no target teaches.
+OUT_OF_SCOPE = {"clusterer": "finds clusters", "outlier_detector": "finds outliers"}
 
 
 def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) -> None:
@@ -36,8 +41,9 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
     with history(history_file) as log:
         pipeline = fit(features, target, cfg)
         seconds = time.perf_counter() - start
-        for step, values in enumerate(learning_curve(pipeline[-1])):
+        for step, values in enumerate(learning_curve(without_codes(pipeline[-1]))):
             log(step=step, **values)
+    settle(pipeline)
     joblib.dump(pipeline, model, compress=3)  # deterministic: fitting again gives the same bytes
     size = model.stat().st_size / 1e6
     print(f"fitted in {seconds:.1f} s; the model takes {size:.1f} MB")
@@ -68,21 +74,42 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
     """
     model = build(cfg.model)
     _require_task(model, cfg)
-    if cfg.data.task == "classification" and _needs_codes(model, target):
-        model = _with_codes(model)
-    steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
-    pipeline = Pipeline(steps, memory=memory)
+
+    def fitted(model: Any) -> Pipeline:
+        steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
+        return Pipeline(steps, memory=memory).fit(features, target)
+
     try:
-        return pipeline.fit(features, target)
-    except ValueError as error:
+        if cfg.data.task == "classification":
+            return fit_classifier(fitted, model, features, target)
+        return fitted(model)
+    except LockstepError:
+        raise
+    except Exception as error:  # libraries raise different ones for the same mistake
         raise LockstepError(
-            f"{cfg.model._target_} cannot be fitted: {error}\n"
+            f"{cfg.model._target_} cannot be fitted: {_described(error)}\n"
             "change conf/model, or conf/preprocess so that the model receives data that it supports"
         ) from error
 
 
+def _described(error: Exception) -> str:
+    """What is wrong; an unusual error with its type and, in this package, its place."""
+    if isinstance(error, ValueError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = Path(last.filename).is_relative_to(Path(__file__).parent)
+    place = f" ({Path(last.filename).name}, line {last.lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
 def learning_curve(model: Any) -> Iterator[dict[str, float]]:
     """The scores of each iteration, if the fitted estimator kept them."""
+    for epoch in epochs(model):
+        yield {
+            name.replace("valid_", "validation_"): float(value)
+            for name, value in epoch.items()
+            if name.endswith(("_loss", "_acc"))
+        }
     curves = dict(
         _as_error(name, np.ravel(curve).tolist())
         for attribute, name in CURVES.items()
@@ -100,7 +127,7 @@ def _as_error(name: str, curve: list[float]) -> tuple[str, list[float]]:
 
 
 def _require_task(model: Any, cfg: Any) -> None:
-    """Refuse a model for the other task, which may even be fitted without an error."""
+    """Refuse a model for another task, which may even be fitted without an error."""
     if not hasattr(model, "__sklearn_tags__"):
         return
     for suits, task in ((is_classifier, "classification"), (is_regressor, "regression")):
@@ -109,16 +136,9 @@ def _require_task(model: Any, cfg: Any) -> None:
                 f"{cfg.model._target_} is for {task}, but data.task is {cfg.data.task}: choose a "
                 f"model for {cfg.data.task} in conf/model, or set data.task: {task}"
             )
-
-
-def _needs_codes(model: Any, target: "pd.Series[Any]") -> bool:
-    """XGBoost only accepts the classes 0, 1, 2, ... (dmlc/xgboost#11228)."""
-    codes = list(range(target.nunique()))
-    return type(model).__module__.startswith("xgboost") and sorted(target.unique()) != codes
-
-
-def _with_codes(model: Any) -> Any:
-    """An ensemble of one model, which encodes the classes and decodes the predictions."""
-    from sklearn.ensemble import VotingClassifier
-
-    return VotingClassifier([("model", model)], voting="soft")
+    kind = get_tags(model).estimator_type
+    if kind in OUT_OF_SCOPE or not hasattr(model, "predict"):
+        raise LockstepError(
+            f"{cfg.model._target_} {OUT_OF_SCOPE.get(kind, 'predicts nothing')}: this pipeline is "
+            f"for classification and regression; choose a model for {cfg.data.task} in conf/model"
+        )

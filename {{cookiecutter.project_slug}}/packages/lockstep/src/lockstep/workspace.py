@@ -13,6 +13,7 @@ COMPOSED = "composed.yaml"
 DVC_YAML = "dvc.yaml"
 DVC_LOCK = "dvc.lock"
 UV_LOCK = "uv.lock"
+PYPROJECT = "pyproject.toml"
 TEMPORARY = Path(".dvc", "tmp", "lockstep")  # in DVC's own folder, which git ignores
 # Where a project keeps its own copy of this package; the second, before it was a package.
 GLUE = (Path("packages", "lockstep", "src"), Path("src"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.config.grammar import instantiate
+from lockstep.config.packages import how_to_install, targets
 from lockstep.config.schema import Problem
 from lockstep.files import read_yaml
 from lockstep.values import first_line, nearest
@@ -106,7 +107,8 @@ def imported(name: str) -> Any:
     except (ImportError, ValueError) as error:  # the latter of a name without a module
         package = name.partition(".")[0]
         raise LockstepError(
-            f"{name} cannot be imported ({error}): is {package} installed? (`uv add {package}`)"
+            f"{name} cannot be imported ({error}): is {package} installed? "
+            f"({how_to_install(package, Path.cwd())})"
         ) from error
     if not hasattr(module, attribute):
         raise LockstepError(f"{module_name} has no {attribute}{nearest(attribute, dir(module))}")
@@ -119,16 +121,9 @@ def estimators_of(workspace: Path) -> set[str]:
     groups = (workspace / "conf" / group for group in read_yaml(params) or {})
     files = [params, *(option for group in groups for option in group.rglob("*.yaml"))]
     trusted = set()
-    for name in {name for file in files for name in _targets(read_yaml(file))}:
+    for name in {name for file in files for name in targets(read_yaml(file))}:
         with contextlib.suppress(LockstepError):  # not installed
             target = imported(name)
             if inspect.isclass(target) and hasattr(target, "fit"):
                 trusted.add(f"{target.__module__}.{target.__name__}")
     return trusted
-
-
-def _targets(node: Any) -> list[str]:
-    """The names of everything that the config has Hydra instantiate."""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    own = [str(node["_target_"])] if isinstance(node, dict) and "_target_" in node else []
-    return [*own, *(name for child in children for name in _targets(child))]

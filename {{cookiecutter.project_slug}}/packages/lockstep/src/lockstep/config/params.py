@@ -5,8 +5,6 @@ composes. `dvc exp run` does: DVC itself writes params.yaml from conf/ and the o
 before the first stage runs, which then has to keep these values.
 """
 
-import importlib.metadata
-import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from lockstep import LockstepError, git
 from lockstep.config.check import Checker, require_no_environment, require_no_secret
 from lockstep.config.compose import composer
 from lockstep.config.overrides import Difference, Params, differences, overrides_between
+from lockstep.config.packages import versions_behind
 from lockstep.dvc.environment import experiment_name, project_root
 from lockstep.files import read_yaml, write_whole
 from lockstep.values import digest
@@ -68,7 +67,7 @@ def compose_params(workspace: Path, *, force: bool = False) -> None:
             raise LockstepError(f"{NOT_TRACKED.format(absent)}\n{error}") from error
         raise
     record = {
-        "packages": _versions(composition.params.get("environment", [])),
+        "packages": versions_behind(composition.params, workspace),
         "options": composition.options,
         "overrides": composition.overrides,
         "digests": {"conf": digest(composition.conf), "params": digest(composition.params)},
@@ -156,22 +155,6 @@ def _keeps(current: Params, conf: Params, record: Params) -> bool:
             ]
         )
     )
-
-
-def _versions(packages: list[str]) -> dict[str, str]:
-    """The installed versions of the packages that shape a result; `python` is Python itself."""
-    versions = {}
-    for name in packages:
-        try:
-            versions[name] = (
-                platform.python_version() if name == "python" else importlib.metadata.version(name)
-            )
-        except importlib.metadata.PackageNotFoundError as error:
-            raise LockstepError(
-                f"conf/config.yaml lists the package {name!r} under environment, but it is not "
-                f"installed: `uv add {name}`, or remove it from the list"
-            ) from error
-    return versions
 
 
 def _as_yaml(content: Params) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lockstep import LockstepError, git
+from lockstep.config.packages import extras_with
 from lockstep.dvc.cache import share_cache
 from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.environment import unbound_variables
 from lockstep.dvc.pipeline import Pipeline
+from lockstep.files import packages_of
 from lockstep.history import LIVE_VARIABLE
 from lockstep.rebuild.worktree import Worktree
 from lockstep.values import slug
@@ -71,7 +73,8 @@ class Restored:
         if uv is None or not (self.folder / UV_LOCK).exists():
             lacking = "uv is not installed" if uv is None else f"the state has no {UV_LOCK}"
             raise LockstepError(f"{lacking}: use --current-environment")
-        sync = [uv, "sync", "--frozen", "--quiet"]
+        extras = extras_with(packages_of(self.folder), self.folder)
+        sync = [uv, "sync", "--frozen", "--quiet", *(f"--extra={extra}" for extra in extras)]
         preferred = [[*sync, "--python", python]] if python else []
         for command in [*preferred, sync]:
             done = subprocess.run(
