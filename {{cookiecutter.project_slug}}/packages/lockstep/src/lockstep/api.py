@@ -14,14 +14,14 @@ import pandas as pd
 
 from lockstep import LockstepError, git
 from lockstep.adapters import sklearn
-from lockstep.adapters.trusted_model import load_model
 from lockstep.champion.alias import CHAMPION
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.history import pipeline_at
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.lineage.target import Target, resolve_target
 from lockstep.mlflow import runs
-from lockstep.mlflow.registry import download_model_of, load_pyfunc
+from lockstep.mlflow.load import load_any, load_pyfunc
+from lockstep.mlflow.registry import download_model_of
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
 from lockstep.values import nearest
@@ -56,8 +56,7 @@ def load(model: str = CHAMPION) -> Any:
             return load_pyfunc(file) if file.is_dir() else sklearn.load_model(file)
         with project.store.errors_explained(CHECK_ADDRESS):
             place = download_model_of(target.run, folder)
-        loaded = load_model(place, project.trusted)
-        return load_pyfunc(place) if isinstance(loaded, Path) else loaded
+        return load_any(place, project.trusted)
 
 
 def data(path: str, run: str | None = None, **options: Any) -> pd.DataFrame:

@@ -4,9 +4,16 @@ DVC keeps a joblib file, which is bit-identical when the same model is trained a
 gets skops, which runs no code when it is loaded, or a pickle where skops cannot hold a model.
 """
 
+import io
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lockstep.adapters.code import packages_behind
+from lockstep.adapters.kinds import Kind
+
+PICKLES = (".joblib", ".pkl", ".pickle")
 
 SKOPS, CLOUDPICKLE = "skops", "cloudpickle"  # as MLflow names its formats
 
@@ -53,6 +60,32 @@ def load_model(file: Path) -> Any:
     return joblib.load(file)
 
 
+def kind(path: Path) -> Kind | None:
+    """A joblib file or a pickle with an estimator, or with the results of statsmodels."""
+    if path.suffix not in PICKLES:
+        return None
+    model = load_model(path)
+    if type(model).__module__.startswith("statsmodels."):
+        return Kind("statsmodels", (model,), packages={"statsmodels"})
+    try:
+        types = skops_types(model)
+    except Exception as error:  # skops raises what the estimator's own code raises
+        types, skops_format = _names_in_pickle(model), CLOUDPICKLE
+        note = (
+            f"note: the model cannot be saved in the safe format skops ({error.__cause__ or error}"
+            "); it is pickled: load it only where you trust its source"
+        )
+    else:
+        skops_format, note = SKOPS, ""
+    options = {
+        "serialization_format": skops_format,
+        # The model comes from this project's own training; MLmodel records its types.
+        "skops_trusted_types": types if types and skops_format == SKOPS else None,
+    }
+    packages = {skops_format, *packages_behind_model(model, types)}
+    return Kind("sklearn", (model,), options, packages, predict=model.predict, note=note)
+
+
 def skops_types(model: Any) -> list[str]:
     """The types in a model that skops does not trust by default.
 
@@ -64,7 +97,7 @@ def skops_types(model: Any) -> list[str]:
     return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
 
 
-def packages_behind(model: Any, types: Sequence[str]) -> set[str]:
+def packages_behind_model(model: Any, types: Sequence[str]) -> set[str]:
     """The packages that have to be installed where a model is loaded, by import name.
 
     Args:
@@ -72,5 +105,21 @@ def packages_behind(model: Any, types: Sequence[str]) -> set[str]:
         types: As `skops_types` returns them.
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    names = [type(last).__module__, *types]
-    return {"sklearn", *(name.partition(".")[0] for name in names)}
+    names = {type(last).__module__, *types}
+    tops = {name.partition(".")[0] for name in names}
+    return {"sklearn", *tops, *(package for name in names for package in packages_behind(name))}
+
+
+def _names_in_pickle(model: Any) -> list[str]:
+    """The classes and functions that a pickle of a model needs."""
+    import cloudpickle
+
+    names = []
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            names.append(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    Unpickler(io.BytesIO(cloudpickle.dumps(model))).load()
+    return names

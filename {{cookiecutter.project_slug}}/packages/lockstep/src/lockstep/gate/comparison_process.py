@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import load_model
 from lockstep.config.components import estimators_of
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
 from lockstep.intervals import Statistic, difference, intervals
+from lockstep.mlflow.load import load_any
 from lockstep.record.metrics import beside_baseline
 from lockstep.values import first_line
 
@@ -114,6 +114,6 @@ def _predictions(project: Any, candidate: Candidate, opponent: Opponent) -> pd.D
     from omegaconf import OmegaConf
 
     trusted = None if opponent.from_own_store else estimators_of(Path.cwd())
-    model = load_model(opponent.model, trusted)
+    model = load_any(opponent.model, trusted)
     table: pd.DataFrame = project.predict(model, opponent.test, OmegaConf.load(candidate.params))
     return table

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.mlflow import runs, tag
@@ -217,13 +217,6 @@ def download_model_of(run: "Run", folder: Path) -> Path:
     if not outputs:
         raise LockstepError(f"the run {run.info.run_name} has no model")
     return _download(f"models:/{outputs[0].model_id}", folder)
-
-
-def load_pyfunc(folder: Path) -> Any:
-    """The model in a folder, of any framework, as MLflow's `PyFuncModel`."""
-    import mlflow.pyfunc
-
-    return mlflow.pyfunc.load_model(str(folder))
 
 
 def _download(uri: str, folder: Path) -> Path:

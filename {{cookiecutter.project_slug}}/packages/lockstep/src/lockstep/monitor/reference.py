@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import load_model
 from lockstep.dvc.cache import fetch
 from lockstep.gate.candidate import Candidate, candidate_of_run
 from lockstep.mlflow import runs
+from lockstep.mlflow.load import load_any
 from lockstep.mlflow.registry import download_model, version_called
 from lockstep.record.metrics import beside_baseline
 
@@ -151,10 +151,10 @@ def _predictor(
     config = OmegaConf.load(candidate.params)
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     saved = download_model(client, version, Path(folder.name))
-    model = load_model(saved, project.trusted)
+    model = load_any(saved, project.trusted)
 
     def predict(rows: Path) -> pd.DataFrame:
-        _ = folder  # where a model that is not scikit-learn's stays until it has predicted
+        _ = folder  # where a model may stay until it has predicted
         predictions: pd.DataFrame = module.predict(model, rows, config)
         return predictions
 

@@ -122,7 +122,7 @@ def publish_record(
         with judging(client, project, record, gate=gate) as judge:
             run_id = _run_to_fill(client, project, experiment_id, record, run)
             _fill(client, run_id, project.root, record)
-            folder, tags = package(), {tag.STATE: state}
+            folder, tags = _packaged(client, run_id, record, package), {tag.STATE: state}
             model_id = log_model(client, run_id, experiment_id, folder, tags) if folder else None
             _log_metrics(client, run_id, record, model_id)
             judgement = judge(run_id, model_id)
@@ -132,6 +132,18 @@ def publish_record(
         update_front_page(client, project, record.metrics)
         finished = one_of_state(client, experiment_id, state)
         return (finished, judgement) if finished else None
+
+
+def _packaged(
+    client: "MlflowClient", run_id: str, record: RunRecord, package: Package
+) -> Path | None:
+    """The packaged model; without one, the run fails with all that is known of it."""
+    try:
+        return package()
+    except LockstepError:
+        _log_metrics(client, run_id, record, None)
+        client.set_terminated(run_id, "FAILED", end_time=record.origin.time)
+        raise
 
 
 def _run_to_fill(

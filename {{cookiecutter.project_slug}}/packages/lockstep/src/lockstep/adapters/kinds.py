@@ -1,0 +1,50 @@
+"""The kinds of models that `type: model` in dvc.yaml may point to: docs/models.md lists them.
+
+A kind is a function that looks at a file or folder and returns how MLflow is given it, or None if
+it is of another kind. To add one, write it in a module here and add it to `KINDS`.
+"""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model, and how one of MLflow's flavors saves it.
+
+    Attributes:
+        flavor: `mlflow.FLAVOR.save_model` is called.
+        arguments: The first ones of that call.
+        options: Further ones, by name.
+        packages: What has to be installed where it is loaded, by import name.
+        loader: The source of a module with `_load_pyfunc`, if the flavor is `pyfunc`.
+        predict: What it predicts for a table; None if the saved model is loaded to find that out.
+        note: For the user.
+    """
+
+    flavor: str
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    packages: Set[str] = frozenset()
+    loader: str = ""
+    predict: Callable[[Any], Any] | None = None
+    note: str = ""
+
+
+def kind_of(path: Path, load: str | None) -> Kind | None:
+    """The kind of a model; None if it is none of those that are known.
+
+    Args:
+        load: The dotted name of a function of the project that loads it, if dvc.yaml names one.
+
+    Raises:
+        Exception: What the model's framework raises.
+    """
+    from lockstep.adapters import boosting, code, folders, onnx, sklearn, torch
+
+    if load:
+        return code.loaded_by(load, path)
+    kinds = (code.kind, folders.kind, sklearn.kind, boosting.kind, onnx.kind, torch.kind)
+    return next((found for kind in kinds if (found := kind(path))), None)
