@@ -3,6 +3,7 @@
 import contextlib
 import platform
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from lockstep.rebuild.evidence import (
     evidence_of,
     recorded_evidence,
 )
+from lockstep.rebuild.models import why_models_differ
 from lockstep.rebuild.restore import Restored, StageFailedError
 from lockstep.rebuild.worktree import clear_abandoned
 from lockstep.record.provenance import SEPARATOR
@@ -78,7 +80,7 @@ def _compare(project: Project, restored: Restored, target: Target, arguments: Na
     if reproduction is None:
         print(f"restored: {restored.folder}\n{restored.removal}")
         return False
-    _show(reproduction, target.name)
+    _show(reproduction, target.name, why_models_differ(reproduction, project.root, restored.folder))
     differs = reproduction.verdict == DIFFERENT
     if arguments.keep or differs:
         print(f"kept: {restored.folder}\n{restored.removal}")
@@ -132,7 +134,7 @@ def _print_notes(recorded: Evidence, pipeline: Pipeline) -> None:
         print(f"note: it ran on {then}, this is {now}: the last digits may differ")
 
 
-def _show(reproduction: Reproduction, name: str) -> None:
+def _show(reproduction: Reproduction, name: str, why: Iterable[str]) -> None:
     rows = [
         (row.name, _text(row.recorded), "same" if row.same else _text(row.reproduced))
         for row in [*reproduction.outputs, *reproduction.metrics]
@@ -143,6 +145,8 @@ def _show(reproduction: Reproduction, name: str) -> None:
         show(f"environment: {row.name} was {row.recorded}, is {row.reproduced} now")
     if reproduction.verdict != IDENTICAL:
         show(f"first difference: {reproduction.first_difference()}")
+    for line in why:
+        show(line)
     show(f"{name}: {reproduction.verdict}")
 
 
