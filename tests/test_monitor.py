@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from aiosmtpd.controller import Controller
 from mlflow import MlflowClient
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tiny import Tiny
-from windows import line, save
+from windows import limits, line, save
 
+from lockstep.config.group import settings_of
 from lockstep.monitor.distribution import bins_of
 from lockstep.monitor.drift import Drift, drifts
+from lockstep.monitor.notify import notify
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc, possible_classes, possible_numbers
 from lockstep.project import Project
@@ -56,8 +61,11 @@ def test_drift_is_a_warning_first_and_an_alarm_when_it_stays(watched: Tiny) -> N
     assert moved == {"x", "y", "(prediction)", "(all columns)"}
     with watched.entered():
         project = Project(watched.path)
-        found = list(reasons(project, project.store.client()))
-    assert found == ["an alarm about version 1"]
+        assert list(reasons(project, project.store.client())) == [], "the same data teach nothing"
+        watched.edit("data/raw.csv.dvc", "md5: ", "md5: 0")
+        found = dict(reasons(project, project.store.client()))
+        watched.git("checkout", "data/raw.csv.dvc")
+    assert found == {"data": "new data", "alarm": "an alarm about version 1"}
     code, output = watched.answer("monitor", windows[1])
     assert code == 0, "an earlier window keeps its verdict"
     assert "drift: x: " in output
@@ -97,6 +105,42 @@ def test_a_folder_is_one_window(watched: Tiny) -> None:
     assert json.loads(output)[0]["rows"] == 160
 
 
+def test_the_results_are_files_and_a_page(watched: Tiny) -> None:
+    for month in (1, 2, 3):
+        save(watched, f"2011-0{month}.csv", line(300, month, shift=float(month > 1)))
+    words = ("monitor", "new", "--each", "--output", "reports/monitor", "--exit-zero")
+    assert "wrote reports/monitor/report.html" in watched.lockstep(*words)
+    folder = watched.path / "reports" / "monitor"
+    rows = json.loads((folder / "windows.json").read_text(encoding="utf-8"))
+    assert [row["window"] for row in rows] == [f"new/2011-0{month}.csv" for month in (1, 2, 3)]
+    assert rows[2]["drift.wasserstein.x"] > 0.5
+    assert json.loads((folder / "new-2011-03.csv.json").read_text())["verdict"] == "alarm"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/svg+xml;base64,") == 4, "the metric, x, y and the predictions"
+    assert "<code>x</code></td>" in page
+    assert "new/2011-02.csv" in page, "since when"
+    assert "cannot see concept drift" in page
+    assert not re.search(r'(src|href)="http', page), "it needs no network"
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    watched.lockstep(*words)
+    assert files == {path.name: path.read_bytes() for path in folder.iterdir()}, "judged once"
+
+
+def test_a_log_of_predictions_is_judged_with_the_true_values_that_came(watched: Tiny) -> None:
+    rows = line(200, seed=1)
+    keys = pd.DataFrame({"_request": [f"r{n}" for n in range(200)], "_row": np.int32(0)})
+    answers = keys.assign(x=rows.x, _role="champion", _prediction=2 * rows.x)
+    save(watched, "log/answers/date=2026-11-28/a.parquet", answers)
+    _, output = watched.answer("monitor", "new/log", "--json")
+    assert json.loads(output)[0]["performance"][0]["now"] is None
+    told = keys[:150].assign(actual=rows.y[:150], _time=pd.Timestamp("2026-11-29", tz="UTC"))
+    save(watched, "log/feedback/date=2026-11-29/b.parquet", told)
+    _, output = watched.answer("monitor", "new/log", "--json")
+    (result,) = json.loads(output)
+    assert result["rows"] == 200
+    assert result["performance"][0]["now"] == pytest.approx(0.8, abs=0.15)
+
+
 class Received(http.server.BaseHTTPRequestHandler):
     """Keeps what is posted."""
 
@@ -124,6 +168,30 @@ def test_an_alarm_is_told_once_and_its_end(watched: Tiny) -> None:
     first, last = Received.messages
     assert first == "new/1.csv: alarm: (all columns), (prediction), x, y"
     assert last == "new/3.csv: the alarm is over"
+
+
+def test_an_alarm_comes_by_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    mails: list[str] = []
+
+    class Box:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+            mails.append(envelope.content.decode())
+            return "250 OK"
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(Box(), hostname="127.0.0.1", port=port)
+    controller.start()
+    address = f"mailto://127.0.0.1:{port}?from=bot@example.org&to=ada@example.org"
+    monkeypatch.setenv("LOCKSTEP_NOTIFY", address)
+    try:
+        assert notify("toy, version 1", "july.csv: alarm: x") is None
+    finally:
+        controller.stop()
+    (mail,) = mails
+    assert "Subject: toy, version 1" in mail
+    assert "To: ada@example.org" in mail
+    assert "july.csv: alarm: x" in mail
 
 
 def test_a_dead_channel_is_said_and_harms_nothing(watched: Tiny) -> None:
@@ -178,7 +246,7 @@ def judged() -> Any:
     reference = mixed(5000, seed=0)
     bins = {str(name): bins_of(reference[name]) for name in reference}
     counts = {name: column.count(reference[name]) for name, column in bins.items() if column}
-    settings = Settings()
+    settings = settings_of(Settings, yaml.safe_load(limits()), "conf/monitor")
 
     def judge(window: pd.DataFrame) -> Drift:
         now = {name: column.count(window[name]) for name, column in bins.items() if column}

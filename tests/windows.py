@@ -1,8 +1,17 @@
 """Windows of new data for `lockstep monitor`, and a project to judge them."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from tiny import Tiny
+
+CONF = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}" / "conf"
+
+
+def limits() -> str:
+    """The limits of a new project."""
+    return (CONF / "monitor" / "default.yaml").read_text(encoding="utf-8")
 
 
 def watch(project: Tiny) -> None:
@@ -10,7 +19,9 @@ def watch(project: Tiny) -> None:
     line(600, seed=0).to_csv(project.path / "data" / "raw.csv", index=False)
     project.edit("conf/data/default.yaml", "rows: 3", "rows: 400")
     project.edit("conf/config.yaml", "- sweep: null", "- sweep: null\n  - monitor: null")
-    project.write("conf/monitor/default.yaml", "least_rows: 100\n")
+    project.write(
+        "conf/monitor/default.yaml", limits().replace("least_rows: 200", "least_rows: 100")
+    )
     project.edit(
         "dvc.yaml", "test: data/test.csv", "train: data/train.csv\n      test: data/test.csv"
     )

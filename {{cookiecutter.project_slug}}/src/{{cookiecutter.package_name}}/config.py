@@ -229,6 +229,15 @@ class Monitor(Section):
     of: int = Field(ge=1)
 
 
+class Retrain(Section):
+    """When a model is trained again, for `lockstep retrain`."""
+
+    reasons: list[Literal["data", "alarm"]] = Field(min_length=1)
+    per_day: int = Field(ge=1)
+    pause: Annotated[float, Field(ge=0, strict=False)] = Field(description="hours")
+    push: bool
+
+
 class Config(Section):
     """All of conf/."""
 
@@ -242,6 +251,7 @@ class Config(Section):
     registry: Registry
     sweep: Sweep | None = None
     monitor: Monitor | None = None
+    retrain: Retrain | None = None
 
     @field_validator("model")
     @classmethod

@@ -63,7 +63,7 @@ def type_columns(
     _check_names(raw.columns, data)
     if len(decimals) > 1:
         decimals = table_decimals(raw.select_dtypes("str"), decimals[0])
-    marked = {name: _mark_missing(raw[name], data.missing) for name in raw}
+    marked = {name: mark_missing(raw[name], data.missing) for name in raw}
     target = _mark_target(raw[data.target], marked[data.target], data, decimals)
     known = target.notna()
     _tell_missing(raw[data.target][~known])
@@ -105,7 +105,8 @@ def notes(report: pd.DataFrame) -> list[str]:
     return [*lines[:SHOWN], f"  … and {more} more notes"] if more > 1 else lines
 
 
-def _mark_missing(values: "pd.Series[Any]", words: Iterable[str]) -> "pd.Series[Any]":
+def mark_missing(values: "pd.Series[Any]", words: Iterable[str]) -> "pd.Series[Any]":
+    """Text without spaces around it; missing where it is one of the words."""
     if not isinstance(values.dtype, pd.StringDtype):
         return values
     text = values.str.strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import CHAMPION
-from lockstep.config.compose import composer
+from lockstep.config.group import settings_of_group
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.monitor.settings import Settings
 from lockstep.project import Project
@@ -33,6 +33,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--version", default=CHAMPION, help="a version's number or alias (%(default)s)"
     )
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="in a folder, each file is a window, in alphabetic order",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="a folder to write: the results, and report.html"
+    )
+    parser.add_argument(
+        "--exit-zero", action="store_true", help="succeed after an alarm, too, as a DVC stage must"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
 
@@ -42,42 +53,43 @@ def run(arguments: Namespace) -> int:
     with project.store.errors_explained(CHECK_ADDRESS):
         # These import pandas and scikit-learn.
         from lockstep.monitor.history import History
+        from lockstep.monitor.output import write
         from lockstep.monitor.reference import reference_of
+        from lockstep.monitor.report import report
         from lockstep.monitor.result import Monitor
+        from lockstep.monitor.window import files_of
 
+        # A mistyped name should not cost the wait for the others.
+        files = {source: files_of(source) for source in arguments.data}
+        sources = [file for found in files.values() for file in found] if arguments.each else files
         client = project.store.client()
-        monitor = Monitor(
-            reference_of(client, project, arguments.version), _settings(project.workspace)
-        )
+        settings = settings_of_group(project.workspace, "monitor", Settings)
+        monitor = Monitor(reference_of(client, project, arguments.version), settings)
         history = History(client, project, monitor.reference)
-        results = [_judged(source, monitor, history) for source in arguments.data]
+        results = [_judged(source, monitor, history) for source in sources]
+        if arguments.output:
+            write(arguments.output, results, report(history.name, results))
     if arguments.as_json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     else:
         _show(results, monitor.reference.metrics[0])
+        if arguments.output:
+            print(f"\nwrote {(arguments.output / 'report.html').as_posix()}")
         print(f"\nall windows: {history.store.page(history.page)}")
-    return 1 if results[-1]["verdict"] == "alarm" else 0
-
-
-def _settings(workspace: Path) -> Settings:
-    """The config group `monitor`, which the pipeline does not use."""
-    if not (workspace / "conf" / "monitor").is_dir():
-        return Settings()
-    with composer(workspace) as compose:
-        return Settings.of_config(compose(["monitor=default"])["monitor"])
+    return int(results[-1]["verdict"] == "alarm" and not arguments.exit_zero)
 
 
 def _judged(source: Path, monitor: "Monitor", history: "History") -> "Result":
     """The result of a window: from an earlier call, or new, and then sent to the channels."""
     from lockstep.monitor.notify import news, notify
     from lockstep.monitor.result import verdict
-    from lockstep.monitor.window import digest_of, read_window
+    from lockstep.monitor.window import digest_of
 
     settings, version = monitor.settings, monitor.reference.number
-    identity = digest([digest_of(source), vars(settings)])
+    identity = digest([digest_of(source), vars(settings), monitor.rules])
     if known := history.find(identity):
         return known
-    judged = monitor.judge(read_window(source, monitor.bins, monitor.kinds))
+    judged = monitor.judge(monitor.read(source))
     earlier = history.newest(settings.of)
     result = {"window": source.as_posix(), "verdict": verdict(judged, earlier, settings), **judged}
     history.add(identity, result)

@@ -53,9 +53,11 @@ SWEEP = "sweep"
 TRIAL = "sweep.trial"
 SWEEP_RUN = "sweep.run"
 
-# On the run of a version's monitoring: the version's run, and the verdict on the newest window.
+# On the run of a version's monitoring: the version's run; the verdict on the newest window, and the
+# kinds of what was found in it.
 MONITORED = "monitor.run"
 MONITOR_VERDICT = "monitor.verdict"
+MONITOR_KINDS = "monitor.findings"
 
 # On a run that `lockstep retrain` made: why.
 RETRAIN_REASON = "retrain.reason"

@@ -74,11 +74,19 @@ class Numbers:
             "wasserstein": np.abs(apart) @ np.diff(self.centers),
         }
 
+    def shown(self, counts: Array) -> dict[str, float]:
+        """The shares of about ten bins, each by its lower end, and of missing values."""
+        ends = [f"≥ {self.edges[start - 1]:.3g}" if start else "lowest" for start in self._starts]
+        return dict(zip([*ends, "missing"], _shares(self._coarse(counts)).tolist(), strict=True))
+
+    @property
+    def _starts(self) -> Counts:
+        bins = len(self.centers)
+        return np.arange(0, bins, max(1, bins // COARSE))
+
     def _coarse(self, counts: Array) -> Array:
         """About `COARSE` bins and that of the missing values."""
-        bins = len(self.centers)
-        starts = np.arange(0, bins, max(1, bins // COARSE))
-        sums = np.add.reduceat(counts[..., :-1], starts, axis=-1)
+        sums = np.add.reduceat(counts[..., :-1], self._starts, axis=-1)
         return np.concatenate([sums, counts[..., -1:]], axis=-1)
 
 
@@ -111,6 +119,13 @@ class Categories:
             "psi": psi(reference, current),
             "jensen_shannon": jensen_shannon(reference, current),
         }
+
+    def shown(self, counts: Array) -> dict[str, float]:
+        """The shares of the most frequent values, and of other and missing ones."""
+        shares = _shares(counts).tolist()
+        named = dict(zip(map(str, self.values[:COARSE]), shares, strict=False))
+        rest = sum(shares[len(named) : -1])
+        return {**named, "others": rest, "missing": shares[-1]}
 
 
 Bins = Numbers | Categories

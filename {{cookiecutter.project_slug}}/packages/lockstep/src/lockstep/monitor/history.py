@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.front_page import CURVES, run_path
@@ -17,6 +17,7 @@ from lockstep.mlflow.keys import key_of
 from lockstep.mlflow.runs import Point
 from lockstep.mlflow.store import Store
 from lockstep.monitor.reference import Reference
+from lockstep.monitor.report import report
 from lockstep.monitor.result import Result
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FOLDER = "windows"  # among the run's artifacts
 FILE = re.compile(rf"{FOLDER}/(\d+)-([0-9a-f]+)\.json")
+PAGE = "report.html"
+MOST = 24  # windows on the page
 DIGEST = 12  # characters of a window's identity in the name of its file
 
 
@@ -65,19 +68,22 @@ class History:
         return [self._read(step, identity) for identity, step in kept]
 
     def add(self, identity: str, result: Result) -> None:
-        """Add the newest window."""
+        """Add the newest window, and write the page about it."""
         step = 1 + max(self._steps.values(), default=0)
         now = int(time.time() * 1000)
-        points = [Point(name, value, now, step) for name, value in _metrics(result)]
-        runs.log(
-            self._client, self.run_id, metrics=points, tags={tag.MONITOR_VERDICT: result["verdict"]}
-        )
+        points = [Point(name, value, now, step) for name, value in metrics_of(result)]
+        kinds = sorted({item["kind"] for item in result["findings"]})
+        tags = {tag.MONITOR_VERDICT: result["verdict"], tag.MONITOR_KINDS: " ".join(kinds)}
+        runs.log(self._client, self.run_id, metrics=points, tags=tags)
         self._steps[identity[:DIGEST]] = step
         # The file comes last: a window whose metrics were logged, but not its file, is repeated.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{step:05}-{identity[:DIGEST]}.json"
             file.write_text(json.dumps(result, indent=2), encoding="utf-8")
             runs.log_files(self._client, self.run_id, [(file, FOLDER)])
+            newest = Path(folder) / PAGE
+            newest.write_text(report(self.name, self.newest(MOST)), encoding="utf-8")
+            runs.log_files(self._client, self.run_id, [(newest, None)])
 
     def _run_id(self, name: str) -> str:
         if found := _run_of(self._client, self.experiment_id, self._reference.run_id):
@@ -95,15 +101,25 @@ class History:
             return result
 
 
-def newest_verdict(client: "MlflowClient", project: "Project", model_run: str) -> str | None:
-    """The verdict on the newest window of a version; None if there is no window.
+class Newest(NamedTuple):
+    """The newest window of a version: its verdict, and the kinds of what was found in it."""
+
+    verdict: str
+    kinds: list[str]
+
+
+def newest_window(client: "MlflowClient", project: "Project", model_run: str) -> Newest | None:
+    """The newest window of a version; None if there is none.
 
     Args:
         model_run: The id of the version's run.
     """
     experiment_id = _store(project).find_experiment_id(client)
     run = _run_of(client, experiment_id, model_run) if experiment_id else None
-    return run.data.tags.get(tag.MONITOR_VERDICT) if run else None
+    if run is None or tag.MONITOR_VERDICT not in run.data.tags:
+        return None
+    kinds = run.data.tags.get(tag.MONITOR_KINDS, "").split()
+    return Newest(run.data.tags[tag.MONITOR_VERDICT], kinds)
 
 
 def _store(project: "Project") -> Store:
@@ -121,7 +137,7 @@ def _step(match: "re.Match[str]") -> int:
     return int(match[1])
 
 
-def _metrics(result: Result) -> Iterator[tuple[str, float]]:
+def metrics_of(result: Result) -> Iterator[tuple[str, float]]:
     """A window's numbers as metrics of the run."""
     yield "rows", float(result["rows"])
     yield "findings", float(len(result["findings"]))

@@ -22,6 +22,21 @@ class Finding(NamedTuple):
     text: str
 
 
+def broken_rules(
+    window: Window, problems: Mapping[str, Mapping[str, int]], settings: Settings
+) -> Iterator[Finding]:
+    """The rules in schema.yaml that the window breaks, and so would stop the pipeline.
+
+    Args:
+        problems: How many rows of the sample break a rule: column -> problem -> rows.
+    """
+    for name, counts in problems.items():
+        for problem, rows in counts.items():
+            if rows > settings.invalid * len(window.sample):
+                share = rows / len(window.sample)
+                yield Finding("quality", name, f"{share:.1%} break schema.yaml: {problem}")
+
+
 def quality(
     window: Window, reference: Mapping[str, Counts], bins: Mapping[str, Bins], settings: Settings
 ) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mlflow import MlflowClient
+    from omegaconf import DictConfig
 
     from lockstep.project import Project
 
@@ -41,6 +42,8 @@ class Reference:
         metrics: The names of the run's metrics; the deciding one first.
         directions: `maximize` or `minimize`, by metric.
         suffix: Of the file of test rows, which the project's `scoring` reads.
+        config: The params that the version was made with.
+        incoming: The project's module that reads new data, if it has one.
     """
 
     number: str
@@ -51,15 +54,18 @@ class Reference:
     metrics: list[str]
     directions: "Mapping[str, str]"
     suffix: str
+    config: "DictConfig"
+    incoming: Any
     _predict: "Callable[[Path], pd.DataFrame]"
     _scorer: "Callable[..., Any]"
 
     @cached_property
     def target(self) -> str | None:
-        """The column that the model predicts, recognised by its values; None if it is not there."""
-        actual = self.predictions[TARGET].tolist()
-        matches = (str(name) for name in self.tested if self.tested[name].tolist() == actual)
-        return next(matches, None)
+        """The column that the model predicts, `data.target`; None if the config has no such key."""
+        from omegaconf import OmegaConf
+
+        name = OmegaConf.select(self.config, "data.target")
+        return str(name) if name in self.tested else None
 
     @cached_property
     def measured(self) -> dict[str, float]:
@@ -86,6 +92,8 @@ def reference_of(client: "MlflowClient", project: "Project", word: str) -> Refer
     Raises:
         LockstepError: There is no such version, or its data are not available.
     """
+    from omegaconf import DictConfig, OmegaConf
+
     version = version_called(client, project.model_name, word)
     number = str(version.version)
     run = runs.any_run(client, version.run_id)
@@ -109,7 +117,10 @@ def reference_of(client: "MlflowClient", project: "Project", word: str) -> Refer
             [_rows(project.root, train, digests[train], Path(folder))] if train in digests else []
         )
         module = importlib.import_module(scoring)
+        incoming = project.settings.get("incoming")
         about = candidate.evaluation.get("metrics", {})
+        config = OmegaConf.load(candidate.params)
+        assert isinstance(config, DictConfig)
         return Reference(
             number,
             str(version.run_id),
@@ -119,7 +130,9 @@ def reference_of(client: "MlflowClient", project: "Project", word: str) -> Refer
             _metrics(candidate, project.registry.get("metric")),
             {name: values.get("direction", "maximize") for name, values in about.items()},
             Path(path).suffix,
-            _predictor(client, project, version, candidate, module),
+            config,
+            importlib.import_module(incoming) if incoming else None,
+            _predictor(client, project, version, config, module),
             module.scorer,
         )
 
@@ -143,12 +156,9 @@ def _metrics(candidate: Candidate, deciding: str | None) -> list[str]:
 
 
 def _predictor(
-    client: "MlflowClient", project: "Project", version: Any, candidate: Candidate, module: Any
+    client: "MlflowClient", project: "Project", version: Any, config: "DictConfig", module: Any
 ) -> "Callable[[Path], pd.DataFrame]":
     """Predicts a file of rows with the version's model, by the project's `scoring`."""
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(candidate.params)
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     saved = download_model(client, version, Path(folder.name))
     model = load_any(saved, project.trusted)

@@ -1,21 +1,23 @@
 """Everything that is found about a window, as plain values that are kept as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from lockstep import LockstepError
+from lockstep.files import tree_digest
 from lockstep.monitor.distribution import Bins, bins_of
 from lockstep.monitor.drift import Drift, drifts
 from lockstep.monitor.performance import findings, performance
-from lockstep.monitor.quality import Finding, quality
+from lockstep.monitor.quality import Finding, broken_rules, quality
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc
-from lockstep.monitor.window import Window
+from lockstep.monitor.window import Window, read_window
 from lockstep.values import first_line, number
 
 Verdict = Literal["fine", "warning", "alarm"]
@@ -40,11 +42,6 @@ class Monitor:
         if self._predicted:
             self.counts[PREDICTION] = self._predicted.count(predicted)
 
-    @property
-    def kinds(self) -> pd.DataFrame:
-        """An empty table with the columns and kinds of the reference."""
-        return self.reference.tested[:0]
-
     def judge(self, window: Window) -> Result:
         """All checks of a window.
 
@@ -59,7 +56,10 @@ class Monitor:
             )
         target = self.reference.target
         valid = {name: column for name, column in self.bins.items() if name != target}
-        found = list(quality(window, self.counts, valid, settings))
+        found = list(broken_rules(window, self._problems(window.sample), settings))
+        known = {item.subject for item in found}
+        others = quality(window, self.counts, valid, settings)
+        found += [item for item in others if item.subject not in known]
         predictions, measured = None, []
         try:
             predictions = self.reference.predict(window.sample)
@@ -68,7 +68,7 @@ class Monitor:
             found.append(Finding("quality", PREDICTION, text))
         else:
             measured = performance(self.reference, predictions, window.sample, settings.confidence)
-        moved = self._drifts(window, predictions)
+        moved, shares = self._drifts(window, predictions)
         found += [_of_drift(drift) for drift in _furthest(moved)]
         area, deviation = self._classifier(window)
         if area - SURE * deviation > 0.5 + settings.classifier:
@@ -84,17 +84,51 @@ class Monitor:
             "performance": [asdict(item) for item in measured],
             "classifier": {"roc_auc": area, "error": deviation},
             "drift": [asdict(drift) for drift in moved],
+            "shares": {drift.column: shares(drift.column) for drift in _furthest(moved)},
         }
 
-    def _drifts(self, window: Window, predictions: pd.DataFrame | None) -> list[Drift]:
-        """How far each column moved, and the predictions."""
+    @property
+    def rules(self) -> str:
+        """The identity of the project's rules for its data."""
+        file = getattr(self.reference.incoming, "SCHEMA", None)
+        return tree_digest(file) if file else ""
+
+    def read(self, source: Path) -> Window:
+        """A file, or a folder of files, as a window; raw files are read as the project does.
+
+        Raises:
+            LockstepError: There are no data, or they cannot be read.
+        """
+        about = self.reference
+        read = (lambda file: about.incoming.read(file, about.config)) if about.incoming else None
+        return read_window(source, self.bins, about.tested[:0], read, about.target)
+
+    def _problems(self, rows: pd.DataFrame) -> Mapping[str, Mapping[str, int]]:
+        """How many rows break the project's rules."""
+        about = self.reference
+        return about.incoming.problems(rows, about.config) if about.incoming else {}
+
+    def _drifts(
+        self, window: Window, predictions: pd.DataFrame | None
+    ) -> tuple[list[Drift], Callable[[str], dict[str, Any]]]:
+        """How far each column moved, and the predictions; and a column's shares, for people."""
         ignored = {*self.settings.ignore, *(set(self.bins) - set(window.columns))}
         bins = {name: column for name, column in self.bins.items() if name not in ignored}
         now = dict(window.counts)
         if self._predicted and predictions is not None:
             bins[PREDICTION] = self._predicted
             now[PREDICTION] = self._predicted.count(predictions[PREDICTED])
-        return drifts(bins, self.counts, now, self.settings.floor, self.settings.false_alarms)
+
+        def shares(column: str) -> dict[str, Any]:
+            before = bins[column].shown(self.counts[column].astype(float))
+            return {
+                "bins": list(before),
+                "before": list(before.values()),
+                "now": list(bins[column].shown(now[column].astype(float)).values()),
+            }
+
+        floor, false_alarms = self.settings.floor, self.settings.false_alarms
+        return drifts(bins, self.counts, now, floor, false_alarms), shares
 
     def _classifier(self, window: Window) -> tuple[float, float]:
         """How well a classifier tells the window's features from the reference's."""

@@ -1,10 +1,7 @@
 """The config group `monitor`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
-
-from lockstep import LockstepError
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -27,36 +24,19 @@ class Settings:
         of: See `windows`.
     """
 
-    least_rows: int = 200
-    ignore: list[str] = field(default_factory=list)
-    false_alarms: float = 0.01
-    floors: Mapping[str, float] = field(
-        default_factory=lambda: {"psi": 0.1, "wasserstein": 0.1, "jensen_shannon": 0.1}
-    )
-    columns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    classifier: float = 0.05
-    missing: float = 0.05
-    unseen: float = 0.01
-    invalid: float = 0.001
-    worse: float = 0.1
-    confidence: float = 0.95
-    windows: int = 2
-    of: int = 3
-
-    @classmethod
-    def of_config(cls, config: Mapping[str, Any]) -> "Settings":
-        """The settings in the config; what it leaves out has its default.
-
-        Raises:
-            LockstepError: A key is unknown.
-        """
-        known = {item.name for item in fields(cls)}
-        if unknown := sorted(set(config) - known):
-            raise LockstepError(
-                f"conf/monitor sets {', '.join(unknown)}, which is not a setting\n"
-                f"there are {', '.join(sorted(known))}"
-            )
-        return cls(**config)
+    least_rows: int
+    ignore: list[str]
+    false_alarms: float
+    floors: Mapping[str, float]
+    columns: Mapping[str, Mapping[str, float]]
+    classifier: float
+    missing: float
+    unseen: float
+    invalid: float
+    worse: float
+    confidence: float
+    windows: int
+    of: int
 
     def floor(self, column: str, measure: str) -> float:
         """The smallest drift of a column that matters."""

@@ -1,6 +1,7 @@
 """A window of current data: read in batches, counted, and thinned to a sample of rows."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import pandas as pd
 
 from lockstep import LockstepError
 from lockstep.files import file_digest
+from lockstep.monitor.answers import ANSWERS, FEEDBACK, is_log, labelled, true_values
 from lockstep.monitor.distribution import Bins, Counts, Numbers
 from lockstep.values import digest
 
 BATCH = 100_000  # rows that are read at a time
 SAMPLE = 20_000  # rows that are predicted and looked at together; at least half as many are kept
 SUFFIXES = (".csv", ".parquet")
+
+Batch = tuple[pd.DataFrame, Mapping[str, int]]  # rows, and by column, values that were unreadable
 
 
 @dataclass
@@ -37,14 +41,16 @@ class Window:
     sample: pd.DataFrame = field(default_factory=pd.DataFrame)
     step: int = 1
 
-    def add(self, batch: pd.DataFrame, bins: Mapping[str, Bins], kinds: pd.DataFrame) -> None:
+    def add(self, batch: "Batch", bins: Mapping[str, Bins], kinds: pd.DataFrame) -> None:
         """Count the rows of a batch.
 
         Args:
             kinds: An empty table with the columns and kinds of the reference.
         """
-        self.columns = [str(name) for name in batch.columns]
-        table, unreadable = conformed(batch, kinds)
+        rows, known = batch
+        self.columns = [str(name) for name in rows.columns]
+        table, unreadable = conformed(rows, kinds)
+        unreadable = Counter(unreadable) + Counter(known)
         for name, column in bins.items():
             counted = column.count(table[name])
             self.counts[name] = self.counts[name] + counted if name in self.counts else counted
@@ -56,7 +62,7 @@ class Window:
         self.sample = pd.concat([self.sample, table.iloc[first :: self.step]], ignore_index=True)
         while len(self.sample) > SAMPLE:
             self.sample, self.step = self.sample.iloc[::2].reset_index(drop=True), 2 * self.step
-        self.rows += len(batch)
+        self.rows += len(rows)
 
 
 def conformed(batch: pd.DataFrame, kinds: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -87,17 +93,29 @@ def _as_kind(values: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
     return values.astype("str").where(values.notna())
 
 
-def read_window(source: Path, bins: Mapping[str, Bins], kinds: pd.DataFrame) -> Window:
-    """Read a file, or all files of a folder, as one window.
+def read_window(
+    source: Path,
+    bins: Mapping[str, Bins],
+    kinds: pd.DataFrame,
+    read: Callable[[Path], Batch] | None = None,
+    target: str | None = None,
+) -> Window:
+    """Read a file, all files of a folder, or a log of predictions, as one window.
+
+    Args:
+        read: Reads a raw file as the project does; without it, CSV files are read as pandas does.
+        target: The column that the true values in a log belong to.
 
     Raises:
         LockstepError: There are no data, or they cannot be read.
     """
     window = Window()
+    truths = true_values(source, target) if target and is_log(source) else None
     for path in files_of(source):
         try:
-            for batch in _batches(path):
-                window.add(batch, bins, kinds)
+            for rows, unreadable in _batches(path, read):
+                table = rows if truths is None else labelled(rows, truths)
+                window.add((table, unreadable), bins, kinds)
         except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are ValueErrors
             raise LockstepError(f"{path} cannot be read: {error}") from error
     if not window.rows:
@@ -120,7 +138,8 @@ def files_of(source: Path) -> list[Path]:
         if source.suffix not in SUFFIXES:
             raise LockstepError(f"{source} is neither CSV nor Parquet")
         return [source]
-    found = sorted(path for path in source.rglob("*") if path.suffix in SUFFIXES)
+    folder = source / ANSWERS if is_log(source) else source
+    found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
     found = [path for path in found if not path.name.startswith(".")]
     if not found:
         raise LockstepError(
@@ -131,15 +150,21 @@ def files_of(source: Path) -> list[Path]:
 
 def digest_of(source: Path) -> str:
     """The identity of a window's data."""
-    return digest([file_digest(path) for path in files_of(source)])
+    files = files_of(source)
+    if is_log(source):
+        files += sorted((source / FEEDBACK).rglob("*.parquet"))
+    return digest([file_digest(path) for path in files])
 
 
-def _batches(path: Path) -> Iterator[pd.DataFrame]:
-    if path.suffix == ".csv":
-        yield from pd.read_csv(path, chunksize=BATCH)
+def _batches(path: Path, read: Callable[[Path], Batch] | None) -> Iterator[Batch]:
+    if path.suffix != ".parquet":
+        if read:
+            yield read(path)
+        else:
+            yield from ((batch, {}) for batch in pd.read_csv(path, chunksize=BATCH))
         return
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH):
-            yield batch.to_pandas()
+            yield batch.to_pandas(), {}
