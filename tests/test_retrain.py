@@ -15,7 +15,9 @@ def test_the_cycle_of_new_data(published: Project) -> None:
     project = published
     project.run("lockstep", "promote")
     head = project.git("rev-parse", "HEAD")
-    assert "nothing to do: no new data, and no alarm" in project.run("lockstep", "retrain")
+    assert "nothing to do: no new data (--force trains anyway)" in project.run(
+        "lockstep", "retrain"
+    )
 
     # New rows: a version that a person is to look at. The workspace stays as it was.
     raw = project.path / "data" / "raw.csv"
@@ -29,6 +31,16 @@ def test_the_cycle_of_new_data(published: Project) -> None:
     _, second = project.runs()
     assert second["tags"]["retrain.reason"] == "new data"
     assert "nothing to do" in project.run("lockstep", "retrain"), "the same data train once"
+
+    # One a day is enough.
+    raw.write_text("\n".join([*lines, *lines[1:160]]) + "\n", encoding="utf-8")
+    project.edit("conf/retrain/default.yaml", "per_day: 4", "per_day: 1")
+    project.git("commit", "--quiet", "--all", "--message", "one a day")
+    output = project.run("lockstep", "retrain")
+    assert "put off (new data): 1 retraining within 24 hours" in output
+    project.edit("conf/retrain/default.yaml", "per_day: 1", "per_day: 4")
+    project.git("commit", "--quiet", "--all", "--message", "four a day")
+    head = project.git("rev-parse", "HEAD")
 
     # Data that break the rules are not learned from.
     raw.write_text(before.replace("Adelie", "Dodo"), encoding="utf-8")

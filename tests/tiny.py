@@ -73,6 +73,7 @@ FILES = {
           - tracking: default
           - registry: default
           - sweep: null
+          - retrain: null
           - experiment: null
         environment: [python, scikit-learn]
         """,
@@ -96,6 +97,12 @@ FILES = {
         resamples: 100
         thresholds: {}
         slices: {}
+        """,
+    "conf/retrain/default.yaml": """
+        reasons: [data, alarm]
+        per_day: 4
+        pause: 0
+        push: false
         """,
     "conf/sweep/default.yaml": """
         defaults:

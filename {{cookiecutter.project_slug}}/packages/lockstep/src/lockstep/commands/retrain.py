@@ -4,16 +4,25 @@ import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep import LockstepError, git
 from lockstep.champion.alias import CHAMPION
+from lockstep.commands.push import push
+from lockstep.config.group import settings_of_group
 from lockstep.monitor.notify import notify
 from lockstep.project import Project
-from lockstep.retrain.cycle import Outcome, keep, offer, train
+from lockstep.retrain.cycle import Outcome, keep, offer, push_offer, train
+from lockstep.retrain.limits import hindrance
 from lockstep.retrain.reasons import bring_in_new_data, reasons
 from lockstep.retrain.remote_lock import remote_lock
+from lockstep.retrain.settings import Settings
 from lockstep.team.route import find_route
+from lockstep.values import first_line
 from lockstep.workspace import one_at_a_time
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXAMPLE = "lockstep retrain"
 BUSY = "another `lockstep retrain` is running in this project: wait for it, or stop it"
@@ -21,8 +30,15 @@ BUSY = "another `lockstep retrain` is running in this project: wait for it, or s
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
-    parser.add_argument("--force", action="store_true", help="train again without a reason, too")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="train again without a reason, too, and whatever conf/retrain limits",
+    )
     parser.add_argument("--reason", help="why; recorded with the run")
+    parser.add_argument(
+        "--push", action="store_true", help="push the result, whatever conf/retrain says"
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -33,24 +49,42 @@ def run(arguments: Namespace) -> int:
         not pass.
     """
     project = Project(Path.cwd())
+    settings = settings_of_group(project.workspace, "retrain", Settings)
     with one_at_a_time(project.root, "retrain", BUSY), _alone(project):
         _require_clean(project)
         pointers = bring_in_new_data(project)
         try:
             with project.store.errors_explained():
                 client = project.store.client()
-                found = list(reasons(project, client))
-                if arguments.force or arguments.reason:
-                    found.append(arguments.reason or "asked for")
-                if not found:
-                    print("nothing to do: no new data, and no alarm (--force trains anyway)")
+                why = _why(arguments, project, client, settings)
+                if why is None:
                     return 0
-                print(f"training again: {', '.join(found)}", flush=True)
-                outcome = train(project, client, ", ".join(found))
+                print(f"training again: {why}", flush=True)
+                outcome = train(project, client, why)
+        except LockstepError as error:
+            _notify(project, f"retraining failed: {first_line(error)}")
+            raise
         finally:
             if pointers:  # what they name stays in DVC's cache
                 git.git_or_fail("checkout", "--quiet", "HEAD", "--", *pointers, cwd=project.root)
-        return _conclude(project, outcome)
+        return _conclude(project, outcome, pushes=settings.push or arguments.push)
+
+
+def _why(
+    arguments: Namespace, project: Project, client: "MlflowClient", settings: Settings
+) -> str | None:
+    """Why to train again; None if there is nothing to do, which is said."""
+    found = [text for kind, text in reasons(project, client) if kind in settings.reasons]
+    if arguments.force or arguments.reason:
+        return ", ".join([*found, arguments.reason or "asked for"])
+    if not found:
+        told = "new data" if "data" in settings.reasons else "alarm with new data"
+        print(f"nothing to do: no {told} (--force trains anyway)")
+        return None
+    if reason := hindrance(project, client, settings):
+        print(f"put off ({', '.join(found)}): {reason}\n--force trains anyway")
+        return None
+    return ", ".join(found)
 
 
 def _alone(project: Project) -> contextlib.AbstractContextManager[None]:
@@ -70,9 +104,9 @@ def _require_clean(project: Project) -> None:
         raise LockstepError(f"not committed: {', '.join(files)}\ncommit or discard these changes")
 
 
-def _conclude(project: Project, outcome: Outcome) -> int:
+def _conclude(project: Project, outcome: Outcome, *, pushes: bool) -> int:
     """Put a new champion on the branch; offer what a person has to decide on."""
-    name, number = project.model_name, str(outcome.version.version)
+    number, branch = str(outcome.version.version), None
     if outcome.promoted:
         told = f"version {number} is the champion; {keep(project, outcome)}"
     elif outcome.verdict == "failed":
@@ -86,7 +120,15 @@ def _conclude(project: Project, outcome: Outcome) -> int:
             f"         git merge {branch}\n"
             "         uv run dvc checkout"
         )
-    print(f"{name}: {told}")
-    if problem := notify(name, told):
-        print(f"note: {problem}", file=sys.stderr)
+    print(f"{project.model_name}: {told}", flush=True)
+    _notify(project, told)
+    if pushes and outcome.promoted:
+        push(project, experiments=False, dry_run=False)
+    elif pushes and branch:
+        print(push_offer(project, outcome, branch, find_route(project.root).remote))
     return int(outcome.verdict == "failed")
+
+
+def _notify(project: Project, text: str) -> None:
+    if problem := notify(project.model_name, text):
+        print(f"note: {problem}", file=sys.stderr)

@@ -11,6 +11,7 @@ from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.history import pipeline_at
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import version_of_state
+from lockstep.values import counted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -91,3 +92,16 @@ def offer(project: "Project", outcome: Outcome) -> str:
     branch = f"{BRANCH}/{outcome.experiment.removeprefix('retrain-')}"
     git.git_or_fail("branch", "--force", branch, outcome.commit, cwd=project.root)
     return branch
+
+
+def push_offer(project: "Project", outcome: Outcome, branch: str, remote: str) -> str:
+    """Push a branch that waits for a person, its data first.
+
+    Returns:
+        What was done.
+    """
+    from lockstep.dvc.remote import push_data
+
+    count, place = push_data(project.root, [outcome.commit])
+    git.git_or_fail("push", "--quiet", "--no-verify", remote, branch, cwd=project.root)
+    return f"pushed {branch} to {remote}, {counted(count, 'file')} to {place}"

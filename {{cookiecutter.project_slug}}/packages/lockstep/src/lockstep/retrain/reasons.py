@@ -8,7 +8,7 @@ from lockstep.dvc.command import run_dvc
 from lockstep.files import read_yaml
 from lockstep.mlflow import tag
 from lockstep.mlflow.registry import named
-from lockstep.monitor.history import newest_verdict
+from lockstep.monitor.history import newest_window
 from lockstep.record.run_record import data_of
 
 if TYPE_CHECKING:
@@ -26,29 +26,32 @@ def bring_in_new_data(project: "Project") -> list[str]:
         The .dvc files that differ from the last commit now.
     """
     root = project.root
-    tracked = (git.git_or_fail("ls-files", "*.dvc", cwd=root)).splitlines()
-    for pointer in tracked:
-        content = read_yaml(root / pointer) or {}
-        if content.get("frozen") and content.get("deps"):
-            run_dvc("update", "--quiet", pointer, cwd=root, quiet=True)
-        else:  # a file that was replaced in place
-            run_dvc("commit", "--quiet", "--force", pointer, cwd=root, quiet=True)
+    tracked = git.git_or_fail("ls-files", "*.dvc", cwd=root).splitlines()
+    contents = {pointer: read_yaml(root / pointer) or {} for pointer in tracked}
+    imported = [name for name, text in contents.items() if text.get("frozen") and text.get("deps")]
+    if imported:
+        run_dvc("update", "--quiet", *imported, cwd=root, quiet=True)
+    if added := [name for name in tracked if name not in imported]:  # a file replaced in place
+        run_dvc("commit", "--quiet", "--force", *added, cwd=root, quiet=True)
     changed = git.git_or_fail("diff", "--name-only", "--relative", "HEAD", "--", "*.dvc", cwd=root)
     return changed.splitlines()
 
 
-def reasons(project: "Project", client: "MlflowClient") -> "Iterator[str]":
-    """Why the model should be trained again: data that no version has seen, or an alarm."""
+def reasons(project: "Project", client: "MlflowClient") -> "Iterator[tuple[str, str]]":
+    """Why the model should be trained again, each with its kind: `data` or `alarm`.
+
+    The same data would give the same model, so an alarm is a reason only with data that no version
+    has learned from.
+    """
     name = project.model_name
-    data = current_data(project)
     seen = {version.tags.get(tag.DATA) for version in client.search_model_versions(named(name))}
-    if data not in seen:
-        yield "new data"
-    champion = champion_of(client, name)
-    if champion is None:
+    if current_data(project) in seen:
         return
-    if newest_verdict(client, project, str(champion.run_id)) == "alarm":
-        yield f"an alarm about version {champion.version}"
+    yield "data", "new data"
+    champion = champion_of(client, name)
+    newest = newest_window(client, project, str(champion.run_id)) if champion else None
+    if champion and newest and newest.verdict == "alarm":
+        yield "alarm", f"an alarm about version {champion.version}"
 
 
 def current_data(project: "Project") -> str:
