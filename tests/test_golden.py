@@ -108,6 +108,8 @@ def test_monitor(story: Page, watched: Tiny) -> None:
     scenes.play("monitor", "new/august.csv")
     scenes.play("monitor", "new/august.csv", "new/september.csv", code=1)
     scenes.play("monitor", "new/october.csv", code=2)
+    scenes.tell("as a DVC stage does it")
+    scenes.play("monitor", "new", "--each", "--output", "reports/monitor", "--exit-zero")
 
 
 def test_predict(scenes: Scenes) -> None:
@@ -123,6 +125,13 @@ def test_retrain(scenes: Scenes) -> None:
     scenes.tell("after an edit in conf/")
     scenes.project.edit("conf/model/linear.yaml", "positive: false", "positive: true")
     scenes.play("retrain", code=2)
+
+
+def test_watch(scenes: Scenes) -> None:
+    scenes.play("watch", "data/new", code=2)
+    scenes.play("export", "airflow", "--windows", "data/new", "--project", "/srv/toy")
+    scenes.play("export", "dagster", "--stages", "-o", "dags/toy.py")
+    scenes.play("export", "prefect", code=2)
 
 
 def test_compose(scenes: Scenes) -> None:

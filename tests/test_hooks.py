@@ -172,6 +172,16 @@ def test_ci_is_the_one_chosen(option: Any) -> None:
     chosen = answers.get("ci", "github")
     assert (project / ".github/workflows/ci.yml").exists() == (chosen == "github")
     assert (project / ".gitlab-ci.yml").exists() == (chosen == "gitlab")
+    # Without a server, its runs would be lost.
+    is_shared = answers.get("dvc_remote", "local") not in ("local", "none")
+    nightly = bool(answers.get("mlflow_tracking_uri")) and is_shared
+    file = project / ".github/workflows/retrain.yml"
+    assert file.exists() == (chosen == "github" and nightly)
+    for path in (file, project / ".gitlab-ci.yml"):
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            assert ("lockstep retrain --push" in text) == nightly
+            assert yaml.safe_load(text), path
 
 
 def test_the_licence_is_the_one_chosen(option: Any) -> None:

@@ -27,6 +27,8 @@ VERBS = {
     "predict": "Predict files of any size with the champion.",
     "monitor": "Compare new data with the champion's: quality, drift, performance.",
     "retrain": "Train again if data are new or monitoring gave an alarm; the gate decides.",
+    "watch": "Monitor and retrain when data arrive, and by the clock.",
+    "export": "Write the cycle, or the stages, as a DAG file for Airflow or Dagster.",
     "push": "Push this branch: data, then commits, then runs missing from MLflow.",
     "pull": "Pull what others pushed: the commits of this branch, then their data.",
     "trace": "Show where a run, a model or a file came from, and what was made from it.",
