@@ -3,10 +3,13 @@ VENV := .venv
 GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 
-.PHONY: demo test test-fast coverage lint clean
+.PHONY: demo lifecycle test test-fast coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
+
+lifecycle: $(VENV)/ready ## a year of a model: drift, alarms, retraining, hot swaps
+	$(VENV)/bin/python -m scripts.lifecycle
 
 test: $(VENV)/ready ## the whole suite
 	$(VENV)/bin/python -m pytest

@@ -1,0 +1,33 @@
+"""`make lifecycle`, in short: from the first model to the rebuild of the last champion."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import TEMPLATE, Scaffold
+
+
+def test_a_model_follows_the_world(scaffold: Scaffold, tmp_path: Path) -> None:
+    project = scaffold(data_source="")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--no-verify", "--message", "start")
+    words = [str(tmp_path), "--months", "5", "--trees", "20"]
+    places = ["--project", str(project.path), "--bin", str(project.bin)]
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.lifecycle", *words, *places],
+        cwd=TEMPLATE,
+        env={**project.env, "UV_PROJECT_ENVIRONMENT": str(project.bin.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout
+    told = json.loads((tmp_path / "lifecycle.json").read_text(encoding="utf-8"))
+    assert told["failures"] == []
+    assert set(told["answers"]) == {"1", "2"}, "the server followed, and answered all the time"
+    assert told["retrainings"] == {"quiet": 1, "faults": 1, "promoted": 1, "refused": 1}
+    assert [month["verdict"] for month in told["months"]] == ["warning", "alarm"]
+    assert "identical" in done.stdout
+    assert "put off (an alarm about version 1): the newest window" in done.stdout
