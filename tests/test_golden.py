@@ -131,7 +131,6 @@ def test_watch(scenes: Scenes) -> None:
     scenes.play("watch", "data/new", code=2)
     scenes.play("export", "airflow", "--windows", "data/new", "--project", "/srv/toy")
     scenes.play("export", "dagster", "--stages", "-o", "dags/toy.py")
-    scenes.play("export", "prefect", code=2)
 
 
 def test_compose(scenes: Scenes) -> None:
