@@ -30,6 +30,7 @@ def test_the_cycle_of_new_data(published: Project) -> None:
     assert project.git("status", "--porcelain") == ""
     _, second = project.runs()
     assert second["tags"]["retrain.reason"] == "new data"
+    assert "retrained: new data" in project.run("lockstep", "trace", "2")
     assert "nothing to do" in project.run("lockstep", "retrain"), "the same data train once"
 
     # One a day is enough.

@@ -39,6 +39,7 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             },
             "experiment": tags.get(tag.EXPERIMENT),
             "sweep": tags.get(tag.SWEEP),
+            "retrained": tags.get(tag.RETRAIN_REASON),
             "overrides": tags.get(tag.OVERRIDES, ""),
             "params": dict(run.data.params),
             "data": {
