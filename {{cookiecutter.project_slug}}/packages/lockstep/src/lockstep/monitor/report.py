@@ -64,9 +64,10 @@ def _text(title: str, results: Sequence[Result], pictures: Sequence[str]) -> Ite
     ]
     yield from section("What was found", table(("kind", "subject", "finding", "since"), found))
     kinds = {item["kind"] for item in newest["findings"]}
-    advice = [f"- {text}" for kind, text in ADVICE.items() if kind in kinds]
-    commands = ["", *code("uv run lockstep retrain")] if kinds and "quality" not in kinds else []
-    yield from section("What to do", [*advice, *commands] if advice else [])
+    # What matters most is said alone: drift beside a worse metric is not to be waited for.
+    advice = next((text for kind, text in ADVICE.items() if kind in kinds), None)
+    commands = ["", *code("uv run lockstep retrain")] if "performance" in kinds else []
+    yield from section("What to do", [advice, *commands] if advice else [])
     measured = [
         (
             item["metric"],

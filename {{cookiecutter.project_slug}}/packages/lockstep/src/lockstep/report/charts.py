@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 COLORS = ("#94a3b8", "#0072b2", "#d55e00")  # told apart by the color-blind, too
-WIDTH, HEIGHT, MARGIN, LEGEND = 460, 190, 40, 22
+WIDTH, HEIGHT, MARGIN, LEGEND = 460, 205, 40, 40  # LEGEND: below the title
 MOST_LABELS = 12
 
 
@@ -62,7 +62,8 @@ def _picture(shapes: Sequence[str], title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'font-family="system-ui, sans-serif" font-size="10" fill="#1f2937">'
-        f"<title>{html.escape(title)}</title>{''.join(shapes)}"
+        f'<text x="{MARGIN}" y="12" font-size="12" font-weight="600">{html.escape(title)}</text>'
+        f"{''.join(shapes)}"
         f'<line x1="{MARGIN}" y1="{axis}" x2="{WIDTH - MARGIN}" y2="{axis}" stroke="#94a3b8"/>'
         "</svg>"
     )
@@ -82,7 +83,7 @@ def _below(labels: Sequence[str], middles: Sequence[float]) -> list[str]:
 
 def _legend(names: Sequence[str]) -> list[str]:
     return [
-        f'<rect x="{MARGIN + 150 * place}" y="4" width="10" height="10" fill="{color}"/>'
-        f'<text x="{MARGIN + 150 * place + 14}" y="13">{html.escape(name)}</text>'
+        f'<rect x="{MARGIN + 150 * place}" y="20" width="10" height="10" fill="{color}"/>'
+        f'<text x="{MARGIN + 150 * place + 14}" y="29">{html.escape(name)}</text>'
         for place, (name, color) in enumerate(zip(names, COLORS, strict=False))
     ]
