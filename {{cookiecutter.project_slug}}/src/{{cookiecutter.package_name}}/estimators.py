@@ -21,6 +21,8 @@ def fit_classifier(
         model: Where it accepts classes only as numbers (XGBoost, see dmlc/xgboost#11228; neural
             networks), it gets numbers; where it answers with an array for each row (CatBoost), the
             classes are taken out.
+        features: The rows to learn from, shape (rows, columns).
+        classes: Their classes, shape (rows,).
     """
     try:
         pipeline = fit(model)

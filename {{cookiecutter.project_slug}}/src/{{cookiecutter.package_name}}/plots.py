@@ -52,6 +52,8 @@ def save(tables: dict[str, pd.DataFrame], folder: Path, about: About) -> None:
 
     Args:
         tables: By name: those that `draw` takes; an empty one is left out.
+        folder: For both.
+        about: For titles, labels and the baseline.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():

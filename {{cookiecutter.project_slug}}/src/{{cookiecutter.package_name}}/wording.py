@@ -35,7 +35,8 @@ BETWEEN = re.compile(r"(?<=\d)(?:\.?º|er)(?= )|(?i: del?)(?= )")  # 1er mars, 3
 UNREAD = re.compile(
     r"\d{1,2}(\.|st|nd|rd|th)? (de )?[^\W\d_]{3,}\.?,? (de )?(19|20)\d\d( .*)?"
     r"|.*\d\d?:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp]\.?[Mm]\.?)?( [A-Z]{2,5})?"
-    r"|[Ww]\d\d?[ /-](19|20)\d\d|[HQST][1-4][ '/-]?(20)?\d\d|[1-4][HQST][ '/-]?(20)?\d\d|(19|20)\d\d[ /-]?[HST][1-4]"
+    r"|[Ww]\d\d?[ /-](19|20)\d\d|[HQST][1-4][ '/-]?(20)?\d\d|[1-4][HQST][ '/-]?(20)?\d\d"
+    r"|(19|20)\d\d[ /-]?[HST][1-4]"
 )
 NUMBERS = re.compile(r"\d{4}|\d\D+\d")  # set-12 is no September
 SAMPLE = 200
