@@ -71,7 +71,13 @@ def test_the_last_rows_test_what_came_before(composed: Compose, grouped: pd.Data
     [
         ({"split__strategy": "group"}, "-S data.group=COLUMN"),
         ({"split__strategy": "time"}, "-S data.time=COLUMN"),
+        ({"split__strategy": "time", "data__time": "weight"}, "missing in"),
+        ({"split__strategy": "time", "data__time": "same"}, "no rows to train on"),
+        ({"split__strategy": "group", "data__group": "same"}, "change split.test_size"),
+        ({"split__strategy": "stratified", "data__task": "regression"}, "use split=random"),
         ({"split__strategy": "stratified", "data__target": "one"}, "one row of 'a'"),
+        ({"split__strategy": "stratified", "data__target": "one"}, "set data.task: regression"),
+        ({"split__strategy": "random", "split__test_size": 0.999999}, "split.test_size"),
     ],
 )
 def test_what_cannot_be_split_is_explained(
