@@ -173,7 +173,9 @@ class Difference:
     def _code(self) -> Section:
         """The files that git compares, except for what the pipeline writes."""
         a, b, root = self.a, self.b, self._project.root
-        written = {DVC_LOCK, UV_LOCK, *a.project.pipeline.written, *b.project.pipeline.written}
+        written = {DVC_LOCK, UV_LOCK}
+        for pipeline in (a.project.pipeline, b.project.pipeline):
+            written |= {*pipeline.written, *pipeline.locks.values()}
         revisions = (a.revision[:10], b.revision[:10])
         listed = git.git("diff", "--numstat", "--relative", "--no-renames", *revisions, cwd=root)
         files = [line.split("\t") for line in (listed or "").splitlines()]

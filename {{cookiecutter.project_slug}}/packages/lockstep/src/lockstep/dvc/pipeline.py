@@ -154,12 +154,11 @@ class Pipeline(Declaration):
             and another one reads, and what `dvc add` and `dvc import-url` track; published paths
             (the model, reports) are not data.
         """
+        shown = {*self.published_paths, *(model["path"] for model in self.models())}
         data: dict[str, tuple[str, list[str]]] = {}
         for stage in self.upstream.values():
             for path, md5 in stage.deps.items():
-                if path not in self.published_paths and (
-                    self.pointer_of(path) or overlap(path, self.outs)
-                ):
+                if path not in shown and (self.pointer_of(path) or overlap(path, self.outs)):
                     data.setdefault(path, (md5, []))[1].append(stage.name)
         return data
 
