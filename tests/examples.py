@@ -28,7 +28,7 @@ REGIONS = {
             matrix: {region: "${regions}"}
             cmd: lockstep run toy.regional data/train.csv models/${item.region}.joblib
             deps: [src/toy/regional.py, data/train.csv, notes/note.txt]
-            params: [data.target, model, {composed.yaml: [packages]}]
+            params: [data.target, model, {composed.yaml: [packages]}, {more.toml: [fit.seed]}]
             outs: ["models/${item.region}.joblib"]
           evaluate:
             cmd: >-
@@ -74,6 +74,7 @@ REGIONS = {
         def main(cfg, train, model):
             """Run the stage."""
             table = pd.read_csv(train).query("region == @model.stem")
+            assert cfg.fit.seed == 7
             features = table[["x"]]
             joblib.dump(instantiate(cfg.model).fit(features, table[cfg.data.target]), model)
         ''',
@@ -110,6 +111,7 @@ REGIONS = {
         "region,x,y\nnorth,1,2\nsouth,1,1\nnorth,2,4\nsouth,2,2\nnorth,3,6.5\nsouth,3,3\n"
         "north,4,8\nsouth,4,4.5\nnorth,5,9\nsouth,5,5\n"
     ),
+    "more.toml": "[fit]\nseed = 7\n",
     "notes/.keep": "",
 }
 

@@ -13,6 +13,7 @@ from lockstep.gate.rules import Rules
 
 TEMPLATE = Path(__file__).parent.parent
 PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+GLUE = PROJECT / "packages/lockstep/src/lockstep"
 PAGE = (TEMPLATE / "docs" / "contract.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```", PAGE, re.M | re.S))
 
@@ -31,7 +32,15 @@ def keys_of(row: str) -> set[str]:
 
 def test_it_names_all_that_is_read() -> None:
     roles = re.findall(r"`artifacts\.\*\.meta\.(\w+)`", section("dvc.yaml"))
-    assert {*roles} == {*ROLES}
+    files = [path.read_text(encoding="utf-8") for path in GLUE.rglob("*.py")]
+    code = "".join(text for text in files if " = pipeline.about_model()" in text)
+    asked = re.findall(r"""\babout\.get\("(\w+)"\)""", code)
+    assert {*ROLES} < {*roles}
+    assert {"example", "evaluation"} < {*asked} <= {*roles}
+    groups = {path.name for path in (PROJECT / "conf").iterdir() if path.is_dir()}
+    own = {"data", "split", "preprocess", "model", "evaluate", "experiment"}  # the template's
+    rows = {*re.findall(r"^\| `(\w+)`", section("conf/"), re.M)}
+    assert rows == groups - own | {"environment"}
     rules = {field.name for field in dataclasses.fields(Rules)}
     assert keys_of("registry") == {"name", "alias", "policy"} | rules
     for group in ("registry", "tracking", "sweep"):

@@ -206,6 +206,7 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
     came_from = json.loads(traced)["came_from"]
     assert came_from["code"]["changed"] == []
     assert {*came_from["data"]} == {"data/in/rows"}
+    assert came_from["params"]["more.toml:fit.seed"] == "7"
     assert {"note", "train@north", "train@south"} < {*came_from["stages"]}
     for word in ("data/in", "data/in/rows/raw.csv"):
         found = json.loads(project.lockstep("trace", word, "--json"))["came_of_it"]
