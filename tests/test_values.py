@@ -41,6 +41,8 @@ def test_nested_values_have_dotted_keys() -> None:
     assert flattened(nested) == {"a.b": 1, "a.c": {}, "d": [2]}
     assert selected(nested, "a.b") == 1
     assert selected(nested, "a.b.c") is None
+    assert selected({"a": [{"b": 2}]}, "a.0.b") == 2
+    assert selected({"a": [{"b": 2}]}, "a.1.b") is None
     assert selected(nested, "x.y") is None
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
 

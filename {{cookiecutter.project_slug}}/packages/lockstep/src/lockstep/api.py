@@ -25,7 +25,7 @@ from lockstep.mlflow.registry import download_model_of
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
 from lockstep.values import nearest
-from lockstep.workspace import DVC_YAML
+from lockstep.workspace import DVC_YAML, project_folder
 
 READERS = {".parquet": pd.read_parquet, ".pq": pd.read_parquet, ".csv": pd.read_csv}
 
@@ -121,7 +121,7 @@ def predictions(run: str = CHAMPION) -> pd.DataFrame:
 def _project() -> Project:
     """The project around the current folder."""
     start = Path.cwd()
-    for folder in (start, *start.parents):
+    for folder in (project_folder(start), start, *start.parents):
         if (folder / DVC_YAML).is_file():
             return Project(folder)
     raise LockstepError(f"{start} is not in a project: no folder around it has a {DVC_YAML}")

@@ -12,9 +12,12 @@ Item = TypeVar("Item")
 
 
 def selected(params: Any, key: str) -> Any:
-    """The value at a dotted key; None if there is none."""
+    """The value at a dotted key, in which numbers are places in lists; None if there is none."""
     for part in key.split("."):
-        params = params.get(part) if isinstance(params, dict) else None
+        if isinstance(params, list) and part.isdecimal() and int(part) < len(params):
+            params = params[int(part)]
+        else:
+            params = params.get(part) if isinstance(params, dict) else None
     return params
 
 

@@ -33,7 +33,7 @@ def outgoing(root: Path, remote: str | None, tip: str = "HEAD") -> list[str]:
     known = ["--not", f"--remotes={remote}"] if remote else []
     commits = git.git_or_fail(
         *("rev-list", "--full-history", tip, *known),
-        *("--", DVC_LOCK, DVC_YAML, "*.dvc"),
+        *("--", f"*{DVC_LOCK}", f"*{DVC_YAML}", "*.dvc"),
         cwd=root,
     )
     return commits.split()
