@@ -60,6 +60,9 @@ def test_two_branches_that_both_ran_are_merged_as_documented(tiny_project: Tiny)
     merged = two_branches(project)
     assert "Merge conflict in dvc.lock" in merged.stdout
     assert "<<<<" not in (project.path / "dvc.lock").read_text(encoding="utf-8")
+    said = project.lockstep("doctor", "--only", "dvc.lock", ok=False)
+    assert "failed   a merge is not finished: resolve the conflicts in your own files" in said
+    assert "$ uv run dvc repro" in said
     project.repro()
     project.commit("both")
     params = (project.path / "params.yaml").read_text(encoding="utf-8")

@@ -113,6 +113,14 @@ def record(project: Project) -> Finding:
             f"git does not ignore {', '.join(bare)}, which DVC keeps: a stage failed",
             ["uv run lockstep publish"],
         )
+    # The project's .gitattributes let git keep one side of these files whole.
+    if git.git("diff", "--name-only", "--diff-filter=U", cwd=project.root):
+        return Finding(
+            "failed",
+            "a merge is not finished: resolve the conflicts in your own files first; what the "
+            "pipeline writes, it makes again",
+            ["uv run dvc repro", "git add --all", "git commit"],
+        )
     if left := uncommitted(project):
         return Finding(
             "warning",
