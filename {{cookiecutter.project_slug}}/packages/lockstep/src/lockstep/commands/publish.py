@@ -27,7 +27,7 @@ def run(arguments: Namespace) -> bool:
     if arguments.everything:
         from lockstep.publish.backfill import publish_all
 
-        return publish_all(project) > 0
+        return publish_all(project, ask_server=True) > 0
     publish(project)
     return False
 

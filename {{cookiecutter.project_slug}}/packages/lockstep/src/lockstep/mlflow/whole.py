@@ -66,15 +66,27 @@ def registered_states(store: Store) -> Registered:
         return _states(store.client(), tag.STATE)
 
 
-def has_files(store: Store, run_id: str, *, models: bool) -> bool:
+def has_files(store: Store, run_id: str, *, models: bool, ask_server: bool) -> bool:
     """Whether the files of a run are there, and of its model if it must have one.
 
-    A server is not asked, as it would be once for each run.
+    Args:
+        ask_server: Whether to ask a server, which takes several requests for each run; otherwise
+            its answer counts as yes.
+
+    Raises:
+        StoreError: The server cannot be reached.
     """
     if database := database_of(store.uri):
         with contextlib.suppress(sqlite3.Error):
             return _has_files(database, run_id, models=models)
-    return True
+    if not ask_server:
+        return True
+    with store.errors_explained():
+        client = store.client()
+        run = client.get_run(run_id)
+        return is_whole(client, run, None, None) and (
+            not models or _has_model(client, run, None, None)
+        )
 
 
 def _has_files(database: Path, run_id: str, *, models: bool) -> bool:

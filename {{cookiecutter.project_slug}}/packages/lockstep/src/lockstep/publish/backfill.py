@@ -76,8 +76,11 @@ class KnownState:
         return snapshot_of_commit(self.root, self.revision, self.origin, self.state)
 
 
-def publish_all(project: Project) -> int:
+def publish_all(project: Project, *, ask_server: bool = False) -> int:
     """Publish every run that the store lacks, the oldest first; it can be interrupted and repeated.
+
+    Args:
+        ask_server: Whether to ask a server for the files of each run.
 
     Returns:
         The number of states that could not be published because data or packages are missing;
@@ -90,7 +93,7 @@ def publish_all(project: Project) -> int:
         with project.store.errors_explained():
             client = project.store.client()
             close_killed(client, project.store.experiment_id(client))
-    missing = unpublished(project)
+    missing = unpublished(project, ask_server=ask_server)
     failures = 0
     with model_packager() as package:
         for number, known in enumerate(missing, 1):
@@ -111,15 +114,21 @@ def publish_all(project: Project) -> int:
     return failures
 
 
-def unpublished(project: Project) -> list[KnownState]:
-    """The states that git keeps and the store lacks, or has no longer whole; the oldest first."""
+def unpublished(project: Project, *, ask_server: bool = False) -> list[KnownState]:
+    """The states that git keeps and the store lacks, or has no longer whole; the oldest first.
+
+    Args:
+        ask_server: Whether to ask a server for the files of each run.
+    """
     published, registered = project.store.finished(), registered_states(project.store)
     missing: dict[str, KnownState] = {}
 
     def lacks(known: KnownState) -> bool:
         run_id = published.get(known.state)
         model = known.model if project.pipeline.models() else None
-        if run_id is None or not has_files(project.store, run_id, models=model is not None):
+        if run_id is None or not has_files(
+            project.store, run_id, models=model is not None, ask_server=ask_server
+        ):
             return True
         return model is not None and (model, known.state) not in registered
 
