@@ -8,6 +8,7 @@ from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
 from lockstep.champion.front_page import update_front_page
 from lockstep.champion.verdict import current_verdict
 from lockstep.mlflow.registry import version_called
+from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.project import Project
 
 EXAMPLE = "lockstep promote 7"
@@ -39,7 +40,7 @@ def run(arguments: Namespace) -> int:
         raise LockstepError('--force is recorded with a reason: add --reason "..."')
     project = Project(Path.cwd())
     name = project.model_name
-    with project.store.errors_explained():
+    with project.store.errors_explained(SAME_AGAIN):
         client = project.store.client()
         version = version_called(client, name, arguments.version or _newest(project))
         number, champion = str(version.version), champion_of(client, name)

@@ -10,6 +10,7 @@ from lockstep import LockstepError, git
 from lockstep.champion.alias import CHAMPION
 from lockstep.commands.push import push
 from lockstep.config.group import settings_of_group
+from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.monitor.notify import notify
 from lockstep.project import Project
 from lockstep.retrain.cycle import Outcome, keep, offer, push_offer, train
@@ -54,7 +55,7 @@ def run(arguments: Namespace) -> int:
         _require_clean(project)
         pointers = bring_in_new_data(project)
         try:
-            with project.store.errors_explained():
+            with project.store.errors_explained(SAME_AGAIN):
                 client = project.store.client()
                 why = _why(arguments, project, client, settings)
                 if why is None:

@@ -7,6 +7,7 @@ from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
 from lockstep.champion.front_page import update_front_page
 from lockstep.mlflow.registry import version_called
+from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.project import Project
 
 EXAMPLE = "lockstep rollback --reason 'wrong answers for Torgersen'"
@@ -31,7 +32,7 @@ def run(arguments: Namespace) -> int:
     """
     project = Project(Path.cwd())
     name = project.model_name
-    with project.store.errors_explained():
+    with project.store.errors_explained(SAME_AGAIN):
         client = project.store.client()
         current = number_of(champion_of(client, name))
         earlier = [number for number in history_of(client, name) if number != current]

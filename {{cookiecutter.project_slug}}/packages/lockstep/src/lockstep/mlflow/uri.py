@@ -11,6 +11,8 @@ CHECK_ADDRESS = (
     "check the address in conf/tracking/ or MLFLOW_TRACKING_URI, and that the server is up"
 )
 
+SAME_AGAIN = "fix that, then run the same command again"
+
 
 def database_of(uri: str) -> Path | None:
     """The SQLite file that a tracking URI names; None if it names another kind of store."""
