@@ -228,6 +228,15 @@ def test_dates_and_times_that_are_not_read_are_said(
     assert said in capsys.readouterr().out
 
 
+def test_what_is_called_a_date_and_is_none_is_said(tmp_path: Path) -> None:
+    columns = {"MidDate": ["8/29", "8/30"], "date": ["1990,  July", "1991,  May"]}
+    names = {"candidate": ["a1", "b2"], "date_of_what": ["tour", "trip"]}
+    notes = ingest(tmp_path, columns | names)[1]["note"]
+    assert notes["MidDate"].startswith("'8/29', '8/30' are not read as dates; data.missing, ")
+    assert "are not read as dates" in notes["date"]
+    assert [notes[name] for name in names] == ["", ""]
+
+
 @pytest.mark.parametrize(
     "cells",
     [["set-12", "set-13"], ["out 1", "out 2"], ["mag 5", "lug 5"], ["A1", "B2"], ["IT", "HR"]],

@@ -36,6 +36,7 @@ KEEP = "data.types: {} keeps it"
 NAMES_DATES = re.compile(
     r"(?i)dat[eu]|fecha|day|tag|time|zeit|month|period|birth|(^|[\W_])d(t|ob)($|[\W_])"
 )
+CALLED_DATE = re.compile(r"(?i:(^|[\W_])(date|datum|fecha)s?($|[\W_]))|[a-z]Date($|[^a-z])")
 MONTH = r"(0?[1-9]|1[0-2])\.(19|20)\d\d"  # 01.2024 is no number
 FEW = 20  # with fewer values, an id or a text cannot be told from a category
 
@@ -191,6 +192,8 @@ def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Col
         if share >= 0.5 and not problem:
             rest = text[(numbers if kind == "number" else dates.values).isna()]
             problem = f"{share:.0%} are {kind}s, but not {shown(rest)}"
+    if not problem and CALLED_DATE.search(str(text.name)) and text.str.contains(r"\d").any():
+        problem = f"{shown(text)} are not read as dates"
     if problem:
         problem += "; data.missing, data.types or the raw file can change that"
     return column._replace(note="; ".join(filter(None, (column.note, problem))))
