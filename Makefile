@@ -2,8 +2,9 @@
 VENV := .venv
 GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
+SEED ?= $(shell date +%j)
 
-.PHONY: demo lifecycle test test-fast coverage lint clean
+.PHONY: demo lifecycle test test-fast nightly coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
@@ -16,6 +17,9 @@ test: $(VENV)/ready ## the whole suite
 
 test-fast: $(VENV)/ready ## the unit tests, in a few minutes
 	$(VENV)/bin/python -m pytest -m unit
+
+nightly: $(VENV)/ready ## 300 accidents to all kinds of commands, others each day; takes half an hour
+	$(VENV)/bin/python -m pytest -n0 tests/test_accidents.py --accidents 300 --accident-seed $(SEED)
 
 coverage: $(VENV)/ready ## the same, and what they cover of the glue; takes twice as long
 	$(VENV)/bin/python -m pytest -m unit --cov --cov-report=term

@@ -51,12 +51,13 @@ class Once(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the golden pages and of the random kills."""
+    """Add the options of the golden pages and of the random accidents."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
     parser.addoption(
-        "--kills", type=int, default=30, help="commands that tests/test_kills.py kills"
+        "--accidents", type=int, default=30, help="how many tests/test_accidents.py has"
     )
-    parser.addoption("--kill-seed", type=int, default=0, help="which ones, and when")
+    parser.addoption("--accident-seed", type=int, default=0, help="which ones, and when")
+    parser.addoption("--accidents-of", default="", help="kinds of commands, with commas in between")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 120.0  # seconds for a command to end, which takes a tenth of that on a busy machine
+PATIENCE = 600.0  # seconds for a command to end, which takes few even on a busy machine
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,14 @@ class Ending:
 
 
 class Forks:
-    """The process that forks."""
+    """The process that forks.
+
+    Attributes:
+        env: More variables for the commands.
+    """
 
     def __init__(self, env: Mapping[str, str], log: Path) -> None:
-        self._log = log
+        self._log, self.env = log, dict[str, str]()
         self._server = subprocess.Popen(
             [sys.executable, __file__], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
@@ -55,14 +59,33 @@ class Forks:
         Args:
             kill: The signal that the command and all its processes get, and after how many seconds.
         """
-        request = {"command": command, "folder": str(folder), "log": str(self._log)}
+        (ending,) = self._ask(folder, [command], kill)
+        return ending
+
+    def at_once(self, folder: Path, *commands: Sequence[str]) -> list[Ending]:
+        """Run several in a folder at the same time."""
+        return self._ask(folder, commands)
+
+    def _ask(
+        self,
+        folder: Path,
+        commands: Sequence[Sequence[str]],
+        kill: tuple[signal.Signals, float] | None = None,
+    ) -> list[Ending]:
+        logs = [f"{self._log}-{number}" for number in range(len(commands))]
+        jobs = [
+            {"command": command, "folder": str(folder), "log": log, "env": self.env}
+            for command, log in zip(commands, logs, strict=True)
+        ]
         stdin, stdout = self._server.stdin, self._server.stdout
         assert stdin
         assert stdout
-        stdin.write(json.dumps({**request, "kill": kill}) + "\n")
+        stdin.write(json.dumps({"jobs": jobs, "kill": kill}) + "\n")
         stdin.flush()
-        code, seconds = json.loads(stdout.readline())
-        return Ending(code, seconds, self._log.read_text(encoding="utf-8", errors="replace"))
+        return [
+            Ending(code, seconds, Path(log).read_text(encoding="utf-8", errors="replace"))
+            for (code, seconds), log in zip(json.loads(stdout.readline()), logs, strict=True)
+        ]
 
     def end(self) -> None:
         """End it."""
@@ -75,7 +98,7 @@ def forks(env: Mapping[str, str], log: Path) -> Iterator[Forks]:
 
     Args:
         env: The environment of all commands.
-        log: A file for the output of the last command.
+        log: Files for the output of the last commands begin like this.
     """
     made = Forks(env, log)
     try:
@@ -89,6 +112,9 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     import dvc.cli
     import tiny
 
+    from lockstep.mlflow.environment import configure_mlflow
+
+    configure_mlflow()  # MLflow reads its environment when it is imported
     import lockstep.cli
     import lockstep.gate.comparison
     import lockstep.mlflow.package
@@ -102,39 +128,50 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     for line in requests:
         request = json.loads(line)
         print(json.dumps(_answer(request, programs)), file=answers, flush=True)
-        _learn(Path(request["log"] + ".modules"))
+        for job in request["jobs"]:
+            _learn(Path(job["log"] + ".modules"))
 
 
-def _answer(request: dict[str, Any], programs: dict[str, Any]) -> tuple[int, float]:
+def _answer(request: dict[str, Any], programs: dict[str, Any]) -> list[tuple[int, float]]:
     started = time.monotonic()
+    number, delay = request["kill"] or (signal.SIGKILL, PATIENCE)
+    children = [_fork(job, programs) for job in request["jobs"]]
+    endings = []
+    for child in children:
+        code = _wait(child, started + delay)
+        if code is None:
+            try:
+                os.killpg(child, number)
+            except ProcessLookupError:  # it has not made its group yet
+                os.kill(child, number)
+            code = _wait(child, started + delay + PATIENCE)
+        endings.append((-signal.SIGALRM if code is None else code, time.monotonic() - started))
+    for child in children:
+        _wait_for_all(child)
+    return endings
+
+
+def _fork(job: dict[str, Any], programs: dict[str, Any]) -> int:
     child = os.fork()
     if child == 0:
-        _be(request, programs)
-    number, delay = request["kill"] or (signal.SIGKILL, PATIENCE)
-    code = _wait(child, started + delay)
-    if code is None:
-        try:
-            os.killpg(child, number)
-        except ProcessLookupError:  # it has not made its group yet
-            os.kill(child, number)
-        code = _wait(child, started + delay + PATIENCE)
-    _wait_for_all(child)
-    return (-signal.SIGALRM if code is None else code), time.monotonic() - started
+        _be(job, programs)
+    return child
 
 
-def _be(request: dict[str, Any], programs: dict[str, Any]) -> None:
+def _be(job: dict[str, Any], programs: dict[str, Any]) -> None:
     """Become the command; does not return."""
     code = 1
     try:
         os.setsid()
-        os.chdir(request["folder"])
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.environ.update(job["env"])
+        os.chdir(job["folder"])
+        log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(log, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-        program, *words = request["command"]
+        program, *words = job["command"]
         code = int(programs[program](words) or 0)
     except SystemExit as error:
         code = int(error.code or 0)
@@ -146,7 +183,7 @@ def _be(request: dict[str, Any], programs: dict[str, Any]) -> None:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
-        _teach(Path(request["log"] + ".modules"))
+        _teach(Path(job["log"] + ".modules"))
         os._exit(code)
 
 
