@@ -248,7 +248,11 @@ def test_openapi_has_the_columns_and_an_example_that_works(client: Client) -> No
         assert answer.status == 200, answer.text
         schema = about["responses"]["200"]["content"]["application/json"]["schema"]
         assert set(schema["properties"]) >= answer.json.keys()
-    assert "openapi.json" in client.get("/docs").text
+    guide = client.get("/docs").text
+    assert "curl http" in guide
+    assert "tagged" in guide
+    assert "openapi.json" in guide
+    assert "<script" not in guide, "it needs no network"
 
 
 def test_metrics_count_requests_rows_and_errors(client: Client) -> None:

@@ -2,25 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lockstep.serve.answers import json_response
 from lockstep.serve.follower import Follower
+from lockstep.serve.guide import guide
 from lockstep.serve.metrics import MISSING, Metrics
 from lockstep.serve.openapi import describe
 from lockstep.serve.settings import Settings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-# The page that shows /openapi.json: https://swagger.io/docs/open-source-tools/swagger-ui/
-DOCS = """<!doctype html>
-<title>lockstep serve</title>
-<link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css">
-<div id="ui"></div>
-<script src="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})</script>
-"""
 
 
 class Pages:
@@ -84,15 +78,18 @@ class Pages:
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI description."""
-        settings = self.settings
-        return json_response(
-            describe(
-                self.follower.current,
-                refuse_unknown=settings.refuse_unknown,
-                most_rows=settings.max_rows,
-            )
-        )
+        return json_response(self._description())
 
     async def docs(self, request: Request) -> Response:
-        """The page that shows it."""
-        return HTMLResponse(DOCS)
+        """The same for people."""
+        return HTMLResponse(
+            guide(self.follower.current, self._description(), str(request.base_url))
+        )
+
+    def _description(self) -> dict[str, Any]:
+        settings = self.settings
+        return describe(
+            self.follower.current,
+            refuse_unknown=settings.refuse_unknown,
+            most_rows=settings.max_rows,
+        )
