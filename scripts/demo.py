@@ -13,7 +13,13 @@ TEMPLATE = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Create a project, run it four times and print a table."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATE / "demo"
+    project = create(Path(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATE / "demo")
+    shell(["uv", "run", "lockstep", "runs"], cwd=project)
+    print(f"\nto open them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
+
+
+def create(folder: Path) -> Path:
+    """Create a project in a folder and run it four times; the first version is the champion."""
     folder.mkdir(exist_ok=True)
     names = ("bike-hire", *(f"bike-hire-{number}" for number in range(2, 1000)))
     project = next(folder / name for name in names if not (folder / name).exists())
@@ -26,6 +32,7 @@ def main() -> None:
     shell(["uv", "run", "dvc", "repro"], cwd=project)
     shell(["git", "add", "--all"], cwd=project)
     shell(["git", "commit", "--quiet", "--message", "First results"], cwd=project, required=False)
+    shell(["uv", "run", "lockstep", "promote"], cwd=project)
 
     forest = project / "conf" / "model" / "random_forest.yaml"
     say(f"edit {forest.relative_to(project)}: n_estimators: 100 -> 30")
@@ -35,9 +42,7 @@ def main() -> None:
     for overrides in (["model=ridge"], ["model=hist_gradient_boosting", "model.loss=poisson"]):
         options = [word for override in overrides for word in ("-S", override)]
         shell(["uv", "run", "dvc", "exp", "run", *options], cwd=project)
-
-    shell(["uv", "run", "lockstep", "runs"], cwd=project)
-    print(f"\nto open them:\n  cd {os.path.relpath(project)} && uv run mlflow ui")
+    return project
 
 
 def say(text: str) -> None:

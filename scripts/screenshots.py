@@ -1,8 +1,9 @@
 """Look at a project's pages in MLflow as a person does, and keep pictures of them.
 
-    python scripts/screenshots.py PROJECT
+    python -m scripts.screenshots [PROJECT]
 
-writes PNG files at two widths into `screenshots/`. It needs Chromium (`apt install chromium`).
+writes PNG files at two widths into `screenshots/`, and the README's pictures into `docs/images/`.
+Without a project, it makes one as `make demo` does. It needs Chromium (`apt install chromium`).
 """
 
 import contextlib
@@ -17,13 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.demo import create
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 WIDTHS = {1400: 1000, 2400: 1300}  # of the window, and its height
 VISITED = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
+README = {"runs": 500, "version": 560, "report": 900}  # its pictures, and how many pixels of them
 
 
 @contextlib.contextmanager
@@ -54,42 +58,56 @@ def opened(browser: "Browser", url: str, *texts: str, width: int = 1400) -> "Pag
 
 def main() -> None:
     """Start MLflow for a project, and take the pictures."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) > 2:
         raise SystemExit(__doc__)
-    project = Path(sys.argv[1]).resolve()
+    project = Path(sys.argv[1]).resolve() if sys.argv[1:] else create(TEMPLATE / "demo")
     folder = TEMPLATE / "screenshots"
     folder.mkdir(exist_ok=True)
     binaries = project / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-    runs, versions = (_listed(binaries, project, verb) for verb in ("runs", "models"))
-    _answer(binaries, project, "report", "--output", str(folder / "report.html"))
-    run, version = runs[0], versions[0]["version"]
+    best, *_, worst = runs = _listed(binaries, project, "runs", "--sort", "best", "--limit", "4")
+    _answer(binaries, project, "report", best["run"], "--output", str(folder / "report.html"))
     results = "workflowType=machine_learning&viewStateShareKey=lockstep"
-    name = json.loads(_answer(binaries, project, "models", "--json"))[0].get("model", project.name)
-    paths = {
-        "runs": (f"/#/experiments/1/runs?{results}", run["run"]),
-        "charts": (f"/#/experiments/1/runs?{results}&compareRunsMode=CHART", run["run"]),
-        "run": (f"/#/experiments/1/runs/{run['id']}?workflowType=machine_learning", "Description"),
-        "model": (f"/#/models/{name}?workflowType=machine_learning", "Versions"),
-        "version": (f"/#/models/{name}/versions/{version}?workflowType=machine_learning", "Gate"),
+    model = f"/#/models/{project.name}"
+    compared = "compare-runs?runs=" + json.dumps([run["id"] for run in runs])
+    pages = {
+        "runs": (f"/#/experiments/1/runs?{results}", worst["run"]),
+        "charts": (f"/#/experiments/1/runs?{results}&compareRunsMode=CHART", worst["run"]),
+        "run": (f"/#/experiments/1/runs/{best['id']}?workflowType=machine_learning", "Description"),
+        "compare": (f'/#/{compared}&experiments=["1"]&workflowType=machine_learning', "Parameters"),
+        "model": (f"{model}?workflowType=machine_learning", "Versions"),
+        "version": (
+            f"{model}/versions/{best['version']}?workflowType=machine_learning",
+            "Gate: ",
+        ),
     }
-    with _mlflow(binaries, project) as server, browser() as chromium:
+    with _mlflow(binaries, project, folder / "mlflow.log") as server, browser() as chromium:
+        pages = {title: (server + path, text) for title, (path, text) in pages.items()}
+        pages["report"] = ((folder / "report.html").as_uri(), "Metrics")
         for width in WIDTHS:
-            for title, (path, text) in paths.items():
-                _keep(opened(chromium, server + path, text, width=width), folder, title, width)
-        report = (folder / "report.html").as_uri()
-        _keep(opened(chromium, report, "Metrics"), folder, "report", 1400)
+            for title, (url, text) in pages.items():
+                page = opened(chromium, url, text, width=width)
+                page.wait_for_timeout(2000)  # for tables and charts, which come after the text
+                picture = folder / f"{title}-{width}.png"
+                page.screenshot(path=picture)
+                page.close()
+                print(picture)
+    for title, height in README.items():
+        _compress(folder / f"{title}-1400.png", height)
 
 
-def _keep(page: "Page", folder: Path, title: str, width: int) -> None:
-    page.wait_for_timeout(1500)  # for tables and charts, which come after the text
-    path = folder / f"{title}-{width}.png"
-    page.screenshot(path=path)
-    page.close()
+def _compress(picture: Path, height: int) -> None:
+    """The upper part of a picture, for the README."""
+    from PIL import Image
+
+    path = TEMPLATE / "docs" / "images" / f"{picture.stem.partition('-')[0]}.webp"
+    path.parent.mkdir(exist_ok=True)
+    with Image.open(picture) as image:
+        image.crop((0, 0, image.width, height)).save(path, quality=80, method=6)
     print(path)
 
 
-def _listed(binaries: Path, project: Path, verb: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(_answer(binaries, project, verb, "--json"))
+def _listed(binaries: Path, project: Path, *words: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(_answer(binaries, project, *words, "--json"))
     return found
 
 
@@ -99,16 +117,17 @@ def _answer(binaries: Path, project: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def _mlflow(binaries: Path, project: Path) -> Iterator[str]:
+def _mlflow(binaries: Path, project: Path, log: Path) -> Iterator[str]:
     """MLflow's own server for the project's store, at a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [str(binaries / "mlflow"), "ui", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(command, cwd=project, env=env)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=project, env=env, stdout=output, stderr=output)
     try:
-        for _ in range(600):
+        for _ in range(1200):
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
