@@ -71,7 +71,7 @@ def table(
             justify="right" if heading in numeric else "left",
             no_wrap=heading != wrapping,
             overflow="fold",
-            min_width=12 if heading == wrapping else None,
+            min_width=len(heading) if heading == wrapping else None,
         )
     for row in rows:
         grid.add_row(*(Text(c, COLOURS.get(c, "")) if isinstance(c, str) else c for c in row))
