@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 
 from lockstep import LockstepError
 from lockstep.adapters.difference import difference_of_files, differences
-from lockstep.config import packages
 from lockstep.config.packages import extras_with, how_to_install, versions_behind
 
 PYPROJECT = """
@@ -54,7 +53,7 @@ def test_the_packages_whose_classes_the_config_names_are_recorded(workspace: Pat
 def test_an_absent_package_comes_with_the_command_that_installs_it(
     uv: str | None, extra: str, other: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages.shutil, "which", lambda *_, **__: uv)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: uv)
     assert how_to_install("cat-boost", workspace) == extra
     with pytest.raises(LockstepError) as raised:
         versions_behind({"model": {"_target_": "absent_one.Model"}}, workspace)
@@ -92,7 +91,12 @@ def test_a_search_differs_in_its_times_alone() -> None:
 def test_a_difference_within_a_compiled_class_is_found() -> None:
     import lightgbm
 
-    options = {"min_child_samples": 1, "verbosity": -1, "n_jobs": 1, "n_estimators": 3}
+    options: dict[str, Any] = {
+        "min_child_samples": 1,
+        "verbosity": -1,
+        "n_jobs": 1,
+        "n_estimators": 3,
+    }
     one, other = (fitted(lightgbm.LGBMRegressor(max_depth=depth, **options)) for depth in (1, 3))
     assert any("_Booster" in text for text in differences(one, other))
     assert list(differences(one, one)) == []

@@ -1,26 +1,36 @@
 """The folders of Hugging Face and spaCy."""
 
 import json
+import os
 from pathlib import Path
 
 from lockstep.adapters.kinds import Kind
 
+# What Hugging Face calls a task, by the end of a class such as BertForSequenceClassification.
+TASKS = {
+    "CausalLM": "text-generation",
+    "MaskedLM": "fill-mask",
+    "SequenceClassification": "text-classification",
+    "TokenClassification": "token-classification",
+}
+
 
 def kind(path: Path) -> Kind | None:
-    """A folder that `save_pretrained` of a pipeline, or `to_disk` of spaCy, has written."""
+    """A folder that `save_pretrained` of a model and its tokenizer, or `to_disk` of spaCy, wrote."""
     if (path / "config.cfg").is_file() and (path / "meta.json").is_file():
         import spacy
 
         return Kind("spacy", (spacy.load(path),), packages={"spacy"})
     if not (path / "config.json").is_file():
         return None
-    architecture = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    if "model_type" not in architecture:
+    about = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    names = [str(name).partition("For")[2] for name in about.get("architectures") or ()]
+    task = next((TASKS[name] for name in names if name in TASKS), None)
+    if task is None:
         return None
+    # MLflow would ask the hub for a card of a model of this name. This is a process of its own.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
 
-    return Kind(
-        "transformers",
-        (transformers.pipeline(model=str(path), tokenizer=str(path)),),
-        packages={"transformers", "torch"},
-    )
+    pipeline = transformers.pipeline(task, model=str(path), tokenizer=str(path))
+    return Kind("transformers", (pipeline,), packages={"transformers", "torch"})

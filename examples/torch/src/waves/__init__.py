@@ -1,0 +1,1 @@
+"""A net that learns a wave."""
