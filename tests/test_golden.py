@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,6 +169,35 @@ def test_adopt(scenes: Scenes) -> None:
 def test_report(scenes: Scenes) -> None:
     scenes.play("report", "--output", "page.html")
     scenes.play("report", "nobody", code=2)
+
+
+def test_map(scenes: Scenes) -> None:
+    project = scenes.project
+    stage = (
+        "  square: {cmd: lockstep map toy.square data/months data/squares, deps: [data/months]}\n"
+    )
+    project.edit("dvc.yaml", "stages:\n", f"stages:\n{stage}")
+    code = """
+        from lockstep import LockstepError
+
+        def main(cfg, month, out):
+            if not month.read_text():
+                raise LockstepError(f"{month} is empty: write a number")
+            out.write_text(str(float(month.read_text()) ** 2))
+    """
+    project.write("src/toy/square.py", textwrap.dedent(code))
+    words = ["map", "toy.square", "data/months", "data/squares", "--jobs", "1"]
+    for month in (7, 8, 9):
+        project.write(f"data/months/2013-0{month}.txt", str(month))
+    scenes.play(*words, DVC_STAGE="square")
+    scenes.tell("another month, and one of them is removed")
+    project.write("data/months/2013-10.txt", "10")
+    (project.path / "data/months/2013-07.txt").unlink()
+    scenes.play(*words, DVC_STAGE="square")
+    scenes.tell("a bad one")
+    project.write("data/months/2013-11.txt", "")
+    scenes.play(*words, "--leave-out", DVC_STAGE="square")
+    scenes.play(*words, DVC_STAGE="square", code=2)
 
 
 def test_run(scenes: Scenes) -> None:

@@ -38,11 +38,12 @@ VERBS = {
     "publish": "Publish the state of the pipeline to MLflow; the last stage of the pipeline.",
     "compose": "Compose conf/ into params.yaml; the first stage of the pipeline.",
     "run": "Run main() of one stage with the params that dvc.yaml lists for it.",
+    "map": "Run main() of one stage for each new or changed file of a folder.",
 }
 # These only read, and import neither the project's code nor its own copy of this package.
 READING = {"runs", "models", "trace", "doctor"}
 ALIASES = {"compare": "runs"}
-STAGES = ("compose", "run", "publish")  # the verbs that dvc.yaml calls
+STAGES = ("compose", "run", "map", "publish")  # the verbs that dvc.yaml calls
 DAY = """\
 uv run dvc repro                       run what changed, publish the result
 uv run dvc exp run -S model=svm        try something without editing a file
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(shtab.complete(_parser(VERBS), shell))
         return 0
-    is_stage = verb == "run"
+    is_stage = verb in ("run", "map")
     if verb in STAGES:
         announce(Path.cwd())
     if not is_stage:

@@ -1,9 +1,10 @@
 """Run one stage: its params, its paths, its errors."""
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,7 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
         LockstepError: A class that the params name does not accept them, or the stage reads a
             param that dvc.yaml does not list for it.
     """
-    workspace = project_folder(Path.cwd())
-    folder = Path(os.path.relpath(Path.cwd(), workspace)).as_posix()
-    pipeline = Pipeline(workspace)
-    if address := stage_name():
-        declared = pipeline.running(address, folder.removeprefix("."))
-    else:
-        runs = [s for s in pipeline.stages.values() if f"lockstep run {module} " in f"{s.cmd} "]
-        declared = runs[0] if len(runs) == 1 else pipeline.stage(module.rpartition(".")[2])
+    declared, workspace = running_stage("run", module)
     stage, cfg = declared.name, params_of(declared, workspace)
     params: Any = OmegaConf.to_container(cfg)
     for path in paths:
@@ -48,18 +42,41 @@ def run_stage(module: str, paths: Sequence[Path]) -> None:
         with importing():
             code = importlib.import_module(module)
             check_components(params, workspace)
-        code.main(cfg, *paths)
-    except (ConfigAttributeError, ConfigKeyError) as error:
-        fail_live_run(workspace)
-        raise LockstepError(
-            f"stage {stage} reads the param {error.full_key!r}, not listed for it in dvc.yaml\n"
-            f"add it under stages.{stage}.params in dvc.yaml: a change of it then reruns {stage}"
-        ) from error
+        with unlisted_params_explained(stage):
+            code.main(cfg, *paths)
     except BaseException:
         fail_live_run(workspace)
         raise
     finally:
         sys.stdout.flush()
+
+
+def running_stage(verb: str, module: str) -> tuple[Stage, Path]:
+    """The stage that runs `lockstep VERB MODULE` in the current folder, and the project's folder.
+
+    Raises:
+        LockstepError: dvc.yaml has no such stage.
+    """
+    workspace = project_folder(Path.cwd())
+    folder = Path(os.path.relpath(Path.cwd(), workspace)).as_posix()
+    pipeline = Pipeline(workspace)
+    if address := stage_name():
+        return pipeline.running(address, folder.removeprefix(".")), workspace
+    runs = [s for s in pipeline.stages.values() if f"lockstep {verb} {module} " in f"{s.cmd} "]
+    stage = runs[0] if len(runs) == 1 else pipeline.stage(module.rpartition(".")[2])
+    return stage, workspace
+
+
+@contextlib.contextmanager
+def unlisted_params_explained(stage: str) -> Iterator[None]:
+    """Raise a LockstepError where the code of a stage reads a param that is not listed for it."""
+    try:
+        yield
+    except (ConfigAttributeError, ConfigKeyError) as error:
+        raise LockstepError(
+            f"stage {stage} reads the param {error.full_key!r}, not listed for it in dvc.yaml\n"
+            f"add it under stages.{stage}.params in dvc.yaml: a change of it then reruns {stage}"
+        ) from error
 
 
 def params_of(stage: Stage, workspace: Path) -> DictConfig:

@@ -1,0 +1,1 @@
+"""A stage whose input is a folder: each of its files, a partition, is computed once."""
