@@ -148,9 +148,8 @@ def _shared(task: Task, cfg: DictConfig, code: Path) -> str:
     params: Any = OmegaConf.to_container(cfg)
     section, _, key = EXCLUDE.partition(".")
     params.get(section, {}).pop(key, None)  # to leave one out does not change the others
-    return digest(
-        [params, [(str(file), tree_digest(file)) for file in [code, *files, *task.paths]]]
-    )
+    read = {file.as_posix(): tree_digest(file) for file in [*files, *task.paths]}
+    return digest([task.module, file_digest(code), read, params])  # wherever the project is
 
 
 def _kept(
