@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import Tiny
 
 from lockstep import cli
 from lockstep.dvc.environment import ALL
 from lockstep.files import tree_digest
+from lockstep.mlflow.runs import finished
+from lockstep.project import Project
 
 Capture = pytest.CaptureFixture[str]
 PIPELINE = """
@@ -150,6 +153,18 @@ def test_a_param_of_another_stage_computes_none(workspace: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("other: 1", "other: 2"))
     lockstep_map()
     assert called() == []
+
+
+def test_the_results_are_the_same_in_another_folder(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockstep_map()
+    other = tmp_path_factory.mktemp("other")
+    build(other)
+    monkeypatch.chdir(other)
+    monkeypatch.syspath_prepend(other / "src")
+    lockstep_map()
+    assert tree_digest(Path("made")) == tree_digest(workspace / "made")
 
 
 def test_the_result_of_a_removed_partition_is_removed(workspace: Path, capsys: Capture) -> None:
@@ -342,3 +357,30 @@ def test_step_by_step_gives_the_same_as_from_scratch(
         assert lockstep_map("--leave-out") == 0
         assert tree_digest(Path("made")) == from_scratch("--leave-out")
     forget()
+
+
+def test_a_partition_is_traced_to_the_models_that_saw_it(tiny_published: Tiny) -> None:
+    project = tiny_published
+    project.edit("dvc.yaml", "meta:\n", "meta:\n      partitions: reports/partitions.csv\n")
+    project.write("data/months.dvc", "outs: [{path: months}]\n")
+    project.write("data/months/2013-07.csv", "x,y\n1,2\n")
+    lines = [
+        "partition,md5,rows,first,last,train,test",
+        "2013-07.csv,ab,3,,,2,1",
+        "bad.csv,c,9,,,0,0",
+    ]
+    with project.entered():
+        store = Project(project.path).store
+        client = store.client()
+        (run,) = finished(client, store.experiment_id(client))
+        client.log_text(run.info.run_id, "\n".join(lines), "reports/partitions.csv")
+    found = json.loads(project.lockstep("trace", "data/months/2013-07.csv", "--json"))
+    (used,) = found["came_of_it"]["runs"]
+    assert used["rows"] == "2 to train, 1 to test"
+    assert used["with another content"] == "ab"
+    assert [version["model"] for version in used["models"]] == ["toy"]
+    (project.path / "data/months/2013-07.csv").unlink()
+    shown = project.lockstep("trace", "data/months/2013-07.csv")
+    assert "not in the folder any more" in shown
+    assert "version: 1" in shown
+    assert "is not a run" in project.lockstep("trace", "data/months/bad.csv", ok=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.lineage.partition import trace_partition
 from lockstep.lineage.target import find_run
 from lockstep.lineage.trace import Node, trace_file, trace_run
 from lockstep.mlflow.runs import active_run
@@ -52,7 +53,8 @@ def run(arguments: Namespace) -> None:
 
 def _trace(project: Project, target: str, log: str) -> Node:
     """Where a file, a run or a model's version came from, and what was made from it."""
-    if node := trace_file(project, Path(target).as_posix()):
+    path = Path(target).as_posix()
+    if node := trace_partition(project, path) or trace_file(project, path):
         return node
     if node := _trace_request(project, target, log):  # whose id may look like that of a run
         return node

@@ -48,7 +48,7 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             "stages": stages,
         },
         "metrics": dict(run.data.metrics),
-        "came_of_it": {"models": _models(client, run.info.run_id)},
+        "came_of_it": {"models": models_of(client, run.info.run_id)},
     }
 
 
@@ -86,7 +86,7 @@ def trace_file(project: "Project", path: str) -> Node | None:
     }
 
 
-def _models(client: "MlflowClient", run_id: str) -> list[Node]:
+def models_of(client: "MlflowClient", run_id: str) -> list[Node]:
     """The registered versions of a run's model, with the aliases that they have now."""
     return [
         {
@@ -136,4 +136,4 @@ def _runs_with(project: "Project", path: str, recorded: list[str]) -> Iterator[N
             )
         }
         for info in found.values():
-            yield {"run": info.run_name, "id": info.run_id, "models": _models(client, info.run_id)}
+            yield {"run": info.run_name, "id": info.run_id, "models": models_of(client, info.run_id)}
