@@ -15,6 +15,7 @@ from typing import Any
 
 SETUP: dict[str, Any] = json.loads(r"""{{ cookiecutter | setup | tojson }}""")
 sys.path.append(SETUP["template"])
+from lockstep_template.folders import files_of  # noqa: E402
 from lockstep_template.steps import (  # noqa: E402
     ROOT,
     WAITS,
@@ -84,13 +85,19 @@ def dvc_works() -> str:
 
 
 def copy_raw() -> str:
-    """Copy the table to its place, whether or not DVC can track it yet."""
-    source, target = Path(SETUP["source"]), ROOT / RAW
+    """Copy the table or its partitions to their place, whether or not DVC can track them yet."""
+    source, target = SETUP["source"], ROOT / RAW
     if target.exists():
         return EXISTS
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(source, target)
-    return RAW
+    if not SETUP["partitions"]:
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, target)
+        return RAW
+    files = files_of(source)
+    for name, path in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / name)
+    return f"{RAW}: {len(files)} files"
 
 
 def add_raw() -> str:
@@ -224,6 +231,11 @@ def fix_connection() -> list[str]:
     return [uv_run("lockstep", "doctor")]
 
 
+def fix_raw() -> list[str]:
+    """The command that copies the raw data."""
+    return [in_shell(("cp", *(["-r"] if SETUP["partitions"] else []), SETUP["source"], RAW))]
+
+
 def data_steps() -> list[Step]:
     """A URL is imported, so that `dvc update` fetches new data; a file is copied and added."""
     tracked = ("git repository", "DVC")
@@ -231,7 +243,7 @@ def data_steps() -> list[Step]:
         fetch = [uv_run("dvc", "import-url", SETUP["source"], RAW)]
         return [Step("raw data", import_raw, lambda: fetch, tracked)]
     return [
-        Step("raw data", copy_raw, lambda: [in_shell(("cp", SETUP["source"], RAW))]),
+        Step("raw data", copy_raw, fix_raw),
         Step("data in DVC", add_raw, lambda: [uv_run("dvc", "add", RAW)], (*tracked, "raw data")),
     ]
 

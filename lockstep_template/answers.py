@@ -16,6 +16,7 @@ TEMPLATE = Path(__file__).resolve().parent.parent
 CLASSES = 20  # a number with more distinct values than this is a quantity, not a class
 ROWS_PER_CLASS = 3  # and so is one with fewer rows per value on average
 COLUMNS_SHOWN = 30
+FOLDER = "data/raw"
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,17 @@ def inferred_task(answers: Answers) -> str:
     return "regression" if data.are_numbers and _is_continuous(data) else "classification"
 
 
-def raw_suffix(answers: Answers) -> str:
-    """The suffix of data/raw, such as `csv` or `parquet`."""
-    return cruft.recorded("__raw_suffix") or answers.table.suffix
+def raw(answers: Answers) -> str:
+    """The path of the raw data in the project: `data/raw.csv`, or `data/raw` for a folder."""
+    if recorded := cruft.recorded("__raw"):
+        return recorded
+    suffix = cruft.recorded("__raw_suffix") or answers.table.suffix  # the former: before 0.5.0
+    return f"{FOLDER}.{suffix}" if suffix else FOLDER
+
+
+def partitions(answers: Answers) -> str:
+    """`yes` if the raw data are a folder whose files are the partitions; otherwise empty."""
+    return "yes" if raw(answers) == FOLDER else ""
 
 
 def raw_table(answers: Answers) -> str:
@@ -179,7 +188,8 @@ def setup(answers: Answers) -> dict[str, Any]:
         "create_environment": answers.create_environment,
         "source": answers.source,
         "source_is_url": data_is_url(answers),
-        "raw": f"data/raw.{raw_suffix(answers)}",
+        "raw": raw(answers),
+        "partitions": bool(partitions(answers)),
         "dvc_remote": answers.dvc_remote,
         "dvc_remote_url": answers.dvc_remote_url,
         "mlflow_tracking_uri": answers.mlflow_tracking_uri,
@@ -217,7 +227,8 @@ DERIVED: tuple[Callable[[Answers], object], ...] = (
     default_tracking_uri,
     default_git_url,
     inferred_task,
-    raw_suffix,
+    raw,
+    partitions,
     raw_table,
     dvc_extras,
     dvc_remote_location,

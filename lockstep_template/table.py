@@ -25,7 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lockstep_template import urls
+from lockstep_template import folders, urls
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 ROWS = 10_000
@@ -67,7 +67,7 @@ class Table:
     """What is known about the data.
 
     Attributes:
-        suffix: That of data/raw, such as `csv`, `csv.gz` or `parquet`.
+        suffix: That of data/raw, such as `csv`, `csv.gz` or `parquet`; empty for a folder.
         columns: Their names; None where they cannot be read.
         values: Those of the target column in the first rows, without the missing ones.
         decimals: The decimal mark that the columns show, or both with the likely one first.
@@ -113,12 +113,14 @@ def look(source: str, target: str, part: str = "") -> Table:
         if urls.scheme(source) in ("http", "https"):
             return _look_at_url(source, target, suffix)
         if urls.scheme(source) in urls.IMPORTABLE:
-            return Table(suffix)
+            return _look_at_import(source, suffix)
         if urls.scheme(source):
             raise _UnreadableError(
                 f"DVC cannot import {urls.scheme(source)}:// URLs; enter a path, an http(s):// URL "
                 f"or one of {', '.join(f'{name}://' for name in urls.IMPORTABLE)}"
             )
+        if folders.is_folder(source):
+            return _look_at_folder(source, target)
         return _look_at_file(Path(source), target, part)
     except _UnreadableError as error:
         return Table(suffix, problem=str(error))
@@ -126,11 +128,26 @@ def look(source: str, target: str, part: str = "") -> Table:
         return Table(suffix, problem=f"{source!r} cannot be used: {error}")
 
 
+def _look_at_import(url: str, suffix: str) -> Table:
+    if folders.MAGIC.search(url):
+        raise _UnreadableError(
+            f"DVC cannot import a pattern; enter the folder, {url[: url.rfind('/') + 1]}"
+        )
+    return Table("" if folders.is_folder(url) else suffix)
+
+
+def _look_at_folder(source: str, target: str) -> Table:
+    """The first of the files; the others may have more values, and are read by the pipeline."""
+    files = list(folders.files_of(source).values())
+    if not files:
+        raise _UnreadableError(f"{source!r} has no CSV or Parquet files")
+    return replace(_look_at_file(files[0], target, ""), suffix="", whole=False)
+
+
 def _look_at_file(path: Path, target: str, part: str) -> Table:
     try:
-        if not stat.S_ISREG(mode := path.stat().st_mode):  # reading a pipe would wait for ever
-            kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
-            raise _UnreadableError(f"{str(path)!r} is {kind}; enter one file with a table")
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise _UnreadableError(f"{str(path)!r} is not a file; enter one file with a table")
         with path.open("rb") as file:
             head = file.read(FILE_BYTES + 1)
     except FileNotFoundError:

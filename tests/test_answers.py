@@ -23,7 +23,7 @@ import yaml
 from openpyxl import Workbook  # type: ignore[import-untyped]
 from scaffold import PENGUINS, render
 
-from lockstep_template import answers, cruft, names, remotes, samples, table, urls
+from lockstep_template import answers, cruft, folders, names, remotes, samples, table, urls
 
 GOOD = {
     "project_name": "Penguins",
@@ -460,10 +460,34 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert refusal.endswith("data.csv' is not a file; enter one file with a table")
 
 
+def test_a_folder_or_a_pattern_of_files_are_partitions(tmp_path: Path) -> None:
+    for name in ("year=2013/7.csv", "year=2013/8.csv", "_SUCCESS", "year=2013/.8.csv", "note.txt"):
+        (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / name).write_text("a,y\n1,2\n2,3\n")
+    for source, expected in {
+        "raw": ["year=2013/7.csv", "year=2013/8.csv"],
+        "raw/year=2013": ["7.csv", "8.csv"],
+        "raw/*/8.*": ["year=2013/8.csv"],
+    }.items():
+        given = answers.Answers.of(GOOD | {"data_source": source, "target_column": "y"}, tmp_path)
+        assert answers.problems(given) == []
+        assert answers.raw(given) == "data/raw"
+        assert answers.partitions(given) == "yes"
+        assert list(folders.files_of(given.source)) == expected
+    assert "no CSV or Parquet files" in problems(tmp_path, data_source="raw/*.csv")[0]
+
+
+def test_a_prefix_of_a_remote_is_a_folder_of_partitions(tmp_path: Path) -> None:
+    given = answers.Answers.of(GOOD | {"data_source": "s3://bucket/months/"}, tmp_path)
+    assert answers.raw(given) == "data/raw"
+    found = problems(tmp_path, data_source="s3://bucket/months/*.csv", task="regression")
+    assert found[0].endswith("DVC cannot import a pattern; enter the folder, s3://bucket/months/")
+
+
 def test_missing_data_are_refused(tmp_path: Path) -> None:
     assert "cannot be read: File name too long" in problems(tmp_path, data_source="x" * 300)[0]
     assert "there is no file" in problems(tmp_path, data_source="no.csv")[0]
-    assert "is a folder" in problems(tmp_path, data_source=".")[0]
+    assert "has no CSV or Parquet files" in problems(tmp_path, data_source=".")[0]
     assert "there is no file" in problems(tmp_path, data_source="~nobody-of-that-name/x.csv")[0]
 
 
@@ -693,7 +717,7 @@ def test_cruft_update_uses_what_was_recorded(
     assert cruft.updated_project() is None, "cookiecutter itself may have such arguments"
     monkeypatch.setitem(sys.modules, "cruft", cruft)
     assert answers.inferred_task(given) == "regression"
-    assert answers.raw_suffix(given) == "parquet"
+    assert answers.raw(given) == "data/raw.parquet"
     assert answers.problems(given) == []
     assert answers.setup(given)["only_files"]
 

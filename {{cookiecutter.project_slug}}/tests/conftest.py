@@ -24,8 +24,12 @@ SMALL: dict[str, Any] = {
     "data.group": None,
     "data.types": {},
     "data.missing": ["", "na"],
+    "data.exclude": [],
+    "data.optional": [],
+    "data.rename": {},
     "data.table": None,
     "data.csv": {"delimiter": None, "encoding": None, "decimal": None},
+    "split.test_size": 0.2,
     "evaluate.importance": {"repeats": 1, "rows": 50},
     "evaluate.intervals.resamples": 50,
 }
@@ -50,6 +54,8 @@ def composed() -> Compose:
 
     def composed_with(*overrides: str, **values: Any) -> DictConfig:
         cfg = compose_conf(*overrides)
+        if cfg.split.strategy == "partitions":  # the small table is one file
+            cfg.split.strategy = "random"
         named = {key.replace("__", "."): value for key, value in values.items()}
         for key, value in {**SMALL, **named}.items():
             OmegaConf.update(cfg, key, value, merge=False, force_add=True)

@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import CONF, ROOT, compose_conf
 from omegaconf import OmegaConf
 
 from lockstep.dvc.pipeline import Pipeline
+from lockstep.partitions.mapping import Options, map_partitions
 from lockstep.stage import run_stage
 
 PACKAGE = "{{ cookiecutter.package_name }}"
@@ -19,7 +21,7 @@ PIPELINE = Pipeline(ROOT)
 STAGES = {
     name: stage
     for name, stage in PIPELINE.stages.items()
-    if stage.cmd.startswith(f"lockstep run {PACKAGE}.")
+    if stage.cmd.startswith((f"lockstep run {PACKAGE}.", f"lockstep map {PACKAGE}."))
 }
 MODELS = {model["path"] for model in PIPELINE.models()}
 
@@ -90,10 +92,21 @@ def test_the_stages_run_with_the_params_that_they_list(
     read = {path for stage in STAGES.values() for path in stage.deps if path[:4] != "src/"}
     for raw in map(Path, read - made):
         raw.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(raw) if raw.suffix == ".parquet" else table.to_csv(raw, index=False)
+        if raw.suffix == ".parquet":
+            table.to_parquet(raw)
+        elif raw.suffix:
+            table.to_csv(raw, index=False)
+        else:  # a folder: each file in it is a partition
+            raw.mkdir()
+            for number, rows in enumerate(np.array_split(np.arange(len(table)), 3)):
+                table.iloc[rows].to_csv(raw / f"{number}.csv", index=False)
     for name in sorted(STAGES, key=lambda name: len(PIPELINE.ancestors(name))):
         monkeypatch.setenv("DVC_STAGE", name)
-        paths = [Path(word) for word in STAGES[name].cmd.split()[3:]]
-        run_stage(f"{PACKAGE}.{module_of(name)}", paths)
+        paths = [Path(word) for word in STAGES[name].cmd.split()[3:] if word[:2] != "--"]
+        module = f"{PACKAGE}.{module_of(name)}"
+        if STAGES[name].cmd.startswith("lockstep map"):
+            map_partitions(module, paths[0], paths[1], paths[2:3], Options(".parquet"))
+        else:
+            run_stage(module, paths)
     missing = [path for path in made if not Path(path).exists()]
     assert not missing, f"no stage wrote {missing}"

@@ -65,6 +65,9 @@ class Data(Section):
     group: str | None = Field(description="rows with the same value here stay together")
     types: dict[str, str] = Field(description="column -> kind, or the format of a date")
     missing: list[str]
+    exclude: list[str] = Field([], description="partitions to leave out")
+    optional: list[str] = Field([], description="columns that some partitions lack")
+    rename: dict[str, str] = Field({}, description="another name of a column -> its name")
     table: str | None = Field(description="in a SQLite or Excel file; null: that with the target")
     csv: Csv
 
@@ -93,9 +96,19 @@ class Data(Section):
 class Split(Section):
     """Which rows test the model."""
 
-    strategy: Literal["random", "stratified", "group", "time"]
-    test_size: float = Field(gt=0, lt=1, description="share of the rows")
+    strategy: Literal["random", "stratified", "group", "time", "partitions"]
+    test_size: float = Field(gt=0, description="share of the rows, or number of partitions")
     seed: Seed
+
+    @field_validator("test_size")
+    @classmethod
+    def _is_a_share_or_a_number(cls, size: float, info: ValidationInfo) -> float:
+        if info.data.get("strategy") != "partitions":
+            if size >= 1:
+                raise ValueError("a share of the rows must be less than 1")
+        elif size < 1 or size % 1:
+            raise ValueError("the number of partitions must be 1, 2, 3 ...")
+        return size
 
 
 class Preprocess(Section):

@@ -12,7 +12,17 @@ from pandas.api import types
 from lockstep import LockstepError
 
 from .cells import is_missing
-from .kinds import KINDS, Column, as_text, convert, finite, infer, odd_labels, read_numbers
+from .kinds import (
+    KINDS,
+    Column,
+    as_text,
+    convert,
+    finite,
+    infer,
+    odd_labels,
+    read_numbers,
+    settled,
+)
 from .notes import on_numbers
 from .parsing import table_decimals, to_numbers
 from .reading import read_raw
@@ -42,7 +52,12 @@ def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
 
 
 def type_columns(
-    raw: pd.DataFrame, data: Any, decimals: str, rules: Mapping[str, Rule] | None = None
+    raw: pd.DataFrame,
+    data: Any,
+    decimals: str,
+    rules: Mapping[str, Rule] | None = None,
+    *,
+    part: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give each column the type of its kind, and leave out those that carry no information.
 
@@ -51,6 +66,7 @@ def type_columns(
         data: The section `data` of the config.
         decimals: The decimal mark of text, or both with the likely one first.
         rules: Those in schema.yaml.
+        part: Whether the rows are some of several partitions; the rules then decide the kinds.
 
     Returns:
         The typed table, without the rows whose target is missing; and the report, one row per raw
@@ -60,7 +76,8 @@ def type_columns(
         LockstepError: A column that the config names does not exist, the target does not suit the
             task, or there is nothing to learn from.
     """
-    _check_names(raw.columns, data)
+    if not part:
+        check_names(raw.columns, data)
     if len(decimals) > 1:
         decimals = table_decimals(raw.select_dtypes("str"), decimals[0])
     marked = {name: mark_missing(raw[name], data.missing) for name in raw}
@@ -70,7 +87,7 @@ def type_columns(
     raw = pd.DataFrame(marked | {data.target: target})[known]
     typed, report = {}, []
     for name, values in raw.items():
-        column = _column(values, data, decimals, (rules or {}).get(str(name)))
+        column = _column(values, data, decimals, (rules or {}).get(str(name)), part=part)
         if column.kind in KINDS:
             typed[name] = column.values
         nested = column.kind == "nested"
@@ -139,24 +156,31 @@ def _tell_missing(lost: "pd.Series[Any]") -> None:
         print(f"note: {rows} left out: their {lost.name} is missing{shown}")
 
 
-def _column(values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None) -> Column:
+def _column(
+    values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None, *, part: bool
+) -> Column:
     name = str(values.name)
     if name == data.target:
-        return target_column(values, data, decimals, rule)
+        return target_column(values, data, decimals, rule, part=part)
     if name in data.drop:
         return Column("dropped", values, "left out: in data.drop")
     if name in data.types:
         return convert(values, data.types[name], decimals, rule)
     if name == data.group:
         return Column("category", as_text(values), "tells groups apart; not learned from")
-    column = infer(values, decimals, rule)
+    column = settled(values, rule, decimals) if part and rule else infer(values, decimals, rule)
     if name == data.time and column.kind not in ("number", "date"):
         return convert(values, "number", decimals, rule)
     return column
 
 
 def target_column(
-    values: "pd.Series[Any]", data: Any, decimals: str, rule: Rule | None = None
+    values: "pd.Series[Any]",
+    data: Any,
+    decimals: str,
+    rule: Rule | None = None,
+    *,
+    part: bool = False,
 ) -> Column:
     """The column to predict: float64 for regression, the labels as in the data for classification.
 
@@ -165,11 +189,12 @@ def target_column(
         data: The section `data` of the config.
         decimals: As for `type_columns`.
         rule: That of the column in schema.yaml.
+        part: As for `type_columns`.
 
     Raises:
         LockstepError: The column cannot be predicted.
     """
-    if values.nunique() < 2:
+    if values.nunique() < 2 and not part:
         raise LockstepError(
             f"the target {data.target!r} has fewer than two different values, so there is nothing "
             "to predict: choose another data.target"
@@ -188,7 +213,8 @@ def target_column(
         return Column("number", numbers, note, found.read)
     if types.is_bool_dtype(values):
         return Column("boolean", values, TARGET)
-    is_code = data.types.get(data.target) == "category" or text.str.fullmatch(r"0\d+").any()
+    is_text = "category" in (data.types.get(data.target), part and rule and rule.kind)
+    is_code = is_text or text.str.fullmatch(r"0\d+").any()
     exact = numbers.abs() < 2**53  # beyond, different integers are the same float
     if is_code or found.unit or not exact.all() or (numbers % 1 != 0).any():
         words = ", ".join(repr(word) for word in text.unique() if is_missing(word))
@@ -197,7 +223,9 @@ def target_column(
     return Column("integer", numbers.astype("int64"), TARGET)
 
 
-def _check_names(columns: pd.Index, data: Any) -> None:
+def check_names(columns: Iterable[str], data: Any) -> None:
+    """Raise a LockstepError if the config names a column that there is not."""
+    columns = list(columns)
     columns_by_key = [("target", data.target), ("time", data.time), ("group", data.group)]
     columns_by_key += [("drop", name) for name in data.drop]
     columns_by_key += [("types", name) for name in data.types]

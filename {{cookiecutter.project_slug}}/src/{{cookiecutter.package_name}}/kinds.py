@@ -23,7 +23,7 @@ from lockstep import LockstepError
 from .cells import Numbers
 from .notes import on_dates, on_numbers, shown
 from .parsing import Dates, is_no_date, to_booleans, to_dates, to_numbers
-from .schema import Rule
+from .schema import DTYPES, Rule
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
@@ -38,6 +38,7 @@ NAMES_DATES = re.compile(
 )
 CALLED_DATE = re.compile(r"(?i:(^|[\W_])(date|datum|fecha)s?($|[\W_]))|[a-z]Date($|[^a-z])")
 MONTH = r"(0?[1-9]|1[0-2])\.(19|20)\d\d"  # 01.2024 is no number
+DIGITS = {"1": "true", "0": "false"}
 FEW = 20  # with fewer values, an id or a text cannot be told from a category
 
 
@@ -112,7 +113,7 @@ def convert(
     if kind == "category":
         return Column("category", text)
     if kind == "boolean":
-        booleans = to_booleans(text.replace({"1": "true", "0": "false"}))
+        booleans = to_booleans(text.replace(DIGITS))
         if booleans is None:
             raise _refusal(text, kind)
         return _boolean(text, booleans)
@@ -126,6 +127,31 @@ def convert(
     if dates.values.isna().all() or dates.problem:
         raise _refusal(text, kind, dates.problem)
     return _date(text, dates, settled=bool(known))
+
+
+def settled(values: "pd.Series[Any]", rule: Rule, decimals: str) -> Column:
+    """Read a part of a column as the kind of the whole, which the part alone may not show.
+
+    Args:
+        values: As for `infer`.
+        rule: The rule for the column.
+        decimals: As for `infer`.
+
+    Raises:
+        LockstepError: The values cannot be read as that kind, or they contradict the rule.
+    """
+    if rule.kind == "boolean" and values.notna().any():
+        text = as_text(values)
+        booleans = to_booleans(text.replace(DIGITS), part=True)
+        if booleans is not None:
+            return _boolean(text, booleans)
+    column = infer(values, decimals, rule)
+    if column.kind in (rule.kind, "category"):  # text among numbers: not the kind of the rule
+        return column
+    if column.kind == "empty":
+        kind = "category" if rule.kind == "boolean" else rule.kind
+        return Column(kind, pd.Series(None, values.index, DTYPES[kind], name=values.name))
+    return convert(values, rule.kind, decimals, rule)
 
 
 def read_numbers(

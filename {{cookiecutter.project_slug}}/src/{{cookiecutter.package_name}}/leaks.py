@@ -23,6 +23,7 @@ FORMULA = 0.9999  # the same for a sum or a product of columns
 USED = 0.01  # of the target's spread, which a term of a sum contributes
 SHARED = 0.01  # of the test rows, which are among the training rows
 VISITS = 20  # rows per value on average; of a store there are more, of a patient fewer
+ORDERED = ("time", "partitions")  # strategies that test on the last rows
 COMPLETE = 0.5  # of all pairs of subject and time, which occur
 SUBJECTS = re.compile(
     r"(?i:(^|[\W_])(id|uuid|guid|subject|patient|person|participant|user|customer|client|student"
@@ -55,7 +56,7 @@ def _giveaways(train: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
     """Columns that predict the target alone, or of which it is a sum or a product."""
     rows = train.drop_duplicates()
     rows = rows.sample(min(len(rows), SAMPLE), random_state=split.seed)
-    ignored = {data.target, data.group, data.time if split.strategy == "time" else None}
+    ignored = {data.target, data.group, data.time if split.strategy in ORDERED else None}
     columns, target = rows[[name for name in rows if name not in ignored]], rows[data.target]
     is_class = data.task == "classification"
     goal = pd.factorize(target)[0] if is_class else (target / target.abs().max()).to_numpy()

@@ -50,8 +50,12 @@ SAMPLE = 200  # values that show how a column is written
 COLUMNS = 50  # columns that show the decimal mark of the others
 
 
-def to_booleans(text: pd.Series) -> pd.Series | None:
+def to_booleans(text: pd.Series, *, part: bool = False) -> pd.Series | None:
     """Read `yes`, `no`, `true`, `false` and similar words, in upper or lower case.
+
+    Args:
+        text: The column.
+        part: Whether it is a part of a column, which may have only one of the two.
 
     Returns:
         True and False; None if the text contains other words, or only one of the two.
@@ -60,7 +64,8 @@ def to_booleans(text: pd.Series) -> pd.Series | None:
     for true, false in BOOLEANS:
         if first in (true, false):
             lower = text.str.lower()
-            if set(lower.dropna().unique()) == {true, false}:
+            words = set(lower.dropna().unique())
+            if words == {true, false} or (part and words < {true, false}):
                 return lower == true
     return None
 

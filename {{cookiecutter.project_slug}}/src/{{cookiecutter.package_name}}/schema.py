@@ -1,7 +1,7 @@
 """schema.yaml: the rules for the typed table; inferred once, then edited by people."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,7 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     columns: dict[str, Rule]
+    left_out: list[str] = []  # raw columns without information, where the data are partitions
 
 
 def read_schema(path: Path) -> Schema:
@@ -85,6 +86,8 @@ def write_schema(schema: Schema, path: Path) -> None:
         f"  {_yaml(name)}: {_yaml(rule.model_dump(exclude_defaults=True))}"
         for name, rule in schema.columns.items()
     ]
+    if schema.left_out:
+        lines.append(f"left_out: {_yaml(schema.left_out)}")
     path.write_text("\n".join([HEADER + "columns:", *lines, ""]), encoding="utf-8")
 
 
@@ -96,7 +99,10 @@ def _yaml(value: Any) -> str:
 
 
 def infer_schema(
-    table: pd.DataFrame, target: str, read: Mapping[str, dict[str, Any]] | None = None
+    table: pd.DataFrame,
+    target: str,
+    read: Mapping[str, dict[str, Any]] | None = None,
+    left_out: Iterable[str] = (),
 ) -> Schema:
     """A schema that accepts new data like these.
 
@@ -104,12 +110,14 @@ def infer_schema(
         table: The typed table.
         target: The column to predict; unknown classes are not accepted.
         read: How the text of a column was read: its unit, decimal mark or formats.
+        left_out: Columns of the raw table that the typed one does not have.
     """
     rules = {str(name): _rule(values, name == target) for name, values in table.items()}
     return Schema(
         columns={
             name: rule.model_copy(update=(read or {}).get(name, {})) for name, rule in rules.items()
-        }
+        },
+        left_out=list(left_out),
     )
 
 

@@ -1,5 +1,6 @@
 """Choose the rows that test the model: data/table.parquet -> data/{train,test}.parquet."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,19 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from lockstep import LockstepError
 
 from .leaks import leaks
+from .tables import in_order, manifest, read_table
 
 
-def main(cfg: Any, table: Path, train: Path, test: Path, report: Path) -> None:
-    """Run the stage; `report` has warnings of what makes the test too easy."""
-    train_rows, test_rows = split_rows(pd.read_parquet(table), cfg.data, cfg.split)
+def main(
+    cfg: Any, table: Path, train: Path, test: Path, report: Path, partitions: Path | None = None
+) -> None:
+    """Run the stage; `report` has warnings of what makes the test too easy.
+
+    `partitions` lists what the model learns from, if `table` is a folder.
+    """
+    train_rows, test_rows = split_rows(read_table(table), cfg.data, cfg.split)
+    if partitions:
+        list_partitions(manifest(table), train_rows, test_rows, partitions)
     train_rows.to_parquet(train)
     test_rows.to_parquet(test)
     print(f"{cfg.split.strategy}: {len(train_rows)} rows to train on, {len(test_rows)} to test on")
@@ -49,6 +58,23 @@ def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame
             f"{'train' if is_test.all() else 'test'} on: change split.test_size"
         )
     return table[~is_test], table[is_test]
+
+
+def list_partitions(
+    entries: dict[str, dict[str, Any]], train: pd.DataFrame, test: pd.DataFrame, path: Path
+) -> None:
+    """Write a line for each partition: its md5, its rows, their times, and what they are used for.
+
+    `lockstep trace` reads it.
+    """
+    used = [rows.index.get_level_values("partition").value_counts() for rows in (train, test)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["partition", "md5", "rows", "first", "last", "train", "test"])
+        for name, entry in entries.items():
+            facts = entry.get("facts", {})
+            about = [facts.get("rows", 0), facts.get("first", ""), facts.get("last", "")]
+            writer.writerow([name, entry["md5"], *about, *(int(rows.get(name, 0)) for rows in used)])
 
 
 def _random(table: pd.DataFrame, data: Any, split: Any) -> Any:
@@ -88,7 +114,44 @@ def _time(table: pd.DataFrame, data: Any, split: Any) -> Any:
     return (times >= first).to_numpy()
 
 
-STRATEGIES = {"random": _random, "stratified": _stratified, "group": _group, "time": _time}
+def _partitions(table: pd.DataFrame, data: Any, split: Any) -> Any:
+    """The rows of the last partitions.
+
+    Partitions are in the order of their names or, with data.time, of the time in the middle of
+    each. Rows that came late are older than some of the training rows, and train the model.
+    """
+    if "partition" not in table.index.names:
+        raise LockstepError("split=partitions needs raw data in several files: use another split")
+    of_rows = table.index.get_level_values("partition")
+    order = sorted(of_rows.unique(), key=in_order)
+    if data.time:
+        times = _column(table, data.time, "time")
+        middle = times.groupby(of_rows).median()
+        order.sort(key=lambda name: middle[name])
+    if len(order) <= split.test_size:
+        raise LockstepError(
+            f"split=partitions with test_size={split.test_size} leaves none of the {len(order)} "
+            "partitions to train on: reduce split.test_size, or use another split"
+        )
+    is_last = np.asarray(of_rows.isin(order[-int(split.test_size) :]))
+    if not data.time:
+        return is_last
+    is_late = is_last & (times <= times[~is_last].max()).to_numpy()
+    if is_late.any():
+        print(
+            f"note: {is_late.sum()} rows of the last partitions are not later than all rows of the "
+            "others: they came late, and are used to train the model"
+        )
+    return is_last & ~is_late
+
+
+STRATEGIES = {
+    "random": _random,
+    "stratified": _stratified,
+    "group": _group,
+    "time": _time,
+    "partitions": _partitions,
+}
 
 
 def _draw(table: pd.DataFrame, split: Any, stratify: Any = None) -> Any:

@@ -33,7 +33,7 @@ class CrossValidation:
             folds: The number of folds.
         """
         table = pd.read_parquet(train)
-        if split.strategy == "time":
+        if split.strategy in ("time", "partitions") and data.time:
             table = table.sort_values(data.time, kind="stable", ignore_index=True)
         self._features, self._target = features_and_target(table, data)
         splitter = {
@@ -41,6 +41,7 @@ class CrossValidation:
             "stratified": StratifiedKFold(folds, shuffle=True, random_state=split.seed),
             "group": GroupKFold(folds, shuffle=True, random_state=split.seed),
             "time": TimeSeriesSplit(folds),
+            "partitions": TimeSeriesSplit(folds),
         }[split.strategy]
         groups = table[data.group] if data.group else None
         self._folds = [

@@ -11,22 +11,53 @@ from pandera.errors import SchemaErrors
 from lockstep import LockstepError
 
 from .schema import DTYPES, Rule, read_schema
+from .tables import manifest, read_table
 
 SHOWN = 10  # rows that break a rule, in the terminal
 LISTED = 1000  # violations in the report
 
 
 def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
-    """Run the stage; `report` is written in any case."""
-    rows = pd.read_parquet(table)
+    """Run the stage; `report` is written in any case.
+
+    Each partition was checked when it was read; of a folder of them, the rest is checked.
+    """
     rules = read_schema(schema).columns
-    problems = check(rows, {name: rules[name] for name in rules if name not in cfg.data.drop})
+    rules = {name: rules[name] for name in rules if name not in cfg.data.drop}
+    rows = read_table(table)
+    content: dict[str, Any] = {}
+    if table.is_dir():
+        content["warnings"] = _check_partitions(manifest(table), cfg.data.drop)
+        rules = {name: rule for name, rule in rules.items() if rule.unique}
+    problems = check(rows[list(rules)] if table.is_dir() else rows, rules)
     listed = json.loads(problems.head(LISTED).to_json(orient="records", date_format="iso"))
-    content = {"rows": len(rows), "violations": len(problems), "problems": listed}
+    content |= {"rows": len(rows), "violations": len(problems), "problems": listed}
     report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(problems):
         raise LockstepError(explain(problems, rows, table, schema))
     print(f"{len(rows)} rows, {rows.shape[1]} columns: valid according to {schema.name}")
+
+
+def _check_partitions(partitions: dict[str, dict[str, Any]], drop: list[str]) -> list[str]:
+    """Warnings about partitions with the same rows, and about those that were left out.
+
+    Raises:
+        LockstepError: data.drop names a column that none of them has.
+    """
+    seen: dict[str, str] = {}
+    warnings = []
+    dropped: set[str] = set()
+    for name, entry in partitions.items():
+        dropped |= set(entry.get("facts", {}).get("dropped", []))
+        if "problem" in entry:
+            warnings.append(f"the partition {name} was left out: {entry['problem']}")
+        elif (other := seen.setdefault(entry["md5"], name)) != name:
+            warnings.append(f"the partitions {other} and {name} have the same content")
+    if unknown := sorted(set(drop) - dropped):
+        raise LockstepError(f"data.drop: no partition has a column {', '.join(unknown)}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+    return warnings
 
 
 def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:

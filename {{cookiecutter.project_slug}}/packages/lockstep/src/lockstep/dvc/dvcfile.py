@@ -8,7 +8,7 @@ from typing import Any
 from lockstep.workspace import DVC_YAML, PARAMS
 
 # What the `meta` of a model in dvc.yaml may name: files that describe the model.
-ROLES = ("example", "train", "test", "predictions", "evaluation")
+ROLES = ("example", "train", "test", "predictions", "evaluation", "partitions")
 
 
 @dataclass(frozen=True)

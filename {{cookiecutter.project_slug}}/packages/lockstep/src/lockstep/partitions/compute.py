@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
+from lockstep.dvc.dvcfile import Stage
 from lockstep.garbage import importing
 from lockstep.processes import ProcessError, process_beside
 from lockstep.stage import params_of, unlisted_params_explained
@@ -23,13 +24,15 @@ class Task:
     """What a stage does with each of its partitions.
 
     Attributes:
+        workspace: The project's folder.
         module: Has `main(cfg, partition, out, *paths)`.
         source: The folder of the partitions.
         paths: What all partitions read.
         tries: How often one that fails is computed, unless the code refused it.
     """
 
-    stage: str
+    stage: Stage
+    workspace: Path
     module: str
     source: Path
     paths: Sequence[Path] = ()
@@ -57,11 +60,11 @@ def compute(task: Task, partition: Path, out: Path) -> Outcome:
     """Compute one partition in this process; whatever its code raises is part of the outcome."""
     output = io.StringIO()
     try:
-        cfg = params_of(task.stage, Path.cwd())
+        cfg = params_of(task.stage, task.workspace)
         with contextlib.redirect_stdout(output), importing():
             code = importlib.import_module(task.module)
         out.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.redirect_stdout(output), unlisted_params_explained(task.stage):
+        with contextlib.redirect_stdout(output), unlisted_params_explained(task.stage.name):
             facts = code.main(cfg, partition, out, *task.paths) or {}
         if not out.is_file():
             raise LockstepError(f"{task.module}.main did not write the file {out.as_posix()}")

@@ -1,6 +1,7 @@
 """`lockstep map`: compute the partitions that are new or changed, and keep the other results."""
 
 import importlib
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -13,9 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lockstep import LockstepError
-from lockstep.dvc.dvcfile import interpolated, path_of, stage_definition
-from lockstep.dvc.environment import stage_name
-from lockstep.files import file_digest, read_yaml, tree_digest
+from lockstep.files import file_digest, tree_digest
 from lockstep.garbage import importing
 from lockstep.partitions.compute import Outcome, Task, compute_all
 from lockstep.partitions.manifest import (
@@ -26,9 +25,8 @@ from lockstep.partitions.manifest import (
     read_manifest,
     write_manifest,
 )
-from lockstep.stage import params_of, unlisted_params_explained
+from lockstep.stage import params_of, running_stage, unlisted_params_explained
 from lockstep.values import counted, digest, first_line, nearest, overlap
-from lockstep.workspace import DVC_YAML
 
 EXCLUDE = "data.exclude"  # the param with the names of partitions to leave out
 SAVE_SECONDS = 5.0  # of work that a kill may cost
@@ -71,8 +69,9 @@ def map_partitions(
     """
     if overlap(source.as_posix(), [target.as_posix()]):
         raise LockstepError(f"{source.as_posix()} and {target.as_posix()} must be two folders")
-    task = Task(stage_name() or module.rpartition(".")[2], module, source, paths, options.tries)
-    cfg = params_of(task.stage, Path.cwd())
+    stage, workspace = running_stage("map", module)
+    task = Task(stage, workspace, module, source, paths, options.tries)
+    cfg = params_of(stage, workspace)
     partitions = _without_excluded(partitions_in(source), OmegaConf.select(cfg, EXCLUDE) or ())
     outs = _outs(partitions, options.suffix)
     shared = _shared(task, cfg, _prepared(task, cfg, partitions))
@@ -135,20 +134,20 @@ def _prepared(task: Task, cfg: DictConfig, partitions: Mapping[str, Path]) -> Pa
     with importing():
         code = importlib.import_module(task.module)
     if hasattr(code, "prepare"):
-        with unlisted_params_explained(task.stage):
+        with unlisted_params_explained(task.stage.name):
             code.prepare(cfg, task.source, list(partitions.values()), *task.paths)
     return Path(str(code.__file__))
 
 
 def _shared(task: Task, cfg: DictConfig, code: Path) -> str:
     """A digest of what all results depend on."""
-    stage = stage_definition(interpolated(read_yaml(Path(DVC_YAML))), task.stage)
-    deps = [path_of(dep) for dep in stage.get("deps", [])]
-    files = [Path(dep) for dep in deps if not overlap(dep, [task.source.as_posix()])]
+    source = Path(os.path.relpath(task.source, task.workspace)).as_posix()
+    files = {dep: task.workspace / dep for dep in task.stage.deps if not overlap(dep, [source])}
     params: Any = OmegaConf.to_container(cfg)
     section, _, key = EXCLUDE.partition(".")
     params.get(section, {}).pop(key, None)  # to leave one out does not change the others
-    read = {file.as_posix(): tree_digest(file) for file in [*files, *task.paths]}
+    files |= {path.as_posix(): path for path in task.paths}
+    read = {name: tree_digest(path) for name, path in files.items()}
     return digest([task.module, file_digest(code), read, params])  # wherever the project is
 
 
