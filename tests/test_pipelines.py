@@ -8,10 +8,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from examples import REGIONS, TEXT
 from scaffold import render
 from tiny import DVC_INSIDE, Tiny
 
+from examples import REGIONS, TEXT
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.dvc.resolver import NOTE

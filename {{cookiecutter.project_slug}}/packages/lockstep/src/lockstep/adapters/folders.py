@@ -16,7 +16,7 @@ TASKS = {
 
 
 def kind(path: Path) -> Kind | None:
-    """A folder that `save_pretrained` of a model and its tokenizer, or `to_disk` of spaCy, wrote."""
+    """A folder by `save_pretrained` of a model and its tokenizer, or by `to_disk` of spaCy."""
     if (path / "config.cfg").is_file() and (path / "meta.json").is_file():
         import spacy
 

@@ -136,4 +136,8 @@ def _runs_with(project: "Project", path: str, recorded: list[str]) -> Iterator[N
             )
         }
         for info in found.values():
-            yield {"run": info.run_name, "id": info.run_id, "models": models_of(client, info.run_id)}
+            yield {
+                "run": info.run_name,
+                "id": info.run_id,
+                "models": models_of(client, info.run_id),
+            }
