@@ -242,8 +242,9 @@ def forbid_writing(life: Life, command: Command, seconds: float) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     ending = life.run(*command.words)
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
-    done = ending.code in command.codes if command.reads else ending.code != 0
-    assert done, life.report()
+    if command.words[1] != "push":  # which writes elsewhere
+        done = ending.code in command.codes if command.reads else ending.code != 0
+        assert done, life.report()
 
 
 def publish(life: Life) -> Act:
