@@ -132,12 +132,14 @@ def test_a_log_of_predictions_is_judged_with_the_true_values_that_came(watched: 
     answers = keys.assign(x=rows.x, _role="champion", _prediction=2 * rows.x)
     save(watched, "log/answers/date=2026-11-28/a.parquet", answers)
     _, output = watched.answer("monitor", "new/log", "--json")
-    assert json.loads(output)[0]["performance"][0]["now"] is None
+    (result,) = json.loads(output)
+    assert result["verdict"] == "fine", "labels that are late are no drift"
+    assert result["performance"][0]["now"] is None
     told = keys[:150].assign(actual=rows.y[:150], _time=pd.Timestamp("2026-11-29", tz="UTC"))
     save(watched, "log/feedback/date=2026-11-29/b.parquet", told)
     _, output = watched.answer("monitor", "new/log", "--json")
     (result,) = json.loads(output)
-    assert result["rows"] == 200
+    assert (result["rows"], result["verdict"]) == (200, "fine")
     assert result["performance"][0]["now"] == pytest.approx(0.8, abs=0.15)
 
 

@@ -12,7 +12,7 @@ from lockstep import LockstepError
 from lockstep.files import tree_digest
 from lockstep.monitor.distribution import Bins, bins_of
 from lockstep.monitor.drift import Drift, drifts
-from lockstep.monitor.performance import findings, performance
+from lockstep.monitor.performance import LEAST_LABELS, findings, performance
 from lockstep.monitor.quality import Finding, broken_rules, quality
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.settings import Settings
@@ -115,6 +115,11 @@ class Monitor:
         ignored = {*self.settings.ignore, *(set(self.bins) - set(window.columns))}
         bins = {name: column for name, column in self.bins.items() if name not in ignored}
         now = dict(window.counts)
+        if (target := self.reference.target) in bins:
+            now[target] = known = now[target].copy()
+            known[-1] = 0  # labels that are late are no drift
+            if known.sum() < LEAST_LABELS:
+                del bins[target]
         if self._predicted and predictions is not None:
             bins[PREDICTION] = self._predicted
             now[PREDICTION] = self._predicted.count(predictions[PREDICTED])

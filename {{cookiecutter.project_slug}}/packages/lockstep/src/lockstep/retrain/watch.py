@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.files import write_whole
+from lockstep.values import counted
 from lockstep.workspace import TEMPORARY
 
+MOST_AT_ONCE = 100  # files that one call judges: a command line cannot be of any length
+SHOWN = 6  # words of a command that are printed
 SUFFIXES = (".csv", ".parquet")
 Signature = tuple[int, int]  # size, and time of the last change
 
@@ -78,8 +81,11 @@ class Watcher:
         known = self._judged | self._failed
         arrived = {p: list(sign) for p, sign in complete.items() if known.get(str(p)) != list(sign)}
         if arrived:
-            _say(f"arrived: {', '.join(path.as_posix() for path in arrived)}")
-            self._judge(arrived)
+            files = list(arrived.items())
+            more = " …" if len(files) > 1 else ""
+            _say(f"{counted(len(files), 'new file')}: {files[0][0].as_posix()}{more}")
+            for start in range(0, len(files), MOST_AT_ONCE):
+                self._judge(dict(files[start : start + MOST_AT_ONCE]))
         if arrived or due:
             self._call(["retrain", *self._plan.options])
             self._due = time.monotonic() + self._plan.every
@@ -116,7 +122,8 @@ def _signature(path: Path) -> Signature | None:
 
 
 def _lockstep(words: Sequence[str]) -> int:
-    _say(f"$ lockstep {' '.join(words)}")
+    more = f" … ({len(words)} words)" if len(words) > SHOWN else ""
+    _say(f"$ lockstep {' '.join(words[:SHOWN])}{more}")
     return subprocess.run([sys.executable, "-m", "lockstep", *words], check=False).returncode
 
 
