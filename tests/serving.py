@@ -19,6 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from tiny import Tiny
 
 from lockstep.mlflow.package import save
 from lockstep.serve.follower import Follower
@@ -26,6 +27,27 @@ from lockstep.serve.settings import LogSettings, Settings
 from lockstep.serve.source import Folder, Trust
 
 PATIENCE = 120.0  # seconds, on a machine that has much else to do
+LOCK = """
+version = 1
+revision = 3
+requires-python = ">=3.11"
+
+[[package]]
+name = "toy"
+version = "0.1.0"
+source = { virtual = "." }
+dependencies = [NAMED]
+
+[package.optional-dependencies]
+serve = [{ name = "uvicorn" }]
+"""
+PACKAGE = """
+[[package]]
+name = "NAME"
+version = "VERSION"
+source = { registry = "https://pypi.org/simple" }
+sdist = { url = "https://x/NAME-VERSION.tar.gz", hash = "sha256:HASH", size = 1 }
+"""
 ROW = {"island": "Dream", "mass": 3700, "length": 39.5, "tagged": True}
 
 
@@ -156,3 +178,17 @@ def until(true: Any, seconds: float = PATIENCE) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.01)
+
+
+def lock_server(project: Tiny) -> None:
+    """Have uv.lock name a server, and the packages of the model that was published."""
+    listed = next(project.path.glob("mlartifacts/**/requirements.txt")).read_text().split()
+    versions = dict(item.split("==") for item in [*listed, "uvicorn==0.50.0"])
+    named = ", ".join(f'{{ name = "{name}" }}' for name in versions if name != "uvicorn")
+    packages = [
+        PACKAGE.replace("NAME", name).replace("VERSION", version).replace("HASH", "0" * 64)
+        for name, version in versions.items()
+    ]
+    project.write("uv.lock", "".join([LOCK.replace("NAMED", named), *packages]))
+    extra = '[project.optional-dependencies]\nserve = ["uvicorn"]\n\n[tool.lockstep]'
+    project.edit("pyproject.toml", "[tool.lockstep]", extra)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from golden import PAGES, WIDTH, Page
 from scaffold import generate
+from serving import lock_server
 from tiny import Tiny
 from windows import line, save
 
@@ -119,6 +120,15 @@ def test_predict(scenes: Scenes) -> None:
     scenes.play("predict", "none.csv", "out.parquet", "--model", "models:/toy/1", code=2)
     scenes.play("predict", "new.csv", "out.parquet", code=2)
     scenes.play("serve", code=2)
+
+
+def test_build(scenes: Scenes) -> None:
+    words = ["build", "models:/toy/1", "image", "--base", f"python:3.12-slim@sha256:{'0' * 64}"]
+    scenes.play(*words, code=2)
+    scenes.tell("after `uv lock` with the extra serve in pyproject.toml")
+    lock_server(scenes.project)
+    scenes.play(*words)
+    scenes.play("build", "models:/toy/1", "src", code=2)
 
 
 def test_retrain(scenes: Scenes) -> None:

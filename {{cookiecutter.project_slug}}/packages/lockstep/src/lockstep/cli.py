@@ -24,6 +24,7 @@ VERBS = {
     "rollback": "Return to the previous champion.",
     "report": "Write one page about a run: results, plots, verdict, origin, how to rebuild it.",
     "serve": "Answer requests over HTTP with the champion, and follow it when it changes.",
+    "build": "Write what an image of the champion is built from, and manifests for Kubernetes.",
     "predict": "Predict files of any size with the champion.",
     "monitor": "Compare new data with the champion's: quality, drift, performance.",
     "retrain": "Train again if data are new or monitoring gave an alarm; the gate decides.",

@@ -5,7 +5,7 @@ import time
 from argparse import ArgumentParser, Namespace
 
 from lockstep import LockstepError
-from lockstep.commands.serve import source_of
+from lockstep.commands.serve import add_trust, source_of
 from lockstep.values import counted
 
 EXAMPLE = "lockstep predict new.parquet predictions.parquet"
@@ -28,12 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=int, default=ROWS, help="rows in memory at once (%(default)s)"
     )
-    parser.add_argument(
-        "--allow-code", action="store_true", help="run Python code that comes with the model"
-    )
-    parser.add_argument(
-        "--allow-pickle", action="store_true", help="load a pickle, which may run any code"
-    )
+    add_trust(parser)
 
 
 def run(arguments: Namespace) -> None:

@@ -43,11 +43,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-token", action="store_true", help=f"listen beyond this machine without {TOKEN}"
     )
+    add_trust(parser)
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """What a model may contain; `lockstep predict` and `build` have the same."""
     parser.add_argument(
         "--allow-code", action="store_true", help="run Python code that comes with the model"
     )
     parser.add_argument(
         "--allow-pickle", action="store_true", help="load a pickle, which may run any code"
+    )
+    parser.add_argument(
+        "--trust",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="CLASSES",
+        help="classes that the model may contain besides scikit-learn's and those in conf/, with "
+        "commas between",
     )
 
 
@@ -151,7 +164,9 @@ def source_of(arguments: Namespace, word: str = "") -> Any:
 
     root = Path.cwd()
     if word and not word.startswith("models:"):
-        return Folder(Path(word), Trust((), arguments.allow_code, arguments.allow_pickle))
+        return Folder(
+            Path(word), Trust(arguments.trust, arguments.allow_code, arguments.allow_pickle)
+        )
     named = parse_model_uri(word) if word else None
     from lockstep.champion.alias import CHAMPION
     from lockstep.config.components import estimators_of
@@ -162,7 +177,7 @@ def source_of(arguments: Namespace, word: str = "") -> Any:
     name, version = named or (project.model_name, CHAMPION)
     store = project.store
     trust = Trust(
-        estimators_of(root),
+        {*estimators_of(root), *arguments.trust},
         # The embedded store is as trusted as the folder that it is in.
         code=arguments.allow_code or store.embedded,
         pickle=arguments.allow_pickle,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
 from lockstep.files import write_whole
+from lockstep.inference.columns import mlmodel
 from lockstep.inference.version import About, Version, load
 from lockstep.values import slug
 
@@ -45,6 +46,17 @@ class Trust:
         """
         return load(folder, self.estimators, allow_code=self.code, allow_pickle=self.pickle)
 
+    def options(self, folder: Path) -> list[str]:
+        """Those of the command line that a model needs, of what is granted here."""
+        flavor = mlmodel(folder)["flavors"].get("sklearn", {})
+        named = sorted({*(flavor.get("skops_trusted_types") or ())} & {*self.estimators})
+        pickled = flavor.get("serialization_format") != "skops"
+        return [
+            *(["--allow-code"] if self.code and (folder / "code").is_dir() else []),
+            *(["--allow-pickle"] if self.pickle and pickled else []),
+            *(["--trust", ",".join(named)] if named else []),
+        ]
+
 
 @dataclass
 class Folder:
@@ -62,6 +74,10 @@ class Folder:
         if not (self.path / "MLmodel").is_file():
             raise LockstepError(f"{self.path} has no file MLmodel: name the folder of a model")
         return About.read(self.path)
+
+    def folder(self, about: About) -> Path:
+        """Where it is."""
+        return self.path
 
     def load(self, about: About) -> Version:
         """Load it."""
@@ -117,16 +133,28 @@ class Registry:
             data=tuple(tags.get(tag.DATA, "").split()),
         )
 
+    def folder(self, about: About) -> Path:
+        """The copy of a version, downloaded if there is none.
+
+        Raises:
+            LockstepError: It cannot be downloaded.
+        """
+        from filelock import FileLock
+
+        folder = self._place(about)
+        self._home.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._home / ".lock"):  # another worker of the same server
+            if not folder.is_dir() or About.read(folder) != about:
+                self._download(about, folder)
+        return folder
+
     def load(self, about: About) -> Version:
         """Load a version, from its copy if there is one.
 
         Raises:
             LockstepError: It cannot be downloaded, or it is not trusted.
         """
-        folder = self._place(about)
-        if not folder.is_dir() or About.read(folder) != about:
-            self._download(about, folder)
-        return self.trust.load(folder)
+        return self.trust.load(self.folder(about))
 
     def remember(self, about: About) -> None:
         """Note the version as the last one that was served; remove older copies."""
@@ -163,7 +191,6 @@ class Registry:
 
         assert self._client
         try:
-            self._home.mkdir(parents=True, exist_ok=True)
             with (
                 self.store.errors_explained("it is tried again"),
                 tempfile.TemporaryDirectory(dir=self._home, prefix=".") as temporary,

@@ -1,0 +1,1 @@
+"""The context of a container image: a version, its locked environment and the server."""
