@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lockstep.inference.columns import Values
 from lockstep.inference.version import Version
 
@@ -85,34 +87,46 @@ def answers_table(entries: Sequence[Entry], drop: Collection[str]) -> Any:
     """Answers as a table, with the types of the model's columns."""
     import pyarrow as pa
 
-    columns = entries[0].version.columns.all
+    groups: dict[int, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(id(entry.version), []).append(entry)
+    tables = [_answers_of(group[0].version, group, drop) for group in groups.values()]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _answers_of(version: Version, entries: Sequence[Entry], drop: Collection[str]) -> Any:
+    """The answers of one version; what is the same for a request is repeated for its rows."""
+    import pyarrow as pa
+
+    counts = [len(entry.predictions) for entry in entries]
+    owner = np.repeat(np.arange(len(entries)), counts)
     named: dict[str, Any] = {
         column.name: pa.array(
             column.kind.array([v for entry in entries for v in entry.values[column.name]]),
             from_pandas=True,
         )
-        for column in columns
+        for column in version.columns.all
         if column.name not in drop
     }
-    places = [(entry, row) for entry in entries for row in range(len(entry.predictions))]
-    texts = {
-        "_request": [entry.request for entry, _ in places],
-        "_role": [entry.role for entry, _ in places],
-        "_model": [entry.version.about.model for entry, _ in places],
-        "_version": [entry.version.about.version for entry, _ in places],
-        "_run": [entry.version.about.run for entry, _ in places],
-        "_commit": [entry.version.about.commit for entry, _ in places],
+    about, text = version.about, pa.string()
+    same = {"_model": about.model, "_version": about.version, "_run": about.run}
+    named |= {
+        "_request": pa.array([entry.request for entry in entries], text).take(owner),
+        "_role": pa.array([entry.role for entry in entries], text).take(owner),
+        **{
+            name: pa.repeat(pa.scalar(value, text), len(owner))
+            for name, value in {**same, "_commit": about.commit}.items()
+        },
+        "_row": pa.array(np.concatenate([np.arange(count) for count in counts]), pa.int32()),
+        "_time": pa.array(
+            [datetime.fromtimestamp(entry.time, UTC) for entry in entries],
+            pa.timestamp("us", "UTC"),
+        ).take(owner),
+        "_prediction": [item for entry in entries for item in entry.predictions],
     }
-    named |= {name: pa.array(values, pa.string()) for name, values in texts.items()}
-    named["_row"] = pa.array([row for _, row in places], pa.int32())
-    named["_time"] = [datetime.fromtimestamp(entry.time, UTC) for entry, _ in places]
-    named["_prediction"] = [entry.predictions[row] for entry, row in places]
-    for place, label in enumerate(entries[0].version.classes or []):
-        shares = [
-            entry.probabilities[row][place] if entry.probabilities else None
-            for entry, row in places
-        ]
-        named[f"_probability.{label}"] = pa.array(shares, pa.float64())
+    shares = [entry.probabilities for entry in entries if entry.probabilities]
+    for place, label in enumerate(version.classes or [] if shares else []):
+        named[f"_probability.{label}"] = pa.array(np.concatenate(shares)[:, place])
     return pa.table(named)
 
 
