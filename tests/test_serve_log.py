@@ -1,12 +1,16 @@
 """What `lockstep serve` keeps: answers, true values, what a second version says; and its trace."""
 
+import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pandas as pd
+import psutil
 import pytest
 from serving import ROW, Client, penguins, rows, served, until
 from tiny import Tiny
@@ -200,3 +204,51 @@ def test_options_that_do_not_fit_are_refused(tiny_rivals: Tiny) -> None:
         (["--shadow", "nobody", "--port", "0"], "models:/toy@nobody does not exist"),
     ):
         assert message in tiny_rivals.lockstep("serve", *words, ok=False)
+
+
+def test_a_killed_server_loses_only_what_it_had_not_written(tiny_rivals: Tiny) -> None:
+    log = tiny_rivals.path / "kept"
+    options = ["--log", str(log), "--log-seconds", "0.2", "--port", "0"]
+    with started(tiny_rivals, *options) as (process, client):
+        known = [client.post("/predict", {"rows": [{"x": 1}]}).json["request_id"] for _ in range(9)]
+        until(lambda: find_request(str(log), known[-1])[0])
+        for _ in range(3):
+            client.post("/predict", {"rows": [{"x": 1}]})
+        process.kill()
+        process.wait()
+    for request in known:
+        assert len(find_request(str(log), request)[0]) == 1
+    assert not [path for path in log.rglob("*") if path.is_file() and path.stat().st_size == 0]
+
+
+def test_several_workers_answer_at_one_address(tiny_rivals: Tiny) -> None:
+    with started(tiny_rivals, "--workers", "2", "--port", "0") as (process, client):
+        until(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 2, 60)
+        until(lambda: answers(client), 120)
+        answer = client.get("/metrics")
+        assert answer.status == 501
+        assert "each worker would count for itself" in answer.text
+
+
+def answers(client: Client) -> bool:
+    with contextlib.suppress(OSError):  # a worker imports for as long as the machine needs
+        return client.post("/predict", {"rows": [{"x": 1}]}).status == 200
+    return False
+
+
+@contextlib.contextmanager
+def started(project: Tiny, *options: str) -> Iterator[tuple["subprocess.Popen[str]", Client]]:
+    """The command in a process of its own."""
+    with project.entered():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lockstep", "serve", "models:/toy/1", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        assert process.stdout
+        address = process.stdout.readline().split(";")[0]
+        yield process, Client(int(address.rpartition(":")[2]))
+    finally:
+        process.terminate()
+        process.communicate()

@@ -36,6 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         parser, "max-waiting", DEFAULTS.max_waiting, "requests that wait; more are answered 503"
     )
     _option(parser, "timeout", DEFAULTS.timeout, "seconds until a request is answered 504")
+    _option(parser, "workers", DEFAULTS.workers, "processes, for more cores than one")
     _add_second_and_log(parser)
     parser.add_argument(
         "--refuse-unknown", action="store_true", help="refuse columns that the model does not take"
@@ -116,6 +117,7 @@ def run(arguments: Namespace) -> None:
         max_waiting=arguments.max_waiting,
         timeout=arguments.timeout,
         refuse_unknown=arguments.refuse_unknown,
+        workers=arguments.workers,
         split=share,
         token=from_environment("token", ""),
     )

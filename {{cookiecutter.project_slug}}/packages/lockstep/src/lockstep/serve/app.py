@@ -45,7 +45,7 @@ class Service:
     ) -> None:
         self.follower, self.settings = follower, settings
         self.kept, self.challenger = kept, challenger
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.workers)
         self.batcher = Batcher(settings.batch_rows, settings.max_waiting)
         self.metrics.model(follower.current.about, follower.loaded, swap=False)
         follower.on_swap = self._swapped

@@ -4,17 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 MISSING = "the metrics need prometheus-client: `uv sync --extra serve`\n"
+SEVERAL = (
+    "each worker would count for itself: for metrics, run several containers of one process each\n"
+)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
     """The counters of one server; each process has its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self.missing = SEVERAL if workers > 1 else MISSING
+        self._registry = None
+        if workers > 1:
+            return
         try:
             import prometheus_client as prometheus
         except ModuleNotFoundError:
-            self._registry = None
             return
         registry = self._registry = prometheus.CollectorRegistry()
         self._requests = prometheus.Counter(
@@ -89,7 +95,7 @@ class Metrics:
             self._dropped.set_function(dropped)
 
     def text(self, problems: dict[str, str]) -> bytes | None:
-        """All of it as Prometheus reads it; None if its client is not installed."""
+        """All of it as Prometheus reads it; None if there are none."""
         if self._registry is None:
             return None
         import prometheus_client as prometheus

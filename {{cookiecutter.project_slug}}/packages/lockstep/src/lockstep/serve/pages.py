@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from lockstep.serve.answers import json_response
 from lockstep.serve.follower import Follower
 from lockstep.serve.guide import guide
-from lockstep.serve.metrics import MISSING, Metrics
+from lockstep.serve.metrics import Metrics
 from lockstep.serve.openapi import describe
 from lockstep.serve.settings import Settings
 
@@ -73,7 +73,7 @@ class Pages:
         """For Prometheus."""
         text = self.metrics.text(self._problems())
         if text is None:
-            return Response(MISSING, 501, media_type="text/plain")
+            return Response(self.metrics.missing, 501, media_type="text/plain")
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, request: Request) -> Response:

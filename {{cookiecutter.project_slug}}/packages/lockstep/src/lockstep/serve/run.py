@@ -1,13 +1,22 @@
 """Run the server: one process, or several that share an address."""
 
+import dataclasses
+import functools
 import ipaddress
 import logging
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.serve.settings import TOKEN, LogSettings, Settings
 from lockstep.serve.source import Folder, Registry
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from lockstep.serve.follower import Follower
 
 BACKLOG = 2048
 
@@ -55,17 +64,10 @@ def serve(
     """
     import uvicorn
 
-    from lockstep.serve.app import Service
-    from lockstep.serve.challenger import Challenger
     from lockstep.serve.follower import Follower
-    from lockstep.serve.log import PredictionLog
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     follower = Follower(source, settings.poll)
-    kept = PredictionLog(log) if log else None
-    challenger = (
-        Challenger(Follower(second, settings.poll), settings.batch_rows) if second else None
-    )
+    app = _app(follower, settings, log, second)
     bound.listen(BACKLOG)  # from now on clients wait instead of being refused
     host, port = bound.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -73,15 +75,54 @@ def serve(
         f"{follower.current.about} ({source}) at {address}; {address}/docs shows how to ask",
         flush=True,
     )
-    config = uvicorn.Config(
-        Service(follower, settings, kept, challenger).app(),
+    if settings.workers == 1:
+        uvicorn.Server(_config(app, settings)).run(sockets=[bound])
+        return
+    from uvicorn.supervisors import Multiprocess
+
+    # Each makes its own, and one that ends is replaced.
+    parts = dataclasses.replace(source), settings, log, second and dataclasses.replace(second)
+    config = _config(functools.partial(_app_of_worker, *parts), settings, factory=True)
+    Multiprocess(config, [bound]).run()
+
+
+def _app_of_worker(
+    source: Folder | Registry, settings: Settings, log: LogSettings | None, second: Registry | None
+) -> "Starlette":
+    from lockstep.serve.follower import Follower
+
+    return _app(Follower(source, settings.poll), settings, log, second)
+
+
+def _app(
+    follower: "Follower", settings: Settings, log: LogSettings | None, second: Registry | None
+) -> "Starlette":
+    from lockstep.serve.app import Service
+    from lockstep.serve.challenger import Challenger
+    from lockstep.serve.follower import Follower
+    from lockstep.serve.log import PredictionLog
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    kept = PredictionLog(log) if log else None
+    challenger = (
+        Challenger(Follower(second, settings.poll), settings.batch_rows) if second else None
+    )
+    return Service(follower, settings, kept, challenger).app()
+
+
+def _config(app: Any, settings: Settings, *, factory: bool = False) -> "uvicorn.Config":
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        factory=factory,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=int(settings.timeout),
         backlog=BACKLOG,
         server_header=False,
+        workers=settings.workers,
     )
-    uvicorn.Server(config).run(sockets=[bound])
 
 
 def copies_folder(root: Path, temporary: Path) -> Path:

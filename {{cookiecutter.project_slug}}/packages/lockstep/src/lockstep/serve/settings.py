@@ -20,6 +20,7 @@ class Settings:
         max_waiting: Requests that wait.
         timeout: Seconds until a request is given up.
         refuse_unknown: Whether columns that the model does not take are refused, not ignored.
+        workers: Processes; each has its own copy of the model.
         split: The share of the requests that the challenger answers.
         token: What clients must send; empty if everybody may ask.
     """
@@ -33,6 +34,7 @@ class Settings:
     max_waiting: int = 1000
     timeout: float = 30.0
     refuse_unknown: bool = False
+    workers: int = 1
     split: float = 0.0
     token: str = ""
 
