@@ -116,7 +116,6 @@ def test_a_mistake_in_conf_is_reported_where_it_is(
         ("n_estimators: 100", "n_estimators: -1", "model.n_estimators: The 'n_estimators' param"),
         ("n_estimators: 100", "n_estimators: -1", "[1, inf)"),
         ("RandomForestC", "RandomForrestC", "did you mean RandomForestC"),
-        ("sklearn.ensemble", "skleern.ensemble", "uv add skleern"),
         (
             "sklearn.ensemble.RandomForestClassifier",
             "sklearn.ensemble",
@@ -154,6 +153,16 @@ def test_what_a_class_does_not_accept_stops_the_stage_that_builds_it(
     assert str(error.value).startswith("the config is not valid\n")
     assert f"  {FOREST}: model." in str(error.value)
     assert expected in str(error.value)
+
+
+def test_a_package_that_is_not_installed_stops_compose(workspace: Path) -> None:
+    edit(workspace, FOREST, "sklearn.ensemble", "skleern.ensemble")
+    with pytest.raises(LockstepError) as error:
+        compose_params(workspace)
+    assert str(error.value) == (
+        "conf/ names skleern.ensemble.RandomForestClassifier, but skleern is not installed: "
+        "`uv add skleern`"
+    )
 
 
 def test_the_class_of_a_wrong_value_is_the_innermost(workspace: Path) -> None:
