@@ -1,6 +1,9 @@
 """`lockstep export`: DAG files that are plain Python."""
 
 import ast
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,3 +38,22 @@ def test_a_task_for_each_stage(tiny_project: Tiny) -> None:
     assert before["split"] == {"compose"}, "whose params it reads; data/raw.csv.dvc is no task"
     assert before["evaluate"] == {"compose", "split", "train"}
     assert tasks["train"][0] == "uv run dvc repro --single-item train"
+
+
+READ = """
+import json, runpy, sys
+dag = runpy.run_path(sys.argv[1])["dag"]
+print(json.dumps({task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}))
+"""
+
+
+@pytest.mark.server
+def test_airflow_reads_it(tiny_project: Tiny, tmp_path: Path) -> None:
+    tiny_project.lockstep("export", "airflow", "--windows", "data/new", "-o", "cycle.py")
+    python = tmp_path / "airflow" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    tiny_project.run("uv", "venv", "--quiet", str(tmp_path / "airflow"))
+    install = ("uv", "pip", "install", "--quiet", "--python", str(python))
+    tiny_project.run(*install, "apache-airflow>=3,<4")
+    tiny_project.env["AIRFLOW_HOME"] = str(tmp_path / "home")
+    printed = tiny_project.run(str(python), "-c", READ, "cycle.py")
+    assert json.loads(printed.splitlines()[-1]) == {"monitor": [], "retrain": ["monitor"]}
