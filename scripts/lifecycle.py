@@ -2,7 +2,7 @@
 
 A model of the bundled sample is trained on the first three months of 2011 and served. Then the
 other months arrive, one after another: they are judged, and learned from after an alarm. One file
-has its temperatures in another unit, one retraining brings nothing new. Meanwhile clients ask the
+has its temperatures in another unit, one retraining makes a worse model. Meanwhile clients ask the
 server all the time. At the end, the error of each month with and without retraining is shown, and
 the last champion is rebuilt.
 
@@ -199,7 +199,7 @@ class Life:
             for number in range(TRAINED + 1, last + 1):
                 self._month(number, faulty=number == min(TRAINED + 3, last))
                 if number == TRAINED + 2:
-                    self._nothing_new(number + 1)
+                    self._smaller(trees)
             self.clients.stop()
         say("how the first champion would have done")
         files = [self._arrival(month.name) for month in self.months]
@@ -290,11 +290,15 @@ class Life:
             sys.exit("the branch moved")
         self.tally["faults"] += 1
 
-    def _nothing_new(self, number: int) -> None:
-        """Train again after three more days: that is no better, and the gate says so."""
-        say("somebody trains again after three days")
-        self._write_raw(number - 1, self._of(number)[:72])
-        self._retrain("--reason", "three more days")
+    def _smaller(self, trees: int) -> None:
+        """Somebody tries a forest of one tree: that is worse, and the gate says so."""
+        say("somebody tries a forest of one tree")
+        names = ("conf/model/random_forest.yaml", f"n_estimators: {trees}", "n_estimators: 1")
+        self._edit(*names)
+        self._commit("One tree")
+        self._retrain("--reason", "a smaller forest")
+        self._edit(names[0], f"{names[2]}\n", f"{names[1]}\n")
+        self._commit("More trees again")
 
     def _retrain(self, *options: str) -> None:
         code, output = self._run("lockstep", "retrain", *options, codes=(0, 1))
