@@ -1,15 +1,20 @@
 """`lockstep predict`: files of any size, with the version in what is written."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from servers import LOOPBACK, Servers
 from serving import estimator, penguins, rows
-from tiny import captured
+from storages import s3
+from tiny import Tiny, captured
+from windows import line
 
 from lockstep.cli import main
+from lockstep.project import Project
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +114,52 @@ def test_what_cannot_be_predicted(predict: Any, words: tuple[str, str], message:
     assert code == 2
     assert message in output
     assert "Traceback" not in output
+
+
+def test_predictions_of_a_registered_version_leave_a_run_of_their_own(
+    tiny_published: Tiny,
+) -> None:
+    line(30, seed=1).to_csv(tiny_published.path / "new.csv", index=False)
+    words = ("predict", "new.csv", "out.parquet", "--model", "models:/toy/1")
+    output = tiny_published.lockstep(*words)
+    assert "run: " in output
+    assert "predicted before" in tiny_published.lockstep(*words)
+    with tiny_published.entered():
+        client = Project(tiny_published.path).store.client()
+        version = client.get_model_version("toy", "1")
+        found = client.get_experiment_by_name("toy-predictions")
+        assert found
+        runs = client.search_runs([found.experiment_id])
+        assert len(runs) == 1, "the same input again is the same run"
+        run = client.get_run(runs[0].info.run_id)
+        assert run.data.tags["predict.run"] == version.run_id
+        assert run.data.metrics["rows"] == 30
+        assert run.data.params["version"] == "1"
+        assert run.inputs
+        data = run.inputs.dataset_inputs[0].dataset
+        assert (data.name, data.digest) == ("new.csv", md5_of(tiny_published.path / "new.csv"))
+        assert [f"models:/{item.model_id}" for item in run.inputs.model_inputs] == [version.source]
+
+
+def md5_of(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def test_object_storage_is_read_and_written(
+    predict: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = s3(servers)
+    assert storage.server
+    for name, value in storage.env.items():
+        monkeypatch.setenv(name, value)
+    folder = servers.folder / "s3/bucket"
+    (folder / "new").mkdir()
+    for name in ("a", "b"):
+        rows(50, seed=3).to_parquet(folder / f"new/{name}.parquet")
+    query = f"?scheme=http&region=us-east-1&endpoint_override={LOOPBACK}:{storage.server.port}"
+    code, output = predict(f"s3://bucket/new{query}", f"s3://bucket/out{query}")
+    assert code == 0, output
+    found = pd.read_parquet(folder / "out/b.parquet")
+    assert found["prediction"].tolist() == estimator().predict(rows(50, seed=3)).tolist()
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.parquet", "b.parquet"]
+    assert predict(f"s3://bucket/new{query}", f"s3://bucket/out{query}")[1].count("before") == 2

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from test_sweep import family, journal, started, wait_for_trials
 
 from project import Project, rows
 
+MODEL = "models:/penguins/1"
 TRIALS = 40
 FOREST = ("sweep.pruner=null", "model.n_estimators=50", f"sweep.n_trials={TRIALS}")
 
@@ -119,3 +121,46 @@ def test_trials_are_kept_by_postgresql_which_restarts_in_mid_sweep(
     assert code == 2
     assert "cannot be opened" in output
     assert "Traceback" not in output
+
+
+def test_a_node_dies_while_files_are_predicted_on_a_ray_cluster(
+    swept: Project, servers: Servers
+) -> None:
+    head, node = ray_nodes(servers, swept, 2)
+    table = swept.path / "data/table.parquet"
+    code = (
+        "import pandas as p, pathlib as l, sys\n"
+        "t = p.read_parquet(sys.argv[1]).drop(columns='species')\n"
+        "l.Path('new').mkdir()\n"
+        "for n in range(12): p.concat([t] * 60).to_parquet(f'new/{n:02}.parquet')\n"
+    )
+    swept.run("python", "-c", code, str(table))
+    swept.run("lockstep", "predict", "new/00.parquet", "alone.parquet", "--model", MODEL)
+    command = ["lockstep", "predict", "new", "out", "--model", MODEL, "--engine", "ray"]
+    command += ["--address", f"127.0.0.1:{head.port}"]
+    env = {**swept.environment, "RAY_AUTH_MODE": "disabled"}
+    running = subprocess.Popen(
+        command,
+        cwd=swept.path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 180
+    while not list((swept.path / "out").glob("*.parquet")):
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < deadline, "no file was predicted"
+        time.sleep(0.05)
+    node.stop(signal.SIGKILL)
+    output = running.communicate(timeout=300)[0]
+    assert running.returncode == 0, output
+    assert "[12/12]" in output
+    check = (
+        "import pandas as p, pathlib as l\n"
+        "w = p.read_parquet('alone.parquet')\n"
+        "f = sorted(l.Path('out').iterdir())\n"
+        "assert [n.name for n in f] == [f'{n:02}.parquet' for n in range(12)], f\n"
+        "assert all(p.read_parquet(n).equals(w) for n in f)\n"
+    )
+    swept.run("python", "-c", check)

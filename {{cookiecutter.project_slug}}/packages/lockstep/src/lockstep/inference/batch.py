@@ -7,6 +7,7 @@ and nothing half-written ever has a part's name.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ class Part:
     target_system: "FileSystem"
     target: str
 
+    @property
+    def name(self) -> str:
+        """The name of the file that is read."""
+        return self.source.rpartition("/")[2]
+
+    @cached_property
     def identity(self) -> str:
         """Differs if the input does: its MD5; for a remote file, its size and time."""
         if self.source_system.type_name == "local":
@@ -55,7 +62,7 @@ def parts_of(source: str, target: str) -> list[Part]:
     Raises:
         LockstepError: There is no such input, or the output cannot hold it.
     """
-    system, files, base = _listed(source)
+    system, files, base = listed(source)
     if not files:
         raise LockstepError(f"there is no CSV or Parquet file at {source}")
     target_system, place = _system(target)
@@ -186,7 +193,7 @@ def _metadata(part: Part, version: "Version") -> dict[str, str]:
         "run": about.run,
         "reproduce": about.reproduce,
         "input": part.source,
-        "input.digest": part.identity(),
+        "input.digest": part.identity,
     }
     return {f"{METADATA}{key}": value for key, value in values.items() if value}
 
@@ -206,8 +213,14 @@ def _complete(part: Part, metadata: dict[str, str]) -> int | None:
         return int(found.metadata.num_rows) if same else None
 
 
-def _listed(source: str) -> "tuple[FileSystem, list[str], str]":
-    """The files of an input, sorted, and the folder that they are in."""
+def listed(source: str) -> "tuple[FileSystem, list[str], str]":
+    """The CSV and Parquet files of an input, sorted, and the folder that they are in.
+
+    Names that begin with a dot or an underscore are left out, as other tools do.
+
+    Raises:
+        LockstepError: The place cannot be used.
+    """
     from pyarrow.fs import FileSelector
 
     if "*" in source and "://" not in source:
@@ -218,7 +231,7 @@ def _listed(source: str) -> "tuple[FileSystem, list[str], str]":
     else:
         system, place = _system(source)
         if system.get_file_info(place).is_file:
-            return system, [place], place.rpartition("/")[0]
+            return system, [place] if place.endswith(SUFFIXES) else [], place.rpartition("/")[0]
         selector = FileSelector(place, recursive=True, allow_not_found=True)
         files = sorted(info.path for info in system.get_file_info(selector) if info.is_file)
     names = {path: path.removeprefix(place) for path in files if path.endswith(SUFFIXES)}

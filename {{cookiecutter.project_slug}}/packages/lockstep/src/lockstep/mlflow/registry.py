@@ -52,7 +52,7 @@ def version_of_state(
     """The version that shows a state, unless its run was deleted, or has not this logged model."""
     query = f"{named(name)} and tags.`{tag.STATE}` = {runs.quoted(state)}"
     versions = client.search_model_versions(query)
-    whole = (item for item in versions if model_id in (None, _model_of(item)))
+    whole = (item for item in versions if model_id in (None, logged_model_of(item)))
     return next((version for version in whole if runs.active_run(client, version.run_id)), None)
 
 
@@ -229,6 +229,6 @@ def _download(uri: str, folder: Path) -> Path:
         raise OSError(str(error)) from error
 
 
-def _model_of(version: "ModelVersion") -> str:
+def logged_model_of(version: "ModelVersion") -> str:
     """The id of the logged model behind a version."""
     return str(version.source).removeprefix("models:/")

@@ -85,9 +85,15 @@ def log(
     )
 
 
-def log_inputs(client: "MlflowClient", run_id: str, inputs: Iterable[DataInput]) -> None:
-    """Record the data that shaped a run; `mlflow.data.get_source` finds them again."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+def log_inputs(
+    client: "MlflowClient", run_id: str, inputs: Iterable[DataInput], model_id: str | None = None
+) -> None:
+    """Record the data that shaped a run; `mlflow.data.get_source` finds them again.
+
+    Args:
+        model_id: The logged model that the run used, if any.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
 
     datasets = [
         DatasetInput(
@@ -96,7 +102,7 @@ def log_inputs(client: "MlflowClient", run_id: str, inputs: Iterable[DataInput])
         )
         for item in inputs
     ]
-    client.log_inputs(run_id, datasets)
+    client.log_inputs(run_id, datasets, [LoggedModelInput(model_id)] if model_id else None)
 
 
 def log_files(

@@ -4,6 +4,7 @@ MLflow is imported as late as possible: that takes longer than the rest of publi
 """
 
 import contextlib
+import copy
 import socket
 import sqlite3
 import tempfile
@@ -63,6 +64,12 @@ class Store:
         given = tracking_uri() or tracking.get("uri")
         self.embedded = not given
         self.uri = anchored(given or SQLITE + DATABASE, self.root)
+
+    def beside(self, kind: str) -> "Store":
+        """The same store as another experiment sees it, `<name>-<kind>`."""
+        other = copy.copy(self)
+        other.experiment = f"{self.experiment}-{kind}"
+        return other
 
     @property
     def is_server(self) -> bool:

@@ -59,6 +59,10 @@ MONITORED = "monitor.run"
 MONITOR_VERDICT = "monitor.verdict"
 MONITOR_KINDS = "monitor.findings"
 
+# On a run of `lockstep predict`: the version's run, and the identity of what it predicted.
+PREDICTED = "predict.run"
+PREDICTION = "predict.identity"
+
 # On a run that `lockstep retrain` made: why.
 RETRAIN_REASON = "retrain.reason"
 

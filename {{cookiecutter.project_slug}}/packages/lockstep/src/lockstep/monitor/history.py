@@ -15,7 +15,6 @@ from lockstep.mlflow import runs, tag
 from lockstep.mlflow.front_page import CURVES, run_path
 from lockstep.mlflow.keys import key_of
 from lockstep.mlflow.runs import Point
-from lockstep.mlflow.store import Store
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.report import report
 from lockstep.monitor.result import Result
@@ -42,7 +41,7 @@ class History:
     """
 
     def __init__(self, client: "MlflowClient", project: "Project", reference: Reference) -> None:
-        self.store = _store(project)
+        self.store = project.store.beside("monitoring")
         self.name = project.model_name
         self._client = client
         self._reference = reference
@@ -114,18 +113,12 @@ def newest_window(client: "MlflowClient", project: "Project", model_run: str) ->
     Args:
         model_run: The id of the version's run.
     """
-    experiment_id = _store(project).find_experiment_id(client)
+    experiment_id = project.store.beside("monitoring").find_experiment_id(client)
     run = _run_of(client, experiment_id, model_run) if experiment_id else None
     if run is None or tag.MONITOR_VERDICT not in run.data.tags:
         return None
     kinds = run.data.tags.get(tag.MONITOR_KINDS, "").split()
     return Newest(run.data.tags[tag.MONITOR_VERDICT], kinds)
-
-
-def _store(project: "Project") -> Store:
-    """The store as the experiment `<name>-monitoring` sees it."""
-    tracking = {**project.tracking, "experiment": f"{project.store.experiment}-monitoring"}
-    return Store(project.root, tracking)
 
 
 def _run_of(client: "MlflowClient", experiment_id: str, model_run: str) -> "Run | None":

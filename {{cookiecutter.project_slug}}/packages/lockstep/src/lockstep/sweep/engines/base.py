@@ -76,6 +76,6 @@ def import_engine(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise LockstepError(
-            f"sweep/engine={extra} needs the package {module}: "
+            f"the engine {extra} needs the package {module}: "
             f"`uv sync --extra {extra}` (or `pip install {module}`)"
         ) from error

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,29 @@ class Ray(Engine):
         task = ray.remote(num_cpus=self.threads, max_retries=0)(work)
         return RayWorker(ray, task.remote(job))
 
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Call a function for each item as a task; if a node dies, its tasks run on another one.
+
+        Yields:
+            The place of an item and the result of its call, as they are done.
+
+        Raises:
+            LockstepError: A call failed.
+        """
+        ray = self._joined()
+        task = ray.remote(num_cpus=self.threads, max_retries=-1)(_call)
+        shared = ray.put(function)  # it may hold a large model
+        waiting = {task.remote(shared, item): place for place, item in enumerate(items)}
+        while waiting:
+            done, _ = ray.wait(list(waiting))
+            for reference in done:
+                try:
+                    yield waiting.pop(reference), ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    raise LockstepError(
+                        first_line(getattr(error, "cause", None) or error)
+                    ) from error
+
     def close(self) -> None:
         """Leave the cluster."""
         self._ray.shutdown()
@@ -83,7 +107,8 @@ class Ray(Engine):
             except (OSError, RuntimeError, ValueError) as error:
                 raise LockstepError(
                     f"the Ray cluster at {self._address} cannot be joined: {error}\n"
-                    "start one with `ray start --head`, or let sweep.engine.address be null"
+                    "start one with `ray start --head`, or name no address: then one is started on "
+                    "this machine"
                 ) from error
         return ray
 
@@ -92,6 +117,10 @@ class Ray(Engine):
         host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
         if port.isdigit():
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+
+
+def _call(function: Callable[[Any], Any], item: Any) -> Any:
+    return function(item)
 
 
 class RayWorker(Worker):
