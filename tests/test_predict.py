@@ -7,9 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from servers import LOOPBACK, Servers
 from serving import estimator, penguins, rows
-from storages import s3
 from tiny import Tiny, captured
 from windows import line
 
@@ -143,23 +141,3 @@ def test_predictions_of_a_registered_version_leave_a_run_of_their_own(
 
 def md5_of(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def test_object_storage_is_read_and_written(
-    predict: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    storage = s3(servers)
-    assert storage.server
-    for name, value in storage.env.items():
-        monkeypatch.setenv(name, value)
-    folder = servers.folder / "s3/bucket"
-    (folder / "new").mkdir()
-    for name in ("a", "b"):
-        rows(50, seed=3).to_parquet(folder / f"new/{name}.parquet")
-    query = f"?scheme=http&region=us-east-1&endpoint_override={LOOPBACK}:{storage.server.port}"
-    code, output = predict(f"s3://bucket/new{query}", f"s3://bucket/out{query}")
-    assert code == 0, output
-    found = pd.read_parquet(folder / "out/b.parquet")
-    assert found["prediction"].tolist() == estimator().predict(rows(50, seed=3)).tolist()
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.parquet", "b.parquet"]
-    assert predict(f"s3://bucket/new{query}", f"s3://bucket/out{query}")[1].count("before") == 2

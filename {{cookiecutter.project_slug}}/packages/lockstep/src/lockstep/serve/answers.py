@@ -38,7 +38,8 @@ def headers_of(request: Request, version: Version, unknown: list[str]) -> dict[s
     headers = {"X-Request-ID": request.state.id, "X-Model-Version": version.about.version}
     if unknown:
         names = ", ".join(unknown)[:1000]
-        headers["X-Ignored-Columns"] = names.encode("ascii", "backslashreplace").decode()
+        # A header holds neither other alphabets nor line breaks.
+        headers["X-Ignored-Columns"] = names.encode("unicode_escape").decode()
     return headers
 
 
