@@ -62,7 +62,7 @@ def parts_of(source: str, target: str) -> list[Part]:
     Raises:
         LockstepError: There is no such input, or the output cannot hold it.
     """
-    system, files, base = listed(source)
+    system, files, base = _listed(source)
     if not files:
         raise LockstepError(f"there is no CSV or Parquet file at {source}")
     target_system, place = _system(target)
@@ -213,14 +213,8 @@ def _complete(part: Part, metadata: dict[str, str]) -> int | None:
         return int(found.metadata.num_rows) if same else None
 
 
-def listed(source: str) -> "tuple[FileSystem, list[str], str]":
-    """The CSV and Parquet files of an input, sorted, and the folder that they are in.
-
-    Names that begin with a dot or an underscore are left out, as other tools do.
-
-    Raises:
-        LockstepError: The place cannot be used.
-    """
+def _listed(source: str) -> "tuple[FileSystem, list[str], str]":
+    """The CSV and Parquet files of an input, sorted, and the folder that they are in."""
     from pyarrow.fs import FileSelector
 
     if "*" in source and "://" not in source:
