@@ -142,6 +142,9 @@ def test_watch(scenes: Scenes) -> None:
     scenes.play("watch", "data/new", code=2)
     scenes.play("export", "airflow", "--windows", "data/new", "--project", "/srv/toy")
     scenes.play("export", "dagster", "--stages", "-o", "dags/toy.py")
+    (scenes.project.path / "dvc.yaml").unlink()
+    scenes.tell("where there is no pipeline")
+    scenes.play("export", "airflow", "--stages", code=2)
 
 
 def test_compose(scenes: Scenes) -> None:

@@ -8,10 +8,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from examples import REGIONS, TEXT
 from scaffold import render
 from tiny import DVC_INSIDE, Tiny
 
-from examples import REGIONS, TEXT
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.dvc.resolver import NOTE
@@ -325,7 +325,9 @@ def test_a_stage_can_be_renamed_removed_and_added_in_dvc_yaml_alone(tmp_path: Pa
     project.edit("dvc.yaml", "      - ${paths.validation}\n", "")
     project.edit("dvc.yaml", "penguins.split ${paths.table}", "penguins.split data/doubled.parquet")
     project.edit(
-        "dvc.yaml", "split.py\n      - ${paths.table}", "split.py\n      - data/doubled.parquet"
+        "dvc.yaml",
+        "tables.py\n      - ${paths.table}\n    params: [data.group",
+        "tables.py\n      - data/doubled.parquet\n    params: [data.group",
     )
     project.write(
         "src/penguins/doubled.py",

@@ -661,7 +661,7 @@ def test_a_model_that_cannot_be_packaged_is_named_and_leaves_no_finished_run(
     assert "error: the model models/model.joblib cannot be packaged:" in output
     assert "ZeroDivisionError: division by zero" in output
     (run,) = all_runs()
-    assert run.info.status == "RUNNING"
+    assert run.info.status == "FAILED"
 
 
 def test_distinct_names_stay_distinct_and_legible(toy: Toy, publish: Publish) -> None:

@@ -102,8 +102,8 @@ def _require_known_columns(rows: pd.DataFrame, schema: Schema, data: Any, path: 
         lines += [f"  {name} is missing: add it to data.optional if it may be" for name in lacking]
         lines += [f"  {name} is new: add it to data.drop" for name in new]
         lines.append(
-            "if a column has a new name, set data.rename in conf/data; to learn from a new one, add "
-            "it to schema.yaml, and to data.optional"
+            "if a column has a new name, set data.rename in conf/data; to learn from a new one, "
+            "add it to schema.yaml, and to data.optional"
         )
         raise LockstepError("\n".join(lines))
 

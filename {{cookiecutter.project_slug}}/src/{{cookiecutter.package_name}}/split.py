@@ -74,7 +74,9 @@ def list_partitions(
         for name, entry in entries.items():
             facts = entry.get("facts", {})
             about = [facts.get("rows", 0), facts.get("first", ""), facts.get("last", "")]
-            writer.writerow([name, entry["md5"], *about, *(int(rows.get(name, 0)) for rows in used)])
+            writer.writerow(
+                [name, entry["md5"], *about, *(int(rows.get(name, 0)) for rows in used)]
+            )
 
 
 def _random(table: pd.DataFrame, data: Any, split: Any) -> Any:

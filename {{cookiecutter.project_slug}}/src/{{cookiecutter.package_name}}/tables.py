@@ -16,6 +16,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
 
     Args:
         path: data/table.parquet; or the folder data/table, with a file for each partition.
+        columns: Their names; None for all.
 
     Returns:
         The rows, indexed by row number; those of a folder by partition and row number.
