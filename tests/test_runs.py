@@ -1,7 +1,10 @@
 """`lockstep runs` and `lockstep diff`: which run is best, by how much, and what differs."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,16 @@ def test_a_table_of_runs_fits_into_100_columns_and_names_the_best(tiny_rivals: T
     labels = [name.rpartition(" ")[2] for name in (best, worst)]
     command = f"uv run lockstep diff {labels[1]} {labels[0]}"
     assert advice == f"best: {labels[0]}; by how much, and is it chance? {command}"
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tiny_rivals: Tiny) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "lockstep", "runs"]
+    with tiny_rivals.entered():
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.stderr, done.returncode) == ("", 1)
 
 
 def test_an_experiment_without_a_run_is_named(tiny_published: Tiny) -> None:

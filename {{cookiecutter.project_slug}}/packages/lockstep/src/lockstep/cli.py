@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -104,6 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that is not writable
         if is_stage:  # raised by the stage's own code: its author needs the traceback
             raise
+        if isinstance(error, BrokenPipeError):  # `lockstep runs | head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         reason = str(error) or type(error).__name__
         fail(f"{reason}\nfix that, then run the same command again")
         return 2
