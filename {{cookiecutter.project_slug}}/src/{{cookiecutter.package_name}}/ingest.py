@@ -112,8 +112,9 @@ def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
 
 
 def notes(report: pd.DataFrame) -> list[str]:
-    """A line about each column that has a note in the report, except the target."""
-    noted = report[(report["note"] != "") & (report["note"] != TARGET)]
+    """A line about each column with a note in the report, unless conf/ itself says it."""
+    known = (report["note"] == TARGET) | (report["kind"] == "dropped")
+    noted = report[(report["note"] != "") & ~known]
     lines = [
         f"  {column}: {kind}: {note}" if kind in KINDS else f"  {column}: {note}"
         for column, kind, note in noted[["column", "kind", "note"]].itertuples(index=False)
