@@ -97,5 +97,5 @@ def test_the_schema_holds_no_values() -> None:
         own = [name for name, field in model.model_fields.items() if not field.is_required()]
         return own + [name for each in inner for name in defaults(each)]
 
-    of_commands, of_partitions = ["sweep", "monitor"], ["exclude", "optional", "rename"]
+    of_commands, of_partitions = ["sweep", "monitor", "retrain"], ["exclude", "optional", "rename"]
     assert defaults(Config) == [*of_commands, *of_partitions]

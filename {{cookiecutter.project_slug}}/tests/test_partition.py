@@ -68,7 +68,7 @@ def test_a_file_is_read_as_the_whole_even_if_it_shows_less(
     ingest()
     few = table.tail(2).assign(is_new=True, weight=None, colour="red", size=7)
     write("11.csv", few)
-    added = ingest().loc["11.csv"]
+    added = pd.DataFrame(ingest().loc["11.csv"])
     assert list(added.dtypes) == list(table.dtypes)
     assert added["weight"].isna().all()
 

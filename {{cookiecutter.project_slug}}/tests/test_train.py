@@ -24,7 +24,7 @@ from {{ cookiecutter.package_name }} import estimators, train
 MODELS = sorted(
     path.stem
     for path in (CONF / "model").glob("*.yaml")
-    if find_spec(OmegaConf.load(path)["_target_"].partition(".")[0])
+    if find_spec(OmegaConf.load(path)._target_.partition(".")[0])
 )
 PREPROCESSINGS = sorted(path.stem for path in (CONF / "preprocess").glob("*.yaml"))
 STAGE = """

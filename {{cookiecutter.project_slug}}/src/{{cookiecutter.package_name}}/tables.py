@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,19 @@ import pandas as pd
 MANIFEST = "_partitions.json"  # what `lockstep map` writes
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read all rows, or some of the columns.
+def read_table(path: Path) -> pd.DataFrame:
+    """Read all rows.
 
     Args:
         path: data/table.parquet; or the folder data/table, with a file for each partition.
-        columns: Their names; None for all.
 
     Returns:
         The rows, indexed by row number; those of a folder by partition and row number.
     """
     if path.is_file():
-        return pd.read_parquet(path, columns=columns)
+        return pd.read_parquet(path)
     parts = {
-        name: pd.read_parquet(path / entry["out"], columns=columns)
+        name: pd.read_parquet(path / entry["out"])
         for name, entry in manifest(path).items()
         if "problem" not in entry
     }
