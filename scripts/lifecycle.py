@@ -185,6 +185,8 @@ class Life:
         self.clients = Clients("", [])
         self.tally: Counter[str] = Counter()
         self._champion = "1"
+        # With the commands of another environment, there is none to install.
+        self._rebuild = ["--current-environment"] if binaries else []
         binaries = binaries or project / ".venv" / ("Scripts" if os.name == "nt" else "bin")
         self._env = {**environment(), "LOCKSTEP_NOTIFY": channel.url, "DVC_NO_ANALYTICS": "1"}
         self._env["PATH"] = os.pathsep.join([str(binaries), self._env["PATH"]])
@@ -222,7 +224,7 @@ class Life:
         print(f"\nrequests: {asked} answered ({by_version}), {len(self.clients.failures)} failed")
         print(f"retrainings: {self.tally['promoted']} promoted, {self.tally['refused']} refused")
         print(f"notifications: {len(self.channel.messages)}")
-        self._run("lockstep", "reproduce", "champion")
+        self._run("lockstep", "reproduce", "champion", *self._rebuild)
         content = {
             "months": [vars(month) for month in self.months],
             "answers": dict(self.clients.answers),

@@ -344,9 +344,10 @@ def equipped(clean_env: dict[str, str], first_project: Project, once: Once) -> P
         project = make(clean_env, folder, {}, first_project.bin)
         binaries = project.path / ".venv" / first_project.bin.name
         project = replace(project, env=clean_env, bin=binaries)
-        project.run("uv", "sync", "--quiet", "--locked", "--extra", "ray", "--extra", "slurm")
-        extras = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
-        wanted = [f"dvc[{extras}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]"]
+        extras = [word for name in ("ray", "slurm", "notify") for word in ("--extra", name)]
+        project.run("uv", "sync", "--quiet", "--locked", *extras)
+        drivers = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
+        wanted = [f"dvc[{drivers}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]"]
         python = str(binaries / "python")
         project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
         return project

@@ -155,7 +155,7 @@ def test_what_is_merely_not_done_yet_is_a_warning(healthy: Tiny) -> None:
     healthy.write(".dvc/config", "")
     (healthy.path / "mlflow.db").unlink()
     code, lines = examine(healthy)
-    assert code == 0, lines
+    assert code == 0, json.dumps(lines, indent=1)
     assert {name: [line[0], *line[2:]] for name, line in lines.items() if line[0] != "ok"} == {
         "git remote": ["warning", "git remote add origin URL"],
         "git hooks": ["warning", "uv run pre-commit install"],

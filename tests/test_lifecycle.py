@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 from conftest import TEMPLATE, Scaffold
+from project import Project
 
 
-def test_a_model_follows_the_world(scaffold: Scaffold, tmp_path: Path) -> None:
+def test_a_model_follows_the_world(scaffold: Scaffold, equipped: Project, tmp_path: Path) -> None:
     project = scaffold(data_source="")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--no-verify", "--message", "start")
     words = [str(tmp_path), "--months", "5", "--trees", "20"]
-    places = ["--project", str(project.path), "--bin", str(project.bin)]
+    places = ["--project", str(project.path), "--bin", str(equipped.bin)]
     done = subprocess.run(
         [sys.executable, "-m", "scripts.lifecycle", *words, *places],
         cwd=TEMPLATE,
-        env={**project.env, "UV_PROJECT_ENVIRONMENT": str(project.bin.parent)},
+        env={**project.env, "UV_PROJECT_ENVIRONMENT": str(equipped.bin.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -31,5 +32,6 @@ def test_a_model_follows_the_world(scaffold: Scaffold, tmp_path: Path) -> None:
     assert (counts["quiet"], counts["faults"]) == (1, 1)
     assert min(counts["promoted"], counts["refused"]) >= 1
     assert told["months"][-1]["verdict"] == "alarm"
+    assert any("alarm" in text for text in told["notifications"])
     assert "identical" in done.stdout
     assert "put off (an alarm about version 1): the newest window" in done.stdout
