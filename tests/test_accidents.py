@@ -66,10 +66,11 @@ def forking(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     path = list(sys.path)
     tiny.install(site)
     sys.path[:] = path
-    shim = shims / "lockstep"  # which the stages of `dvc repro` run
-    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m lockstep "$@"\n')
-    shim.chmod(0o755)
     paths = [str(GLUE / "src"), str(GLUE.parent.parent.parent / "tests"), str(site)]
+    shim = shims / "lockstep"  # which the stages of `dvc repro` run
+    found = f"PYTHONPATH={shlex.quote(os.pathsep.join(paths))}"  # a rebuild has none of its own
+    shim.write_text(f'#!/bin/sh\n{found} exec {shlex.quote(sys.executable)} -m lockstep "$@"\n')
+    shim.chmod(0o755)
     env = {
         **clean_env,
         "PYTHONPATH": os.pathsep.join(paths),
