@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from lockstep import LockstepError
 from lockstep.dvc.dvcfile import Stage
 from lockstep.garbage import importing
 from lockstep.processes import ProcessError, process_beside
-from lockstep.stage import params_of, unlisted_params_explained
+from lockstep.stage import unlisted_params_explained
 from lockstep.values import first_line
 
 
@@ -25,6 +27,7 @@ class Task:
 
     Attributes:
         workspace: The project's folder.
+        cfg: The stage's params.
         module: Has `main(cfg, partition, out, *paths)`.
         source: The folder of the partitions.
         paths: What all partitions read.
@@ -33,6 +36,7 @@ class Task:
 
     stage: Stage
     workspace: Path
+    cfg: DictConfig
     module: str
     source: Path
     paths: Sequence[Path] = ()
@@ -60,12 +64,11 @@ def compute(task: Task, partition: Path, out: Path) -> Outcome:
     """Compute one partition in this process; whatever its code raises is part of the outcome."""
     output = io.StringIO()
     try:
-        cfg = params_of(task.stage, task.workspace)
         with contextlib.redirect_stdout(output), importing():
             code = importlib.import_module(task.module)
         out.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(output), unlisted_params_explained(task.stage.name):
-            facts = code.main(cfg, partition, out, *task.paths) or {}
+            facts = code.main(task.cfg, partition, out, *task.paths) or {}
         if not out.is_file():
             raise LockstepError(f"{task.module}.main did not write the file {out.as_posix()}")
     except LockstepError as error:

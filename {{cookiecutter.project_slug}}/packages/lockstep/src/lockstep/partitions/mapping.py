@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from lockstep import LockstepError
 from lockstep.files import file_digest, tree_digest
@@ -70,11 +70,11 @@ def map_partitions(
     if overlap(source.as_posix(), [target.as_posix()]):
         raise LockstepError(f"{source.as_posix()} and {target.as_posix()} must be two folders")
     stage, workspace = running_stage("map", module)
-    task = Task(stage, workspace, module, source, paths, options.tries)
     cfg = params_of(stage, workspace)
+    task = Task(stage, workspace, cfg, module, source, paths, options.tries)
     partitions = _without_excluded(partitions_in(source), OmegaConf.select(cfg, EXCLUDE) or ())
     outs = _outs(partitions, options.suffix)
-    shared = _shared(task, cfg, _prepared(task, cfg, partitions))
+    shared = _shared(task, _prepared(task, partitions))
     with ThreadPoolExecutor(options.jobs) as threads:
         md5s = dict(zip(partitions, threads.map(file_digest, partitions.values()), strict=True))
     wanted = {name: Entry(md5, outs[name], key=digest([shared, md5])) for name, md5 in md5s.items()}
@@ -129,21 +129,21 @@ def _outs(partitions: Iterable[str], suffix: str) -> dict[str, str]:
     return {name: out for out, name in names.items()}
 
 
-def _prepared(task: Task, cfg: DictConfig, partitions: Mapping[str, Path]) -> Path:
+def _prepared(task: Task, partitions: Mapping[str, Path]) -> Path:
     """Import the module and call its `prepare`, if it has one; the file of the module."""
     with importing():
         code = importlib.import_module(task.module)
     if hasattr(code, "prepare"):
         with unlisted_params_explained(task.stage.name):
-            code.prepare(cfg, task.source, list(partitions.values()), *task.paths)
+            code.prepare(task.cfg, task.source, list(partitions.values()), *task.paths)
     return Path(str(code.__file__))
 
 
-def _shared(task: Task, cfg: DictConfig, code: Path) -> str:
+def _shared(task: Task, code: Path) -> str:
     """A digest of what all results depend on."""
     source = Path(os.path.relpath(task.source, task.workspace)).as_posix()
     files = {dep: task.workspace / dep for dep in task.stage.deps if not overlap(dep, [source])}
-    params: Any = OmegaConf.to_container(cfg)
+    params: Any = OmegaConf.to_container(task.cfg)
     section, _, key = EXCLUDE.partition(".")
     params.get(section, {}).pop(key, None)  # to leave one out does not change the others
     files |= {path.as_posix(): path for path in task.paths}
