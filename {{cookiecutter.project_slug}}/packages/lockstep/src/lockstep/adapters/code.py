@@ -1,12 +1,12 @@
 """Models that the project's own code loads, and code that is a model itself."""
 
 import ast
-import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kinds import Kind, pyfunc
 
 SOURCE = Path("src")
 CODE = "model.py"  # in a folder that is a model
@@ -35,11 +35,8 @@ def _load_pyfunc(path):
 def loaded_by(load: str, path: Path) -> Kind:
     """A file or folder that a function of the project loads; the result has `predict(table)`."""
     module, _, function = load.rpartition(".")
-    model = getattr(importlib.import_module(module), function)(path)
     packages = {module.partition(".")[0], *packages_behind(module)}
-    loader = LOAD.format(module=module, function=function)
-    options = {"data_path": str(path)}
-    return Kind("pyfunc", (), options, packages, loader, model.predict)
+    return pyfunc(LOAD.format(module=module, function=function), path, packages)
 
 
 def kind(path: Path) -> Kind | None:
@@ -47,13 +44,9 @@ def kind(path: Path) -> Kind | None:
     file = path / CODE if path.is_dir() else path
     if file.suffix != ".py" or not file.is_file():
         return None
-    loader = RUN.format(code=CODE)
-    namespace: dict[str, object] = {}
-    exec(compile(loader, "loader", "exec"), namespace)  # as MLflow does later
-    predict = namespace["_load_pyfunc"](str(path)).predict  # type: ignore[operator]
+    found = pyfunc(RUN.format(code=CODE), path)
     packages = set(_imports(file.read_text(encoding="utf-8"), "")) & set(sys.modules)
-    tops = {name.partition(".")[0] for name in packages}
-    return Kind("pyfunc", (), {"data_path": str(path)}, tops, loader, predict)
+    return replace(found, packages={name.partition(".")[0] for name in packages})
 
 
 def packages_behind(name: str, source: Path = SOURCE) -> set[str]:

@@ -1,7 +1,7 @@
 """The kinds of models that `type: model` in dvc.yaml may point to: docs/models.md lists them.
 
 A kind is a function that looks at a file or folder and returns how MLflow is given it, or None if
-it is of another kind. To add one, write it in a module here and add it to `KINDS`.
+it is of another kind. To add one, write it in a module here and add it to those of `kind_of`.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -31,6 +31,19 @@ class Kind:
     loader: str = ""
     predict: Callable[[Any], Any] | None = None
     note: str = ""
+
+
+def pyfunc(loader: str, path: Path, packages: Set[str] = frozenset()) -> Kind:
+    """A model that the source of a module loads, here as later in MLflow.
+
+    Args:
+        loader: Defines `_load_pyfunc(path)`, which returns something with `predict`.
+        packages: As in `Kind`.
+    """
+    namespace: dict[str, Any] = {}
+    exec(compile(loader, "loader", "exec"), namespace)
+    model = namespace["_load_pyfunc"](str(path))
+    return Kind("pyfunc", (), {"data_path": str(path)}, packages, loader, model.predict)
 
 
 def kind_of(path: Path, load: str | None) -> Kind | None:

@@ -7,7 +7,7 @@ loads it.
 import zipfile
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kinds import Kind, pyfunc
 
 EXPORTED = """\
 import torch
@@ -30,10 +30,7 @@ def _load_pyfunc(path):
 def kind(path: Path) -> Kind | None:
     """A TorchScript archive, or an exported program (`.pt2`)."""
     if path.suffix == ".pt2":
-        namespace: dict[str, type] = {}
-        exec(EXPORTED, namespace)  # as MLflow does later
-        predict = namespace["Program"](str(path)).predict
-        return Kind("pyfunc", (), {"data_path": str(path)}, {"torch"}, EXPORTED, predict)
+        return pyfunc(EXPORTED, path, {"torch"})
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
