@@ -1,5 +1,6 @@
 """What dvc.yaml declares, seen from the stage that publishes."""
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -141,7 +142,7 @@ class Declaration:
         """The metric files, of stages and of the whole dvc.yaml."""
         of_stages = (path for stage in self.stages.values() for path in stage.metrics)
         of_files = (
-            placed(str(Path(file).parent.as_posix()), path)
+            placed(posixpath.dirname(file), path)
             for file, content in self._contents.items()
             for path in content["metrics"]
         )

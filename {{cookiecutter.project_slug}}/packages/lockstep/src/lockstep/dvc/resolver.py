@@ -31,8 +31,9 @@ def resolved(source: Source, folder: Path | None = None) -> dict[str, dict[str, 
     Raises:
         LockstepError: DVC cannot resolve it.
     """
+    names = source.pipelines()
     note = folder / NOTE if folder else None
-    if note and (known := _noted(note, source)) is not None:
+    if note and (known := _noted(note, source, names)) is not None:
         return known
     digests: dict[str, str] = {}
 
@@ -41,7 +42,6 @@ def resolved(source: Source, folder: Path | None = None) -> dict[str, dict[str, 
         digests[name] = _digest(found)
         return found
 
-    names = source.pipelines()
     contents = {name: _resolve(name, text) for name in names}
     entry = {"version": __version__, "names": names, "digests": digests, "contents": contents}
     line = json.dumps(entry, default=str)
@@ -55,12 +55,12 @@ def resolved(source: Source, folder: Path | None = None) -> dict[str, dict[str, 
     return result
 
 
-def _noted(note: Path, source: Source) -> dict[str, dict[str, Any]] | None:
+def _noted(note: Path, source: Source, names: list[str]) -> dict[str, dict[str, Any]] | None:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if known["version"] != __version__ or known["names"] != source.pipelines():
+    if known["version"] != __version__ or known["names"] != names:
         return None
     same = all(_digest(source.text(name)) == md5 for name, md5 in known["digests"].items())
     return known["contents"] if same else None
