@@ -52,6 +52,18 @@ def project_folder(folder: Path) -> Path:
     return next(around, folder)
 
 
+def uv_program(beside: Path | None = None) -> str | None:
+    """The path of uv; None if it is not installed.
+
+    Args:
+        beside: The folder with the programs of an environment, looked at last; by default, of the
+            one that this runs in.
+    """
+    import shutil
+
+    return shutil.which("uv") or shutil.which("uv", path=str(beside or Path(sys.executable).parent))
+
+
 def import_from_workspace() -> None:
     """Import the project's own code from the current workspace.
 

@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
-import shutil
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
-from lockstep.workspace import PYPROJECT
+from lockstep.workspace import PYPROJECT, uv_program
 
 
 def versions_behind(params: dict[str, Any], workspace: Path) -> dict[str, str]:
@@ -67,7 +66,7 @@ def distribution(package: str) -> str | None:
 
 def how_to_install(package: str, workspace: Path) -> str:
     """The command that installs a package, in backquotes; an extra that has it comes first."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = uv_program()
     for extra, requirement in _extras(workspace):
         if _name(requirement) == _name(package):
             return f"`uv sync --extra {extra}`" if uv else f"`pip install '{requirement}'`"

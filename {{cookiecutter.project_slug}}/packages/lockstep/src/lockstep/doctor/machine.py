@@ -14,7 +14,7 @@ from lockstep.dvc.ignored import unignored
 from lockstep.files import read_yaml
 from lockstep.project import Project
 from lockstep.team.commits import uncommitted
-from lockstep.workspace import DVC_LOCK, PARAMS, UV_LOCK
+from lockstep.workspace import DVC_LOCK, PARAMS, UV_LOCK, uv_program
 
 GIGABYTE = 1e9
 
@@ -58,7 +58,7 @@ def lock(project: Project) -> Finding:
     """pyproject.toml, uv.lock and what is installed."""
     if not (project.root / UV_LOCK).exists():
         return Finding("failed", "there is no uv.lock; the pipeline depends on it", ["uv sync"])
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = uv_program()
     if uv is None:
         return Finding("skipped", "uv is not installed, so uv.lock was not checked")
     if not _agrees(project, uv, "lock"):

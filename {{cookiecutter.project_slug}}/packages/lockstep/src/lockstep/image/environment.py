@@ -1,14 +1,12 @@
 """The environment of an image: what uv.lock pins for a model and its server, with hashes."""
 
 import contextlib
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.workspace import UV_LOCK
+from lockstep.workspace import UV_LOCK, uv_program
 
 EXTRA = "serve"  # of the project; it names the server's packages
 # What the pipeline needs and no answer does; and what nothing else needs goes with them.
@@ -62,7 +60,7 @@ def _exported(folder: Path) -> str:
     Raises:
         LockstepError: It locks none.
     """
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = uv_program()
     if uv is None:
         raise LockstepError("uv is not installed: it reads uv.lock")
     command = [uv, "export", "--frozen", "--quiet", "--no-dev", "--extra", EXTRA, "--no-annotate"]

@@ -1,7 +1,6 @@
 """A state restored beside the project: its code in a worktree, its data, its environment."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from lockstep.files import packages_of
 from lockstep.history import LIVE_VARIABLE
 from lockstep.rebuild.worktree import Worktree
 from lockstep.values import slug
-from lockstep.workspace import UV_LOCK
+from lockstep.workspace import UV_LOCK, uv_program
 
 # The variables that bind a process to the environment that it was started in.
 BINDING = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH"}
@@ -69,7 +68,7 @@ class Restored:
         Args:
             python: The preferred Python version; where it is missing, uv chooses one.
         """
-        uv = shutil.which("uv") or shutil.which("uv", path=str(self._binaries))
+        uv = uv_program(self._binaries)
         if uv is None or not (self.folder / UV_LOCK).exists():
             lacking = "uv is not installed" if uv is None else f"the state has no {UV_LOCK}"
             raise LockstepError(f"{lacking}: use --current-environment")
