@@ -63,6 +63,11 @@ _FUNCTIONS = {
 }
 
 
+def mlmodel(folder: Path) -> dict[str, Any]:
+    """The description of an MLflow model."""
+    return dict(yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")))
+
+
 def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
     """Load the estimator of an MLflow model.
 
@@ -81,7 +86,7 @@ def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
     Raises:
         LockstepError: The model is not trusted.
     """
-    flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+    flavors = mlmodel(folder)["flavors"]
     flavor = flavors.get("sklearn")
     if flavor is None or flavor["serialization_format"] != "skops":
         if estimators is not None:

@@ -31,9 +31,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the context: Dockerfile, requirements, model, server, manifests for Kubernetes."""
+    from lockstep.adapters.trusted_model import mlmodel
     from lockstep.image.context import write_context
     from lockstep.image.environment import requirements_of
-    from lockstep.inference.columns import mlmodel
     from lockstep.lineage.target import resolve_target
     from lockstep.project import Project
 

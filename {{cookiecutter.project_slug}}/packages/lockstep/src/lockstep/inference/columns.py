@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from lockstep import LockstepError
+from lockstep.adapters.trusted_model import mlmodel
 from lockstep.inference.kinds import COMPLETE, KINDS, Kind, Problem
 
 if TYPE_CHECKING:
@@ -190,11 +190,6 @@ class Columns:
 def output_of(folder: Path) -> Any:
     """The output in the signature of an MLflow model."""
     return json.loads((mlmodel(folder).get("signature") or {}).get("outputs") or "null")
-
-
-def mlmodel(folder: Path) -> dict[str, Any]:
-    """The description of an MLflow model."""
-    return dict(yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")))
 
 
 def _plain(series: "pd.Series[Any]") -> list[Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.adapters.sklearn import Answers, predict
-from lockstep.adapters.trusted_model import load_model
-from lockstep.inference.columns import Columns, Values, mlmodel, output_of
+from lockstep.adapters.trusted_model import load_model, mlmodel
+from lockstep.inference.columns import Columns, Values, output_of
 from lockstep.values import first_line
 
 ABOUT = "version.json"  # beside MLmodel

@@ -5,10 +5,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import load_model
+from lockstep.adapters.trusted_model import load_model, mlmodel
 
 # The flavors whose files hold a model and no code, each with the class that MLmodel may name: the
 # library itself reads them, whatever MLmodel says besides.
@@ -32,7 +30,7 @@ def load_any(folder: Path, trusted: Collection[str] | None) -> Any:
     Raises:
         LockstepError: It is not trusted, or of no kind that can be loaded.
     """
-    flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")).get("flavors") or {}
+    flavors = mlmodel(folder).get("flavors") or {}
     if not flavors:
         raise LockstepError(
             "MLflow cannot load this model: it is of no kind that docs/models.md of Lockstep lists"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.adapters.trusted_model import mlmodel
 from lockstep.files import write_whole
-from lockstep.inference.columns import mlmodel
 from lockstep.inference.version import About, Version, load
 from lockstep.values import slug
 
