@@ -11,6 +11,7 @@ import yaml
 from lockstep import LockstepError
 from lockstep.workspace import COMPOSED
 
+TABLES = (".csv", ".parquet")  # the files that `monitor`, `watch` and `predict` read
 CONFLICT = """\
 {name} has a merge conflict: it holds the lines of both branches
 git checkout --ours {name}
@@ -43,6 +44,12 @@ def write_whole(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
+
+
+def tables_in(place: Path) -> list[Path]:
+    """The CSV and Parquet files in a folder and below, sorted, except hidden ones; or a file."""
+    found = [place] if place.is_file() else place.rglob("*")
+    return sorted(p for p in found if p.suffix in TABLES and not p.name.startswith("."))
 
 
 def packages_of(workspace: Path) -> dict[str, str]:

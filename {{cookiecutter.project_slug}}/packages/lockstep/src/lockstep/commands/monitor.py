@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> int:
     project = Project(Path.cwd())
     with project.store.errors_explained(CHECK_ADDRESS):
         # These import pandas and scikit-learn.
-        from lockstep.monitor.history import History
+        from lockstep.monitor.history import PAGE, History
         from lockstep.monitor.output import write
         from lockstep.monitor.reference import reference_of
         from lockstep.monitor.report import report
@@ -74,7 +74,7 @@ def run(arguments: Namespace) -> int:
     else:
         _show(results, monitor.reference.metrics[0])
         if arguments.output:
-            print(f"\nwrote {(arguments.output / 'report.html').as_posix()}")
+            print(f"\nwrote {(arguments.output / PAGE).as_posix()}")
         print(f"\nall windows: {history.store.page(history.page)}")
     return int(results[-1]["verdict"] == "alarm" and not arguments.exit_zero)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.files import file_digest
+from lockstep.files import TABLES, file_digest
 from lockstep.inference.columns import InvalidRows
 from lockstep.values import first_line
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from lockstep.inference.version import Version
 
-SUFFIXES = (".csv", ".parquet")
 PREDICTION, PROBABILITY = "prediction", "probability."  # columns of the output
 ARROW = {"string": "string", "double": "float64", "float": "float64", "boolean": "bool"}
 METADATA = "lockstep."  # before each key in the metadata of an output file
@@ -66,7 +65,7 @@ def parts_of(source: str, target: str) -> list[Part]:
     if not files:
         raise LockstepError(f"there is no CSV or Parquet file at {source}")
     target_system, place = _system(target)
-    if place.endswith(SUFFIXES):
+    if place.endswith(TABLES):
         if len(files) > 1:
             raise LockstepError(
                 f"{source} has {len(files)} files, and {target} is one: name a folder"
@@ -225,10 +224,10 @@ def _listed(source: str) -> "tuple[FileSystem, list[str], str]":
     else:
         system, place = _system(source)
         if system.get_file_info(place).is_file:
-            return system, [place] if place.endswith(SUFFIXES) else [], place.rpartition("/")[0]
+            return system, [place] if place.endswith(TABLES) else [], place.rpartition("/")[0]
         selector = FileSelector(place, recursive=True, allow_not_found=True)
         files = sorted(info.path for info in system.get_file_info(selector) if info.is_file)
-    names = {path: path.removeprefix(place) for path in files if path.endswith(SUFFIXES)}
+    names = {path: path.removeprefix(place) for path in files if path.endswith(TABLES)}
     shown = [path for path, name in names.items() if "/." not in name and "/_" not in name]
     return system, shown, place
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-ANSWERS, FEEDBACK = "answers", "feedback"  # the log's folders
+from lockstep.serve.records import ANSWERS, FEEDBACK
+
 KEY = ["_request", "_row"]
 ACTUAL = "actual"
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.monitor.history import metrics_of
+from lockstep.monitor.history import PAGE, metrics_of
 from lockstep.monitor.result import Result
 from lockstep.values import slug
 
-WINDOWS, PAGE = "windows.json", "report.html"
+WINDOWS = "windows.json"
 
 
 def write(folder: Path, results: Sequence[Result], page: str) -> None:

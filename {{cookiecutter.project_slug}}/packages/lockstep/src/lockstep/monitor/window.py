@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from lockstep import LockstepError
-from lockstep.files import file_digest
-from lockstep.monitor.answers import ANSWERS, FEEDBACK, is_log, labelled, true_values
+from lockstep.files import TABLES, file_digest, tables_in
+from lockstep.monitor.answers import is_log, labelled, true_values
 from lockstep.monitor.distribution import Bins, Counts, Numbers
+from lockstep.serve.records import ANSWERS, FEEDBACK
 from lockstep.values import digest
 
 BATCH = 100_000  # rows that are read at a time
 SAMPLE = 20_000  # rows that are predicted and looked at together; at least half as many are kept
-SUFFIXES = (".csv", ".parquet")
 
 Batch = tuple[pd.DataFrame, Mapping[str, int]]  # rows, and by column, values that were unreadable
 
@@ -135,12 +135,10 @@ def files_of(source: Path) -> list[Path]:
         LockstepError: There are none.
     """
     if source.is_file():
-        if source.suffix not in SUFFIXES:
+        if source.suffix not in TABLES:
             raise LockstepError(f"{source} is neither CSV nor Parquet")
         return [source]
-    folder = source / ANSWERS if is_log(source) else source
-    found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
-    found = [path for path in found if not path.name.startswith(".")]
+    found = tables_in(source / ANSWERS if is_log(source) else source)
     if not found:
         raise LockstepError(
             f"there are no data at {source}: name a CSV or Parquet file, or a folder"

@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.files import write_whole
+from lockstep.files import tables_in, write_whole
 from lockstep.values import counted
 from lockstep.workspace import TEMPORARY
 
 MOST_AT_ONCE = 100  # files that one call judges: a command line cannot be of any length
 SHOWN = 6  # words of a command that are printed
-SUFFIXES = (".csv", ".parquet")
 Signature = tuple[int, int]  # size, and time of the last change
 
 
@@ -106,11 +105,7 @@ class Watcher:
         write_whole(self._memory, json.dumps(self._judged))
 
     def _files(self) -> list[Path]:
-        found = []
-        for place in self._plan.folders:
-            inside = [path for path in place.rglob("*") if not path.name.startswith(".")]
-            found += [path for path in [place, *inside] if path.suffix in SUFFIXES]
-        return sorted(found)
+        return sorted(path for place in self._plan.folders for path in tables_in(place))
 
 
 def _signature(path: Path) -> Signature | None:
