@@ -114,7 +114,7 @@ def _foreach(folder: Path, count: int) -> tuple[float, float, float]:
 
 
 def _write(folder: Path, count: int) -> list[str]:
-    """Write the rows in so many files, of at least 20 rows each; returns their names."""
+    """Write the rows to a number of files, of at least 20 rows each; returns their names."""
     rows = pd.read_csv(SAMPLE, dtype=str)
     size = max(20, len(rows) // count)
     names = [f"{number:04}.csv" for number in range(count)]

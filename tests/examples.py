@@ -1,7 +1,7 @@
 """Pipelines that tests live through: the files of each, to be dedented."""
 
 # One model per region by a matrix; a sub-pipeline that makes one model of them; a stage of the
-# shell in a folder of its own; raw data within a folder that `dvc add` tracks; a path that conf/
+# shell in a separate folder; raw data within a folder that `dvc add` tracks; a path that conf/
 # sets; metrics in a folder, which the top of dvc.yaml names.
 REGIONS = {
     "dvc.yaml": """

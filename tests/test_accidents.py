@@ -43,7 +43,7 @@ HERE = "--current-environment"
 MOUNTS = sys.platform == "linux" and os.geteuid() == 0  # only root can mount a small disk
 ROOM = (0, 10_000, 100_000, 500_000)  # bytes on a full disk
 WINDOW = 150  # rows of new data
-NIGHTLY = 100  # so many accidents are worth the commands that take seconds
+NIGHTLY = 100  # from this number on, commands that take seconds are among them
 QUERIES = {
     "states": "select tags.value, runs.status from runs join tags using (run_uuid)"
     " where tags.key = 'lockstep.state' and runs.lifecycle_stage = 'active'",
@@ -68,7 +68,7 @@ def forking(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     sys.path[:] = path
     paths = [str(GLUE / "src"), str(GLUE.parent.parent.parent / "tests"), str(site)]
     shim = shims / "lockstep"  # which the stages of `dvc repro` run
-    found = f"PYTHONPATH={shlex.quote(os.pathsep.join(paths))}"  # a rebuild has none of its own
+    found = f"PYTHONPATH={shlex.quote(os.pathsep.join(paths))}"  # which a rebuild starts without
     shim.write_text(f'#!/bin/sh\n{found} exec {shlex.quote(sys.executable)} -m lockstep "$@"\n')
     shim.chmod(0o755)
     env = {
@@ -132,7 +132,7 @@ class Life:
         self.look()
 
     def run(self, *words: str, kill: tuple[signal.Signals, float] | None = None) -> Ending:
-        """Run a command, which may not end in a traceback of its own accord."""
+        """Run a command, which must not end in a traceback unless it is killed."""
         ending = self._forked.run(self.project.path, *words, kill=kill)
         how = f"{kill[0].name} after {kill[1]:.3f} s: " if kill else ""
         told = f"{how}{ending.code}, {ending.seconds:.2f} s\n{ending.output}"

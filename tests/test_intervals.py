@@ -1,4 +1,4 @@
-"""Bootstrap intervals: they cover what they say, and pairs are told apart."""
+"""Bootstrap intervals: they have the stated coverage, and use that rows are paired."""
 
 from typing import Any
 

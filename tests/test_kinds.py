@@ -63,7 +63,7 @@ def predict(table):
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a package of its own and rows as an example; it is the current one."""
+    """A folder with its own package and rows as an example; it is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "src")
     (tmp_path / "src/nets").mkdir(parents=True)

@@ -238,7 +238,7 @@ def answers(client: Client) -> bool:
 
 @contextlib.contextmanager
 def started(project: Tiny, *options: str) -> Iterator[tuple["subprocess.Popen[str]", Client]]:
-    """The command in a process of its own."""
+    """The command in a separate process."""
     with project.entered():
         process = subprocess.Popen(
             [sys.executable, "-m", "lockstep", "serve", "models:/toy/1", *options],

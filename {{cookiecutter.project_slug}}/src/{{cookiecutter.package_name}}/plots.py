@@ -193,7 +193,7 @@ def _importance(axes: Axes, table: pd.DataFrame, about: About) -> None:
 
 
 def _learning_curve(axes: Axes, table: pd.DataFrame, about: About) -> None:
-    """Train and validation in one chart; a second quantity has an axis of its own, on the right."""
+    """Train and validation in one chart; a second quantity has a separate axis, on the right."""
     quantities: dict[str, dict[str, str]] = {}
     for name in table.columns.drop("step"):
         part = next((part for part in PARTS if name.startswith(part)), "")

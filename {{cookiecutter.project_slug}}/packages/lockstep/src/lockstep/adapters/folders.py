@@ -28,7 +28,7 @@ def kind(path: Path) -> Kind | None:
     task = next((TASKS[name] for name in names if name in TASKS), None)
     if task is None:
         return None
-    # MLflow would ask the hub for a card of a model of this name. This is a process of its own.
+    # MLflow would ask the hub for a card of a model of this name. This is a separate process.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from lockstep import git
 from lockstep.workspace import DVC_YAML
 
-# Every dvc.yaml, and the folders that are DVC projects of their own.
+# Every dvc.yaml, and the folders that are DVC projects themselves.
 PATTERNS = (DVC_YAML, f"*/{DVC_YAML}", "*/.dvc/config")
 
 

@@ -57,7 +57,7 @@ class Comparison:
 
     Attributes:
         version: The champion's.
-        metrics: The champion's on these rows; those of its own run if they were not compared.
+        metrics: The champion's on these rows; those of its run if they were not compared.
         difference: The model's deciding metric minus the champion's; None if they were not
             compared.
         rescored: Whether the champion was originally tested on other data.

@@ -70,7 +70,7 @@ def _view(metrics: Sequence[str]) -> str:
     charts = [_chart("BAR", name) for name in metrics[:SHOWN_CHARTS]]
     for name in PAIRED:
         charts.append(_chart("LINE", f"train_{name}", f"validation_{name}"))
-        # MLflow would give it a chart of its own, too, unless the user has deleted that one.
+        # MLflow would also give it a separate chart, unless the user has deleted that one.
         charts.append(_chart("LINE", f"validation_{name}") | {"deleted": True})
     section = {"uuid": SECTION, "name": "Model metrics", "display": True, "isGenerated": True}
     state = {

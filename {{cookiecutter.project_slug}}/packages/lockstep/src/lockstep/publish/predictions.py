@@ -1,4 +1,4 @@
-"""A run in MLflow for what `lockstep predict` predicted, in an experiment of its own."""
+"""A run in MLflow for what `lockstep predict` predicted, in a separate experiment."""
 
 import time
 from typing import TYPE_CHECKING

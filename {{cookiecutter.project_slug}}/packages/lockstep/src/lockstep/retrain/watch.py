@@ -1,6 +1,6 @@
 """A loop that calls `lockstep monitor` and `lockstep retrain` when data arrive, and by the clock.
 
-The work is done by processes of their own, so that the loop stays small, and neither a failure nor
+The work is done by separate processes, so that the loop stays small, and neither a failure nor
 a kill of it leaves anything behind: what was not finished is found again after a restart.
 """
 
