@@ -5,6 +5,7 @@ kinds of commands. `pytest tests/test_accidents.py --accidents 300 --accident-se
 `--accidents-of sweep,retrain` has them happen to these commands only.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -18,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,7 +153,7 @@ class Life:
     def look(self, store_path: Path | None = None) -> None:
         """Assert that MLflow, DVC and git are as if nothing had happened."""
         store_path = store_path or self.project.path / "mlflow.db"
-        with closing(sqlite3.connect(store_path)) as store:
+        with contextlib.closing(sqlite3.connect(store_path)) as store:
             found = {name: store.execute(query).fetchall() for name, query in QUERIES.items()}
         finished = [state for state, status in found["states"] if status == "FINISHED"]
         assert len(finished) == len(set(finished)), self.report()
@@ -231,9 +231,10 @@ def fill_the_disk(life: Life, command: Command, seconds: float) -> None:
     """Run it with little room left on the disk."""
     del seconds
     filling, left = life.project.path.parent / "filling", life.chance.choice(ROOM)
-    filling.write_bytes(bytes(max(shutil.disk_usage(filling.parent).free - left, 0)))
+    with contextlib.suppress(OSError):  # a worker of DVC's queue may take the last bytes first
+        filling.write_bytes(bytes(max(shutil.disk_usage(filling.parent).free - left, 0)))
     life.run(*command.words)
-    filling.unlink()
+    filling.unlink(missing_ok=True)
 
 
 def forbid_writing(life: Life, command: Command, seconds: float) -> None:
@@ -461,7 +462,7 @@ def states(life: Life) -> int:
 
 def published(database: Path) -> int:
     """The number of finished runs."""
-    with closing(sqlite3.connect(database)) as store:
+    with contextlib.closing(sqlite3.connect(database)) as store:
         (count,) = store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()
     return int(count)
 
