@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kind import Kind
 
 
 def kind(path: Path) -> Kind | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind, pyfunc
+from lockstep.adapters.kind import Kind, pyfunc
 
 SOURCE = Path("src")
 CODE = "model.py"  # in a folder that is a model

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kind import Kind
 
 # What Hugging Face calls a task, by the end of a class such as BertForSequenceClassification.
 TASKS = {

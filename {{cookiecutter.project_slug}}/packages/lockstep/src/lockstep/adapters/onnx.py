@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kind import Kind
 
 
 def kind(path: Path) -> Kind | None:

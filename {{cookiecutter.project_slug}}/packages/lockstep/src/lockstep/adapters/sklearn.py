@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.adapters.code import packages_behind
-from lockstep.adapters.kinds import Kind
+from lockstep.adapters.kind import Kind
 
 PICKLES = (".joblib", ".pkl", ".pickle")
 

@@ -7,7 +7,7 @@ loads it.
 import zipfile
 from pathlib import Path
 
-from lockstep.adapters.kinds import Kind, pyfunc
+from lockstep.adapters.kind import Kind, pyfunc
 
 EXPORTED = """\
 import torch

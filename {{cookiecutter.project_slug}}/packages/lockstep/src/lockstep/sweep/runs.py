@@ -27,7 +27,7 @@ from lockstep.sweep.study import (
     TrialLog,
     storage_errors_explained,
 )
-from lockstep.sweep.summary import description, records, value_of, write_summary
+from lockstep.sweep.summary import description, records, value_of, write_trials
 from lockstep.values import first_line
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ class SweepRuns:
         runs.log(client, run_id, params=params)
 
     def _finish(self, status: str) -> None:
+        from lockstep.sweep.figures import write_figures  # imports matplotlib
+
         assert self._client is not None
         assert self.run_id is not None
         trials = self._log.trials
@@ -202,7 +204,8 @@ class SweepRuns:
             for step, trial in records(trials, self._plan.direction)
         ]
         with tempfile.TemporaryDirectory() as folder:
-            write_summary(self._study, trials, self._plan, Path(folder))
+            write_trials(trials, self._plan.metric, Path(folder, "trials.csv"))
+            write_figures(self._study, trials, self._plan, Path(folder))
             self._client.log_artifacts(self.run_id, folder)
         note = {tag.NOTE: description(trials, self._plan)}
         points = [*counts, *best[-METRICS_AT_ONCE:]]

@@ -1,4 +1,4 @@
-"""What a sweep found: its best trials, a table of all, and figures."""
+"""What a sweep found: its best trials, and a table of all."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,6 @@ from lockstep.sweep.plan import Plan
 from lockstep.sweep.study import ERROR, OVERRIDES
 
 if TYPE_CHECKING:
-    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 SHOWN = 10  # of the best trials, in the description
@@ -74,15 +73,8 @@ def description(trials: "Sequence[FrozenTrial]", plan: Plan) -> str:
     )
 
 
-def write_summary(study: "Study", trials: "Sequence[FrozenTrial]", plan: Plan, to: Path) -> None:
-    """Write trials.csv and, where there is something to see, figures into a folder."""
-    _write_trials(trials, plan.metric, to / "trials.csv")
-    from lockstep.sweep.figures import write_figures  # imports matplotlib
-
-    write_figures(study, trials, plan, to)
-
-
-def _write_trials(trials: "Sequence[FrozenTrial]", metric: str, path: Path) -> None:
+def write_trials(trials: "Sequence[FrozenTrial]", metric: str, path: Path) -> None:
+    """Write a table of all trials as CSV."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
