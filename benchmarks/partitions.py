@@ -23,7 +23,7 @@ import yaml
 from cookiecutter.main import cookiecutter  # type: ignore[import-untyped]
 
 TEMPLATE = Path(__file__).resolve().parent.parent
-SAMPLE = TEMPLATE / "samples" / "bikes.csv"
+SAMPLE = TEMPLATE / "samples" / "bikes"
 LOCK = 'version = 1\nrevision = 3\nrequires-python = ">=3.11"\n'
 FOREACH = """\
 stages:
@@ -91,7 +91,7 @@ def _default_pipeline(folder: Path, count: int) -> tuple[float, float, float]:
     if count > 1:
         shutil.copy(source / "0000.csv", raw / "9999.csv")
     else:
-        raw.write_text(raw.read_text() + SAMPLE.read_text().splitlines()[1] + "\n")
+        raw.write_text(raw.read_text() + raw.read_text().splitlines()[1] + "\n")
     run("dvc", "add", "--quiet", str(raw.relative_to(project)))
     return first, run("dvc", "repro", "ingest"), run.best("dvc", "repro", "ingest")
 
@@ -115,7 +115,7 @@ def _foreach(folder: Path, count: int) -> tuple[float, float, float]:
 
 def _write(folder: Path, count: int) -> list[str]:
     """Write the rows to a number of files, of at least 20 rows each; returns their names."""
-    rows = pd.read_csv(SAMPLE, dtype=str)
+    rows = pd.concat(pd.read_csv(path, dtype=str) for path in sorted(SAMPLE.glob("*.csv")))
     size = max(20, len(rows) // count)
     names = [f"{number:04}.csv" for number in range(count)]
     for number, name in enumerate(names):

@@ -15,7 +15,7 @@ from typing import Any
 
 SETUP: dict[str, Any] = json.loads(r"""{{ cookiecutter | setup | tojson }}""")
 sys.path.append(SETUP["template"])
-from lockstep_template.folders import files_of  # noqa: E402
+from lockstep_template.folders import files_of, join  # noqa: E402
 from lockstep_template.steps import (  # noqa: E402
     ROOT,
     WAITS,
@@ -89,9 +89,12 @@ def copy_raw() -> str:
     source, target = SETUP["source"], ROOT / RAW
     if target.exists():
         return EXISTS
+    target.parent.mkdir(exist_ok=True)
     if not SETUP["partitions"]:
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
+        if Path(source).is_dir():  # a sample
+            join(files_of(source).values(), target)
+        else:
+            shutil.copyfile(source, target)
         return RAW
     files = files_of(source)
     for name, path in files.items():
@@ -233,6 +236,9 @@ def fix_connection() -> list[str]:
 
 def fix_raw() -> list[str]:
     """The command that copies the raw data."""
+    if not SETUP["partitions"] and Path(SETUP["source"]).is_dir():  # a sample
+        rows = in_shell(("awk", "NR == 1 || FNR > 1", f"{SETUP['source']}/"))
+        return [f"{rows}*.csv > {RAW}"]
     return [in_shell(("cp", *(["-r"] if SETUP["partitions"] else []), SETUP["source"], RAW))]
 
 

@@ -4,7 +4,7 @@ import difflib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from email.errors import MessageError
 from email.headerregistry import Address
 from pathlib import Path
@@ -49,7 +49,7 @@ class Answers:
 
     @property
     def source(self) -> str:
-        """The URL of the raw data, or the absolute path; the bundled sample by default."""
+        """The URL of the raw data, or the absolute path; a bundled sample's by default."""
         return self._source[0]
 
     @property
@@ -71,7 +71,9 @@ class Answers:
     def table(self) -> table.Table:
         """What is known about the raw data."""
         source, part = self._source
-        return table.look(source, self.target_column, part)
+        seen = table.look(source, self.target_column, part)
+        # By default, the months of a sample become one file.
+        return seen if self.data_source else replace(seen, suffix="csv")
 
 
 def author_name(_: Answers) -> str:
@@ -85,8 +87,9 @@ def author_email(_: Answers) -> str:
 
 
 def default_target(answers: Answers) -> str:
-    """The target column of the bundled sample; that of other data cannot be guessed."""
-    return "" if answers.data_source else samples.for_task(answers.task).target
+    """The target column of a bundled sample; that of other data cannot be guessed."""
+    found = samples.at(answers.source)
+    return found.target if found else ""
 
 
 def sample(answers: Answers) -> samples.Sample | None:
@@ -94,12 +97,10 @@ def sample(answers: Answers) -> samples.Sample | None:
 
     A project keeps its table in an update; before 0.5.0 there was another one, without a record.
     """
-    if answers.data_source:
-        return None
     if cruft.updated_project():
         name = cruft.recorded("__sample")
         return samples.named(name) if name else None
-    return samples.for_task(answers.task)
+    return samples.at(answers.source)
 
 
 def default_remote_url(answers: Answers) -> str:

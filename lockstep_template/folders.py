@@ -1,6 +1,7 @@
 """Data in a folder: each of its CSV or Parquet files is a partition."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,3 +33,11 @@ def files_of(source: str) -> dict[str, Path]:
     named = {path.relative_to(root).as_posix(): path for path in found if path.is_file()}
     # As Spark and Arrow see it, names that start with . or _ are not data.
     return {name: named[name] for name in sorted(named) if not re.search(r"(^|/)[._]", name)}
+
+
+def join(files: Iterable[Path], target: Path) -> None:
+    """Write the rows of CSV files to one file, below the header that all of them have."""
+    with target.open("wb") as joined:
+        for number, path in enumerate(files):
+            header, *rows = path.read_bytes().splitlines(keepends=True)
+            joined.writelines(rows if number else [header, *rows])

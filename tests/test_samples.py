@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from scaffold import render
 
-from lockstep_template import samples
+from lockstep_template import folders, samples
 
 
 @pytest.mark.parametrize("sample", samples.SAMPLES, ids=lambda sample: sample.name)
@@ -23,6 +23,9 @@ def test_a_sample_warns_only_if_its_leaks_or_a_random_split_are_asked_for(
     monkeypatch.syspath_prepend(project / "src")
     monkeypatch.chdir(tmp_path)
 
+    raw = tmp_path / "raw.csv"
+    folders.join(folders.files_of(str(sample.path)).values(), raw)
+
     def section(path: str) -> Any:
         return yaml.safe_load((project / "conf" / path).read_text(encoding="utf-8"))
 
@@ -34,7 +37,7 @@ def test_a_sample_warns_only_if_its_leaks_or_a_random_split_are_asked_for(
         ingest, split = (
             importlib.import_module(f"{package}.{name}") for name in ("ingest", "split")
         )
-        ingest.main(cfg, sample.path, table, Path("columns.csv"), schema)
+        ingest.main(cfg, raw, table, Path("columns.csv"), schema)
         split.main(cfg, table, Path("train.parquet"), Path("test.parquet"), Path("split.json"))
         return "\n".join(json.loads(Path("split.json").read_text(encoding="utf-8"))["warnings"])
 
