@@ -555,6 +555,14 @@ def test_a_table_in_a_database_is_named_in_the_config(
     assert (project / "data/raw.sqlite").read_bytes() == (tmp_path / "shop.db").read_bytes()
     config = yaml.safe_load((project / "conf/data/default.yaml").read_text())
     assert config["table"] == "old orders"
+    assert git(project, "ls-files", "data") == "", "what DVC does not track yet is not in git"
+
+
+def test_a_folder_of_files_is_not_committed_to_git(tmp_path: Path) -> None:
+    project = render(tmp_path, data_source=str(TEMPLATE / "samples/bikes"), target_column="rentals")
+    git(project, "init", "--quiet")
+    ignored = ["data/raw/2011-01.csv", "data/table/2011-01.parquet"]
+    assert git(project, "check-ignore", *ignored, "data/raw.dvc").split() == ignored
 
 
 def test_environment_variables_of_another_repository_do_no_harm(
