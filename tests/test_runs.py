@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from tiny import Tiny
 
-from lockstep.compare.listing import Row, differing, special
+from lockstep.commands import runs
+from lockstep.compare.listing import Listing, Row, differing, special
 from lockstep.values import shortest_names
 
 FOREST, SVM = "sklearn.ensemble.RandomForestClassifier", "sklearn.svm.SVC"
@@ -115,6 +117,30 @@ def test_a_table_of_runs_fits_into_100_columns_and_names_the_best(tiny_rivals: T
     labels = [name.rpartition(" ")[2] for name in (best, worst)]
     command = f"uv run lockstep diff {labels[1]} {labels[0]}"
     assert advice == f"best: {labels[0]}; by how much, and is it chance? {command}"
+
+
+def test_options_are_below_the_model_where_they_do_not_fit_beside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forests = (
+        row(f"random_forest · {name}", model___target_=FOREST, model__min_samples_leaf=leaf)
+        for name, leaf in {"1234567": "5", "1234567+abcdefg": "10"}.items()
+    )
+    listing = Listing(list(forests), "root_mean_squared_error", "minimize")
+    monkeypatch.setattr(runs, "list_runs", lambda *_: listing)
+    monkeypatch.setattr(runs, "unpublished_experiments", lambda _: [])
+
+    def shown(width: int) -> list[list[str]]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        runs.run(Namespace(sort="newest", filter=None, limit=20, as_json=False))
+        return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+    _, headings, first, second = shown(120)[:4]
+    assert headings[-1] == "options"
+    assert [first[-1], second[-1]] == ["min_samples_leaf=5", "min_samples_leaf=10"]
+    _, headings, first, below = shown(80)[:4]
+    assert headings[1:3] == ["model,", "options"]
+    assert (first[0], below) == ("1234567", ["min_samples_leaf=5"])
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tiny_rivals: Tiny) -> None:

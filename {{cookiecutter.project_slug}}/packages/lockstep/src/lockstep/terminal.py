@@ -14,7 +14,7 @@ COLOURS = {
     **{"passed": "green", "undecided": "yellow", "failed": "red"},  # verdicts of the gate
     **{"better": "green", "worse": "red"},  # and of comparisons
 }
-PAGE = 100  # columns of a table that wraps, where the output is not a terminal
+PAGE = 100  # columns, where the output is not a terminal
 
 
 def console(width: int | None = None, *, stderr: bool = False) -> "Console":
@@ -27,18 +27,18 @@ def console(width: int | None = None, *, stderr: bool = False) -> "Console":
     return Console(highlight=False, markup=False, soft_wrap=True, width=width, stderr=stderr)
 
 
-def show(*renderables: "RenderableType", wrap: bool = False) -> None:
-    """Print texts, tables and trees one below the other.
-
-    Args:
-        wrap: Whether a table's column that wraps is fitted into the terminal.
-    """
-    if wrap:
-        terminal = console()
-        width = terminal.width if terminal.is_terminal or "COLUMNS" in os.environ else PAGE
-    wide = console(width if wrap else UNLIMITED)
+def show(*renderables: "RenderableType") -> None:
+    """Print texts, tables and trees one below the other."""
+    wide = console(UNLIMITED)
     for renderable in renderables:
         wide.print(renderable)
+
+
+def fits(table: "Table") -> bool:
+    """Whether a table is not wider than the terminal or, where there is none, a page."""
+    terminal = console()
+    width = terminal.width if terminal.is_terminal or "COLUMNS" in os.environ else PAGE
+    return console(UNLIMITED).measure(table).maximum <= width
 
 
 def fail(message: str) -> None:
@@ -53,26 +53,18 @@ def table(
     headings: Sequence[str],
     rows: "Iterable[Sequence[str | Text]]",
     numeric: Collection[str] = (),
-    wrapping: str | None = None,
 ) -> "Table":
     """A table without lines; a cell that is a verdict has its colour.
 
     Args:
         numeric: The headings of the columns that are aligned to the right.
-        wrapping: The heading of the column whose texts may wrap.
     """
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(
-            heading,
-            justify="right" if heading in numeric else "left",
-            no_wrap=heading != wrapping,
-            overflow="fold",
-            min_width=len(heading) if heading == wrapping else None,
-        )
+        grid.add_column(heading, justify="right" if heading in numeric else "left", no_wrap=True)
     for row in rows:
         grid.add_row(*(Text(c, COLOURS.get(c, "")) if isinstance(c, str) else c for c in row))
     return grid

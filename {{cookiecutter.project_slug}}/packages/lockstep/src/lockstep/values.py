@@ -64,6 +64,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def shortened(text: str, length: int) -> str:
+    """A text, cut to a length if it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def shortest_names(keys: Collection[str]) -> dict[str, str]:
     """By dotted key, its shortest end that belongs to no other of the keys."""
 

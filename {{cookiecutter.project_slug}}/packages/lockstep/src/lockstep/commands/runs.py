@@ -13,14 +13,15 @@ from lockstep.compare.listing import Listing, Row, differing, list_runs, special
 from lockstep.mlflow import tag
 from lockstep.project import Project
 from lockstep.publish.backfill import unpublished_experiments
-from lockstep.terminal import show, table
-from lockstep.values import number, shortest_names
+from lockstep.terminal import fits, show, table
+from lockstep.values import number, shortened, shortest_names
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 EXAMPLE = "lockstep runs --sort best"
-VALUE_LENGTH = 24
+VALUE = 24  # characters of an option's value
+OPTION = 26  # and of an option below the model, so that the table is no wider than a page
 NAME_LENGTH = 16  # of a metric on one line
 MODEL = ("model", "model._target_")
 AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -79,15 +80,22 @@ def _show_table(listing: Listing, differences: list[dict[str, str]]) -> None:
             *([row.tags.get(tag.USER, "-")] if by_user else []),
             _age(row.time),
             _commit(row),
-            _options(differs, short),
         ]
-        for row, differs in zip(listing.rows, differences, strict=True)
+        for row in listing.rows
     ]
     by = ["by"] if by_user else []
-    headings = ["run", "model", _folded(metric), "gate", "version", *by, "age", "commit", "options"]
-    if not any(line[-1] for line in cells):
-        headings, cells = headings[:-1], [line[:-1] for line in cells]
-    show(table(headings, cells, numeric=("age",), wrapping="options"), wrap=True)
+    headings = ["run", "model", _folded(metric), "gate", "version", *by, "age", "commit"]
+    options = [_options(differs, short) for differs in differences]
+    shown = table(headings, cells, numeric=("age",))
+    if any(options):
+        beside = [[*line, " ".join(own)] for line, own in zip(cells, options, strict=True)]
+        shown = table([*headings, "options"], beside, numeric=("age",))
+    if not fits(shown):
+        for line, own in zip(cells, options, strict=True):
+            line[1] = "\n  ".join([str(line[1]), *(shortened(option, OPTION) for option in own)])
+        headings[1] = "model, options"
+        shown = table(headings, cells, numeric=("age",))
+    show(shown)
 
 
 def _advice(listing: Listing) -> str | None:
@@ -144,17 +152,16 @@ def _commit(row: Row) -> str:
     return row.tags.get(tag.COMMIT, "-")[:7] + changed
 
 
-def _options(differs: dict[str, str], short: dict[str, str]) -> str:
+def _options(differs: dict[str, str], short: dict[str, str]) -> list[str]:
     """The params in which a run differs; the model has its own column."""
     chosen = (item for item in sorted(differs.items()) if item[0] not in MODEL)
-    return " ".join(_option(short[key], value) for key, value in chosen)
+    return [_option(short[key], value) for key, value in chosen]
 
 
 def _option(name: str, value: str) -> str:
     if name.endswith("_target_"):
         name, value = name.removesuffix("._target_"), value.rpartition(".")[2]
-    text = value if len(value) <= VALUE_LENGTH else f"{value[:VALUE_LENGTH]}…"
-    return f"{name}={text}"
+    return f"{name}={shortened(value, VALUE)}"
 
 
 def _entry(row: Row, differs: dict[str, str], metric: str | None) -> dict[str, Any]:

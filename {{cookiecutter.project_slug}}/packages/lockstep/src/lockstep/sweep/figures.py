@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.sweep.plan import Plan
 from lockstep.sweep.summary import best_first, records, value_of
+from lockstep.values import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,8 +106,7 @@ def _shown(value: Any) -> Any:
     """A number as it is, everything else as a short text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    text = str(value)
-    return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
+    return shortened(str(value), LABEL_LENGTH)
 
 
 def _save(figure: "Figure", path: Path) -> None:
