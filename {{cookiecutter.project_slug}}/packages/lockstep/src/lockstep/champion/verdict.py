@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import number_of
 from lockstep.gate.candidate import candidate_of_run
-from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
+from lockstep.gate.comparison import comparing, description_with, rules_of, tags_of
 from lockstep.gate.rules import judge
 from lockstep.mlflow import runs, tag
-from lockstep.mlflow.registry import describe_version
+from lockstep.mlflow.registry import describe_version, judgement_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,11 +32,11 @@ def current_verdict(
     rules = rules_of(project.registry)
     if rules is None:
         return "none", []
-    tags = version.tags
+    run = runs.any_run(client, version.run_id)
+    tags = judgement_of(version, run)
     judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
     if tag.VERDICT in tags and judged_by == (number_of(champion) or "none", rules.digest):
         return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
-    run = runs.any_run(client, version.run_id)
     if run is None:
         return "failed", [f"version {version.version} has no run, so it has no metrics"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -44,6 +44,7 @@ def current_verdict(
         with comparing(client, project, candidate, champion, rules) as comparison:
             compared = comparison()
     verdict = judge(candidate.metrics, candidate.evaluation, compared, rules, candidate.warnings)
-    note = write_verdict(client, run.info.run_id, verdict)
-    describe_version(client, version, tags_of(verdict), note)
+    note = description_with(verdict, run)
+    describe_version(client, version, verdict.outcome, note)
+    runs.log(client, run.info.run_id, tags={**tags_of(verdict), tag.NOTE: note})
     return verdict.outcome, verdict.reasons

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.champion.alias import CHAMPION, champion_of
 from lockstep.mlflow import runs, tag
-from lockstep.mlflow.registry import aliases_of, named
+from lockstep.mlflow.registry import aliases_of, judgement_of, named
 from lockstep.project import Project
 from lockstep.record.metrics import beside_baseline
 from lockstep.terminal import show, table
@@ -55,13 +55,14 @@ def _row(
     client: "MlflowClient", version: "ModelVersion", aliases: dict[str, list[str]]
 ) -> dict[str, Any]:
     """Everything known about a version."""
-    run = runs.active_run(client, version.run_id)
+    run = runs.any_run(client, version.run_id)
+    judgement = judgement_of(version, run)
     created = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
     return {
         "version": str(version.version),
         "aliases": aliases.get(str(version.version), []),
-        "verdict": version.tags.get(tag.VERDICT),
-        "reasons": version.tags.get(tag.REASONS, "").splitlines(),
+        "verdict": judgement.get(tag.VERDICT),
+        "reasons": judgement.get(tag.REASONS, "").splitlines(),
         "metrics": run.data.metrics if run else {},
         "data": version.tags.get(tag.DATA),
         "commit": version.tags.get(tag.COMMIT),

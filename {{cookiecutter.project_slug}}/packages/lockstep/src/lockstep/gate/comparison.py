@@ -19,6 +19,7 @@ from lockstep.values import first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
     from lockstep.gate.comparison_process import Opponent
@@ -77,21 +78,18 @@ def comparing(
 
 
 def tags_of(verdict: Verdict) -> dict[str, str]:
-    """A verdict as tags of its run and its version."""
+    """A verdict as tags of its run."""
     return {
-        tag.REASONS: "\n".join(verdict.reasons)[: tag.VERSION_TAG_LENGTH] or "nothing was required",
+        tag.REASONS: "\n".join(verdict.reasons)[: tag.RUN_TAG_LENGTH] or "nothing was required",
         tag.GATE_CHAMPION: verdict.comparison.version if verdict.comparison else "none",
         tag.RULES: verdict.rules.digest,
         tag.VERDICT: verdict.outcome,
     }
 
 
-def write_verdict(client: "MlflowClient", run_id: str, verdict: Verdict) -> str:
-    """Write a verdict to a run, as tags and in its description; the result is the description."""
-    written = client.get_run(run_id).data.tags.get(tag.NOTE, "")
-    note = judged(written, verdict)[: tag.VERSION_TAG_LENGTH]
-    runs.log(client, run_id, tags={**tags_of(verdict), tag.NOTE: note})
-    return note
+def description_with(verdict: Verdict, run: "Run") -> str:
+    """The description of a run, with a verdict; also that of its version."""
+    return judged(run.data.tags.get(tag.NOTE, ""), verdict)[: tag.VERSION_TAG_LENGTH]
 
 
 def _metrics_of(client: "MlflowClient", champion: "ModelVersion") -> dict[str, float]:

@@ -165,12 +165,23 @@ def create_version(
 
 
 def describe_version(
-    client: "MlflowClient", version: "ModelVersion", tags: Mapping[str, str], description: str
+    client: "MlflowClient", version: "ModelVersion", verdict: str, description: str
 ) -> None:
-    """Set the tags and the description of an existing version."""
-    client.update_model_version(version.name, str(version.version), description)
-    for key, value in tags.items():
-        client.set_model_version_tag(version.name, str(version.version), key, value)
+    """Set the verdict and the description of an existing version."""
+    name, number = version.name, str(version.version)
+    client.update_model_version(name, number, description)
+    client.set_model_version_tag(name, number, tag.VERDICT, verdict)
+    for key in {*version.tags}.intersection(tag.JUDGEMENT) - {tag.VERDICT}:
+        client.delete_model_version_tag(name, number, key)
+
+
+def judgement_of(version: "ModelVersion", run: "Run | None") -> dict[str, str]:
+    """What the gate decided about a version: the tags of its run.
+
+    A version that was published before 0.5 has them itself.
+    """
+    tags = {**version.tags, **(run.data.tags if run else {})}
+    return {key: tags[key] for key in tag.JUDGEMENT if key in tags}
 
 
 def set_alias(client: "MlflowClient", name: str, alias: str, version: str) -> None:

@@ -39,11 +39,13 @@ USER = "mlflow.user"
 SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
 
-# On a run and its version: what the gate decided, why, against which champion, by which rules.
+# On a run: what the gate decided (on its version, too), why, against which champion, by which
+# rules.
 VERDICT = "gate.verdict"
 REASONS = "gate.reasons"
 GATE_CHAMPION = "gate.champion"
 RULES = "gate.rules"
+JUDGEMENT = (VERDICT, REASONS, GATE_CHAMPION, RULES)
 
 # On a registered model: its champions in order, the current one last.
 CHAMPION_HISTORY = "champion.history"

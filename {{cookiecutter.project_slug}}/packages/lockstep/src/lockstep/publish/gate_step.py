@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
 from lockstep.champion.front_page import ABOUT_MODEL
 from lockstep.gate.candidate import candidate_of_workspace
-from lockstep.gate.comparison import comparing, rules_of, tags_of, write_verdict
+from lockstep.gate.comparison import comparing, description_with, rules_of, tags_of
 from lockstep.gate.rules import Comparison, Rules, judge
 from lockstep.gate.summary import description
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
     create_version,
     describe_version,
+    judgement_of,
     set_alias_unless_newer,
     version_of_state,
 )
@@ -64,22 +65,25 @@ def judging(
         def judgement(run_id: str, model_id: str | None) -> Judgement:
             if not name or model_id is None:
                 return Judgement()
-            comparison, tags, note = None, {}, None
+            comparison, note = None, None
+            run = client.get_run(run_id)
             version = version_of_state(client, name, record.pipeline.state, model_id)
-            if version and tag.VERDICT in version.tags:
-                tags = version.tags
-            elif rules:
+            tags = judgement_of(version, run) if version else {}
+            if rules and tag.RULES not in tags:
                 comparison = compare()
                 verdict = judge(
                     candidate.metrics, candidate.evaluation, comparison, rules, candidate.warnings
                 )
-                tags, note = tags_of(verdict), write_verdict(client, run_id, verdict)
-            if version is None:  # it comes with its tags, so that it is never half judged
-                tags = {**record.version_tags, **tags}
-                note = note or description(record, candidate.evaluation)
-                version = create_version(client, name, run_id, model_id, tags, note, ABOUT_MODEL)
+                tags, note = tags_of(verdict), description_with(verdict, run)
+            if version is None:
+                about = note or description(record, candidate.evaluation)
+                known = {key: tags[key] for key in (tag.VERDICT,) if key in tags}
+                known |= record.version_tags
+                version = create_version(client, name, run_id, model_id, known, about, ABOUT_MODEL)
             elif note:
-                describe_version(client, version, tags, note)
+                describe_version(client, version, tags[tag.VERDICT], note)
+            if note:  # the run comes last: what it says, the version has
+                runs.log(client, run_id, tags={**tags, tag.NOTE: note})
             if alias := record.registry.get("alias"):
                 set_alias_unless_newer(client, version, alias, record.origin.time)
             lines = [
