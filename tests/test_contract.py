@@ -60,6 +60,9 @@ def test_the_interfaces_are_those_of_the_template_and_of_the_tiny_project() -> N
         for name, arguments in wanted.items():
             found = re.findall(rf"^ *def {name}\(([^)]*)\)", text, re.M)[0]
             assert len(found.split(", ")) == len(arguments.split(", ")), name
+    incoming = PROJECT / "src/{{cookiecutter.package_name}}/incoming.py"
+    for line in re.findall(r"^def .*", BLOCKS["incoming"], re.M):
+        assert line.replace("cfg)", "cfg: Any)") in incoming.read_text(encoding="utf-8")
     assert "def __call__(self, cfg)" in BLOCKS["objective"]
     assert "def __call__(self, cfg)" in FILES["src/toy/tune.py"]
 
