@@ -50,11 +50,11 @@ DAY = """\
 uv run dvc repro                       run what changed, publish the result
 uv run dvc exp run -S model=svm        try something without editing a file
 uv run lockstep runs                   compare the runs
-uv run lockstep diff                   is this one better, by how much, or is it chance?
-uv run lockstep report                 this one on one page
+uv run lockstep diff                   is this run better, by how much, or is it chance?
+uv run lockstep report                 this run on one page
 uv run lockstep sweep                  search for better params
 uv run lockstep promote                make the newest version the champion
-git add . && git commit                keep it
+git add --all && git commit            keep it
 uv run lockstep push                   share the data, the commits and the runs
 uv run lockstep reproduce RUN          rebuild any run, and compare
 uv run lockstep doctor                 check the set-up
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if switch_to_own_copy():
             return int(importlib.import_module("lockstep.cli").main(argv))
         import_from_workspace()
-    arguments = _parser([verb]).parse_args([verb, *argv[1:]])
+    arguments = _parsed(verb, argv[1:])
     if shell := arguments.print_completion:
         import shtab
 
@@ -125,6 +125,14 @@ def _clear_locks() -> None:
             print(f"note: removed {path}, which a killed DVC command had left", file=sys.stderr)
 
 
+def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments; of a mistake in them, the verb's own usage is shown."""
+    arguments, unknown = _parser([verb]).parse_known_args([verb, *words])
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return arguments
+
+
 def _parser(wanted: Iterable[str]) -> argparse.ArgumentParser:
     """The parser of all verbs, with the arguments of the wanted ones."""
     parser = argparse.ArgumentParser(
@@ -139,6 +147,7 @@ def _parser(wanted: Iterable[str]) -> argparse.ArgumentParser:
         metavar="SHELL",
         help='print a completion script: eval "$(lockstep --print-completion bash)"; or zsh, tcsh',
     )
+    parser.set_defaults(parser=parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for verb, summary in VERBS.items():
         added = verbs.add_parser(
@@ -151,5 +160,5 @@ def _parser(wanted: Iterable[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"lockstep.commands.{verb}")
             module.add_arguments(added)
             added.epilog = f"example:\n  uv run {module.EXAMPLE}"
-            added.set_defaults(run=module.run)
+            added.set_defaults(run=module.run, parser=added)
     return parser

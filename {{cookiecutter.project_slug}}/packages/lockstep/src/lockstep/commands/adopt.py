@@ -56,7 +56,7 @@ def run(arguments: Namespace) -> None:
     )
     run_dvc("config", "hydra.enabled", "True", cwd=workspace, quiet=True)
     compose_params(workspace, force=True)
-    print(f"conf/: {PARAMS} in {len(files)} files")
+    print(f"conf/: {len(files)} files, which compose to {PARAMS}")
     print(f"{DVC_YAML}: the stages compose and publish; .gitignore; .dvc/config: hydra.enabled")
     if not Declaration(workspace).own_models():
         print(f"note: to register a model, name it in {DVC_YAML} under artifacts, with type: model")

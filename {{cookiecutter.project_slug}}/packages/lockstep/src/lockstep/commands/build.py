@@ -6,7 +6,7 @@ from pathlib import Path
 from lockstep.commands.serve import add_trust, source_of
 from lockstep.values import counted
 
-EXAMPLE = "lockstep build && docker build --tag penguins:1 image"
+EXAMPLE = "lockstep build && docker build --tag bike-hire:1 image"
 PINNED = "docker buildx imagetools inspect"
 
 
@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> None:
     base = arguments.base or f"python:{python}-slim"
     options = source.trust.options(folder)
     image = write_context(arguments.output, folder, about, requirements, base, options)
-    print(f"written: {arguments.output}/ with Dockerfile and kubernetes.yaml")
+    print(f"wrote {arguments.output}/ with Dockerfile and kubernetes.yaml")
     if "@sha256:" not in base:
         print(f"note: {base} may change; `{PINNED} {base}` shows its digest, for --base {base}@…")
     print(f"to build it: docker build --tag {image} {arguments.output}")

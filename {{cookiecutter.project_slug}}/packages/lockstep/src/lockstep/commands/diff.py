@@ -11,7 +11,7 @@ from lockstep.compare.listing import list_runs
 from lockstep.compare.section import as_html, as_markdown
 from lockstep.compare.states import restored
 from lockstep.files import write_whole
-from lockstep.lineage.target import Target, find_run, resolve_target
+from lockstep.lineage.target import TARGETS, Target, find_run, resolve_target
 from lockstep.project import Project
 from lockstep.terminal import show, table
 
@@ -20,9 +20,8 @@ EXAMPLE = "lockstep diff champion challenger"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
-    words = "a run, a version's number or alias, a DVC experiment or a git revision"
     default = "the champion, or without one the run before"
-    parser.add_argument("a", nargs="?", help=f"{words} (default: {default})")
+    parser.add_argument("a", nargs="?", help=f"{TARGETS} (default: {default})")
     parser.add_argument("b", nargs="?", help="the same (default: the state of the workspace)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -43,7 +42,7 @@ def run(arguments: Namespace) -> None:
         print(as_markdown(title, difference.headline(), sections), end="")
     elif arguments.html:
         write_whole(arguments.html, as_html(title, difference.headline(), sections))
-        print(f"written: {arguments.html}")
+        print(f"wrote {arguments.html}")
     else:
         show(difference.headline())
         for section in sections:

@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--project", type=Path, help="where the project is on the orchestrator's machine"
     )
-    parser.add_argument("-o", "--output", type=Path, help="the file to write; default: print it")
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (default: print it)")
 
 
 def run(arguments: Namespace) -> None:

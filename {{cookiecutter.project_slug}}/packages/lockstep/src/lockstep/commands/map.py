@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-EXAMPLE = "lockstep map penguins.partition data/raw data/table schema.yaml --suffix .parquet"
+EXAMPLE = "lockstep map bike_hire.partition data/raw data/table schema.yaml --suffix .parquet"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_count,
         default=1,
         metavar="N",
-        help="how often a partition is computed whose code breaks (%(default)s)",
+        help="attempts at a partition whose code breaks (%(default)s)",
     )
     parser.add_argument(
         "--leave-out",

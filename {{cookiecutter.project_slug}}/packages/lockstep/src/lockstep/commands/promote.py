@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
     """
     force, reason = arguments.force, arguments.reason
     if force and not reason:
-        raise LockstepError('--force is recorded with a reason: add --reason "..."')
+        raise LockstepError('--force needs a reason, which is recorded: add --reason "..."')
     project = Project(Path.cwd())
     name = project.model_name
     with project.store.errors_explained(SAME_AGAIN):

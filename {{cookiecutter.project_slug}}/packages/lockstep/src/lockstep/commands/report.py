@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
+from lockstep.lineage.target import RUNS, find_run
 from lockstep.project import Project
 
 if TYPE_CHECKING:
@@ -19,11 +20,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "target",
         nargs="?",
-        help="a run's id or name, or a version's number or alias; by default the run of the "
-        "workspace",
+        help=f"{RUNS} (default: the run of the workspace)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, help="the file to write (by default in reports/)"
+        "-o", "--output", type=Path, help="the file to write (default: one in reports/)"
     )
     parser.add_argument("--markdown", action="store_true", help="print it as Markdown instead")
 
@@ -52,8 +52,6 @@ def run(arguments: Namespace) -> None:
 
 def _run_of(project: Project, word: str | None) -> "Run":
     """The run that a word names: a run, or a version by its number or alias."""
-    from lockstep.lineage.target import find_run
-
     if word is None:
         word = project.store.find_finished(project.pipeline.state)
         if word is None:

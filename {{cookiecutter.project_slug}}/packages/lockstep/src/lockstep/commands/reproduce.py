@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError
 from lockstep.dvc.cache import fetch_missing
 from lockstep.dvc.pipeline import Pipeline
-from lockstep.lineage.target import Target, resolve_target
+from lockstep.lineage.target import TARGETS, Target, resolve_target
 from lockstep.project import Project
 from lockstep.rebuild.evidence import (
     DIFFERENT,
@@ -30,16 +30,13 @@ from lockstep.terminal import show, table
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-EXAMPLE = "lockstep reproduce models:/penguins@champion"
+EXAMPLE = "lockstep reproduce models:/bike-hire@champion"
 SHOWN_DIGITS = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
-    parser.add_argument(
-        "target",
-        help="a run's id or name, models:/name@alias, models:/name/3, a DVC experiment or a commit",
-    )
+    parser.add_argument("target", help=TARGETS)
     parser.add_argument(
         "--from",
         dest="start",

@@ -10,7 +10,7 @@ from lockstep.mlflow.registry import version_called
 from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.project import Project
 
-EXAMPLE = "lockstep rollback --reason 'wrong answers for Torgersen'"
+EXAMPLE = "lockstep rollback --reason 'wrong answers on holidays'"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

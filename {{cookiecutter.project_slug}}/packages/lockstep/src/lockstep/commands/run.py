@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-EXAMPLE = "lockstep run penguins.split data/table.parquet data/train.parquet data/test.parquet"
+EXAMPLE = "lockstep run bike_hire.validate data/table.parquet schema.yaml reports/validation.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

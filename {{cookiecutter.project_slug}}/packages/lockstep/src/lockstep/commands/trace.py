@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
 from lockstep.lineage.partition import trace_partition
-from lockstep.lineage.target import find_run
+from lockstep.lineage.target import RUNS, find_run
 from lockstep.lineage.trace import Node, trace_file, trace_run
 from lockstep.mlflow.runs import active_run
 from lockstep.mlflow.uri import CHECK_ADDRESS
@@ -30,8 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The verb's own arguments."""
     parser.add_argument(
         "target",
-        help="a run's id or name, models:/name@alias, models:/name/3, a file, or the id of a "
-        "request to `lockstep serve --log`",
+        help=f"a file, {RUNS}, or the id of a request to `lockstep serve --log`",
     )
     parser.add_argument(
         "--log",
@@ -63,7 +62,7 @@ def _trace(project: Project, target: str, log: str) -> Node:
             return trace_run(project.store.client(), run)
     raise LockstepError(
         f"{target!r} is not a run, model or file of this project, nor a request in {log}\n"
-        "`uv run mlflow ui` shows the runs"
+        "`uv run lockstep runs` lists the runs"
     )
 
 

@@ -21,8 +21,8 @@ def settings_of_group(workspace: Path, group: str, kind: type[Settings]) -> Sett
     """
     if not (workspace / "conf" / group / "default.yaml").is_file():
         raise LockstepError(
-            f"there is no conf/{group}/default.yaml: `uvx cruft update` adds what newer versions "
-            "of the template have"
+            f"there is no conf/{group}/default.yaml: copy the template's; in a project that was "
+            "made with it, `uvx cruft update` adds the file"
         )
     with composer(workspace) as compose:
         return settings_of(kind, compose([f"{group}=default"])[group], f"conf/{group}")

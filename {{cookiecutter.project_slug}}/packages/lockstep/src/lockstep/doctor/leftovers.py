@@ -17,7 +17,7 @@ def leftovers(project: Project) -> Finding:
     blocking = list(_blocking(project.root))
     other = list(_other(project.root))
     if not (blocking or other):
-        return Finding("ok", "no command was killed, or left anything")
+        return Finding("ok", "killed commands left nothing")
     text = "; ".join(text for text, _ in [*blocking, *other])
     cure = [command for _, commands in [*blocking, *other] for command in commands]
     return Finding("failed" if blocking else "warning", text, cure)

@@ -117,7 +117,7 @@ def live_runs(project: Project) -> Finding:
     experiment_id = project.store.find_experiment_id(client)
     names = [run.info.run_name for run in killed(client, experiment_id)] if experiment_id else []
     if not names:
-        return Finding("ok", "none is left of a killed training")
+        return Finding("ok", "killed trainings left none")
     text = f"the training of {', '.join(names)} was killed, and MLflow shows it as running"
     return Finding("warning", text, ["uv run lockstep publish --all"])
 

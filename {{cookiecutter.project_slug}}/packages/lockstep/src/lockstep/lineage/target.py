@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from lockstep.project import Project
 
+# What the help of a verb says that it takes.
+RUNS = "a run's id or name, a version's number or alias, models:/name@alias, models:/name/3"
+TARGETS = f"{RUNS}, a DVC experiment or a git revision"
+
 
 @dataclass(frozen=True)
 class Target:

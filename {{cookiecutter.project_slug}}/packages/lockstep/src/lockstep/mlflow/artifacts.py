@@ -25,7 +25,7 @@ class ProjectArtifactRepository(LocalArtifactRepository):
         """Find the folder.
 
         Args:
-            artifact_uri: Such as `project:/mlartifacts/penguins`.
+            artifact_uri: Such as `project:/mlartifacts/bike-hire`.
             tracking_uri: That of the embedded store, whose folder is the project's root.
         """
         relative = unquote(urlsplit(artifact_uri).path).lstrip("/")
