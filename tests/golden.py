@@ -6,7 +6,6 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -27,15 +26,6 @@ REPLACED = [
     (r"\[Errno \d+\]", "[Errno #]"),  # each system has its own
 ]
 NUMBERS = (r"(?<![\w.])\d+\.\d+(?![\w.])", "#.#")  # scores of real models
-
-
-class Speaker(Protocol):
-    """A project whose verbs can be run."""
-
-    path: Path
-
-    def answer(self, *command: str) -> tuple[int, str]:
-        """Run a verb; its exit code and what it printed."""
 
 
 class Page:

@@ -29,13 +29,6 @@ def columns(path: Path, cfg: DictConfig) -> dict[str, list[object]]:
     return {name: [value.removesuffix(".0") for value in values] for name, values in text.items()}
 
 
-def ingested(cfg: DictConfig, raw: Path) -> pd.DataFrame:
-    """The report by column."""
-    table, report, schema = (raw.with_name(name) for name in ("t.parquet", "c.csv", "s.yaml"))
-    stage("ingest").main(cfg, raw, table, report, schema)
-    return pd.read_csv(report, index_col="column")
-
-
 def write_shop(path: Path) -> None:
     with closing(sqlite3.connect(path)) as shop, shop:
         shop.execute("CREATE TABLE orders (item TEXT, size REAL, outcome INT)")

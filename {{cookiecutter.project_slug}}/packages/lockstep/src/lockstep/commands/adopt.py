@@ -19,12 +19,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the verb: all is checked before the first file is written."""
+    from lockstep.config.adopt import conf_of, differing
     from lockstep.config.compose import composer
     from lockstep.config.params import compose_params
-    from lockstep.config.split import conf_of, differing
+    from lockstep.dvc.adopt import extended
     from lockstep.dvc.command import run_dvc
     from lockstep.dvc.declaration import Declaration
-    from lockstep.dvc.extend import extended
     from lockstep.dvc.values import load
     from lockstep.files import write_whole
 

@@ -35,7 +35,6 @@ class Composition:
 
     Attributes:
         current: The content of params.yaml; None if there is no such file.
-        record: The content of composed.yaml.
         conf: What conf/ composes to.
         params: What params.yaml is to hold.
         overrides: The overrides with which conf/ composes to that.
@@ -43,7 +42,6 @@ class Composition:
     """
 
     current: Params | None
-    record: Params
     conf: Params
     params: Params
     overrides: list[str]
@@ -124,7 +122,7 @@ def _composition(workspace: Path, *, force: bool, check: bool = True) -> Composi
         if check:  # the schema is code of the project
             Checker(workspace, compose.files).check_schema(params, overrides)
         options = compose.options(overrides)
-    return Composition(current, record, conf, params, overrides, options)
+    return Composition(current, conf, params, overrides, options)
 
 
 def _keeps(current: Params, conf: Params, record: Params) -> bool:

@@ -14,7 +14,7 @@ from lockstep.dvc.ignored import unignored
 from lockstep.files import read_yaml
 from lockstep.project import Project
 from lockstep.team.commits import uncommitted
-from lockstep.workspace import DVC_LOCK, PARAMS, UV_LOCK, uv_program
+from lockstep.workspace import DVC_LOCK, PARAMS, PYPROJECT, UV_LOCK, uv_program
 
 GIGABYTE = 1e9
 
@@ -44,7 +44,7 @@ def python(project: Project) -> Finding:
     """Python against `requires-python`."""
     from packaging.specifiers import SpecifierSet
 
-    pyproject = tomllib.loads((project.root / "pyproject.toml").read_text(encoding="utf-8"))
+    pyproject = tomllib.loads((project.root / PYPROJECT).read_text(encoding="utf-8"))
     wanted = pyproject.get("project", {}).get("requires-python", "")
     version = platform.python_version()
     if not SpecifierSet(wanted).contains(version, prereleases=True):

@@ -12,8 +12,8 @@ from lockstep.processes import is_running, works_in
 if TYPE_CHECKING:
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
 
-TEMPORARY = Path(".dvc", "tmp")
-EXPERIMENTS = TEMPORARY / "exps"
+TMP = Path(".dvc", "tmp")  # of DVC itself
+COPIES = TMP / "exps"  # of the project, and the queue's files
 
 
 def clear_locks(root: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def stale_locks(root: Path) -> list[Path]:
     (https://github.com/treeverse/dvc/issues/7615). One that is killed while it holds a lock is
     found out by the next, unless another process has got its number in the meantime.
     """
-    paths = (folder / "rwlock" for folder in (TEMPORARY, EXPERIMENTS))
+    paths = (folder / "rwlock" for folder in (TMP, COPIES))
     return [path for path in paths if _is_stale(root / path)]
 
 
@@ -41,19 +41,19 @@ def abandoned_tasks(root: Path) -> list[str]:
 
     `dvc exp run --run-all` would wait for them for ever.
     """
-    if not (root / EXPERIMENTS / "celery").is_dir():
+    if not (root / COPIES / "celery").is_dir():
         return []
     queue: LocalCeleryQueue = repo_of(root.resolve()).experiments.celery_queue
     active = [entry.name or entry.stash_rev[:7] for entry in queue.iter_active()]
-    workers = (root / EXPERIMENTS / "celery").glob("*.pid")
+    workers = (root / COPIES / "celery").glob("*.pid")
     return [] if any(_is_working(path) for path in workers) else active
 
 
 def abandoned_folders(root: Path) -> list[Path]:
     """The temporary copies of the project that killed experiments left, if none is running."""
-    places = (root / EXPERIMENTS, root / EXPERIMENTS / "standalone")
+    places = (root / COPIES, root / COPIES / "standalone")
     found = [path for place in places for path in place.glob("tmp*") if path.is_dir()]
-    if not found or works_in(root / EXPERIMENTS) or works_in(root, "dvc"):
+    if not found or works_in(root / COPIES) or works_in(root, "dvc"):
         return []
     return [path.relative_to(root) for path in found]
 

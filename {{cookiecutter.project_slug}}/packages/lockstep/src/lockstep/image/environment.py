@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from lockstep import LockstepError, git
-from lockstep.workspace import UV_LOCK, uv_program
+from lockstep.workspace import PYPROJECT, UV_LOCK, uv_program
 
 EXTRA = "serve"  # of the project; it names the server's packages
 # What the pipeline needs and no answer does; and what nothing else needs goes with them.
@@ -47,7 +47,7 @@ def _restore(root: Path, revision: str, folder: Path) -> None:
     """Write uv.lock and each pyproject.toml, as they are in a commit."""
     listed = git.git_or_fail("ls-tree", "-r", "--name-only", revision, cwd=root).splitlines()
     for name in listed:
-        if Path(name).name in (UV_LOCK, "pyproject.toml"):
+        if Path(name).name in (UV_LOCK, PYPROJECT):
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             text = git.git_or_fail("show", f"{revision}:./{name}", cwd=root)

@@ -1,4 +1,4 @@
-"""Give a dvc.yaml the first and the last stage of a Lockstep project."""
+"""For `lockstep adopt`: a dvc.yaml with the first and the last stage of a Lockstep project."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A params.yaml as the files of conf/ that compose to it."""
+"""For `lockstep adopt`: a params.yaml as the files of conf/ that compose to it."""
 
 import re
 import textwrap
@@ -11,7 +11,8 @@ from lockstep import LockstepError
 from lockstep.values import selected
 from lockstep.workspace import PARAMS
 
-OWN = ("tracking", "registry", "sweep", "monitor", "experiment")  # sections that the glue reads
+# Sections that the glue reads.
+OWN = ("tracking", "registry", "sweep", "monitor", "retrain", "experiment")
 CONFIG = """\
 # `dvc repro` composes this folder into params.yaml and reruns what changed; for one experiment, set
 # values on the command line: `dvc exp run -S {example}`
