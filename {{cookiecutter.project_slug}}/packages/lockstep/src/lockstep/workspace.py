@@ -1,4 +1,4 @@
-"""The names of a project's files, and where its code is imported from."""
+"""A project's folder: the names of its files, its locks, and where its code is imported from."""
 
 import contextlib
 import os

@@ -57,8 +57,8 @@ def conf_of(text: str, params: dict[str, Any], name: str) -> dict[str, str]:
     """
     if taken := [key for key in (*OWN, "defaults", "hydra", "environment") if key in params]:
         raise LockstepError(
-            f"{PARAMS} has {', '.join(taken)}, which mean something else in conf/: rename them, "
-            "also in dvc.yaml and in the code"
+            f"{PARAMS} has {', '.join(taken)}: such a name means something else in conf/; choose "
+            "another one, also in dvc.yaml and in the code"
         )
     groups, rest = {}, []
     for key, above, lines in _sections(text):

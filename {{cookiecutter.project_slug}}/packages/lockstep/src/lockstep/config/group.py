@@ -1,4 +1,4 @@
-"""A config group that the pipeline does not use, as an object of a verb."""
+"""The settings of a verb: a group in conf/ that no stage reads, such as conf/monitor/."""
 
 from dataclasses import fields
 from pathlib import Path
