@@ -177,14 +177,22 @@ class Life:
         """Do what the documentation says: the same again, what a message names, the doctor."""
         retries = command.retries or [command.words]
         for words in [] if command.waits else retries:
-            again = self.run(*words)
+            again = self._patiently(*words)
             if again.code in command.codes:
                 return again
             if killed := re.search("if that was killed: (.*)", again.output):
                 self._do(killed[1])
         for cure in self._cures():
             self._do(cure)
-        return self.run(*retries[-1])
+        return self._patiently(*retries[-1])
+
+    def _patiently(self, *words: str) -> Ending:
+        """Run a command again while the worker of a killed queue, which lives on, has the lock."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            ending = self.run(*words)
+            if "Unable to acquire lock" not in ending.output or time.monotonic() > deadline:
+                return ending
 
     def _cures(self) -> list[str]:
         ending = self.run("lockstep", "doctor", "--only", "leftovers", "--json")

@@ -122,6 +122,16 @@ def test_git_locks_are_named_with_their_cure(tiny_project: Tiny) -> None:
     assert found["cure"] == ["rm .git/index.lock .git/refs/heads/main.lock"]
 
 
+def test_a_lock_that_is_gone_in_an_instant_is_none(
+    tiny_project: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of the git that another check runs at the same time."""
+    path = tiny_project.path / ".git/index.lock"
+    path.write_text("")
+    monkeypatch.setattr("lockstep.doctor.leftovers.time.sleep", lambda seconds: path.unlink())
+    assert leftovers(tiny_project)["state"] == "ok"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the shell's own process would be found")
 def test_git_locks_of_a_git_that_runs_are_kept(tiny_project: Tiny) -> None:
     tiny_project.write(".git/index.lock", "")

@@ -1,6 +1,7 @@
 """What `lockstep doctor` finds of commands that were killed."""
 
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from lockstep.dvc import leftovers as dvc
 from lockstep.processes import works_in
 from lockstep.project import Project
 from lockstep.rebuild import worktree
+
+INSTANT = 0.2  # seconds
 
 
 def leftovers(project: Project) -> Finding:
@@ -25,9 +28,11 @@ def leftovers(project: Project) -> Finding:
 
 def _blocking(root: Path) -> Iterator[tuple[str, list[str]]]:
     """What stops a later command, each with the commands that clear it."""
-    for path in dvc.stale_locks(root):  # which every verb removes, where it may
-        yield f"no process holds DVC's lock {path}", [f"rm {path}"]
-    locks = git.lock_files(root)
+    # Every verb removes those that it may.
+    for path in _lasting([root / path for path in dvc.stale_locks(root)]):
+        name = path.relative_to(root)
+        yield f"no process holds DVC's lock {name}", [f"rm {name}"]
+    locks = _lasting(git.lock_files(root))
     if locks and not works_in(git.top(root), "git"):
         names = [_shown(path, root) for path in locks]
         yield f"no process holds git's lock {', '.join(names)}", [f"rm {' '.join(names)}"]
@@ -50,6 +55,26 @@ def _other(root: Path) -> Iterator[tuple[str, list[str]]]:
             f"a killed rebuild left {tree}",
             [f"git worktree remove --force --force {_shown(tree, root)}"],
         )
+
+
+def _lasting(locks: list[Path]) -> list[Path]:
+    """Those that are there for more than an instant.
+
+    The other checks use git, too, and so may another command that ends meanwhile.
+    """
+    before = {path: _stamp(path) for path in locks}
+    if before:
+        time.sleep(INSTANT)
+    return [path for path, stamp in before.items() if stamp and _stamp(path) == stamp]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of this name; None if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def _shown(path: Path, root: Path) -> str:
