@@ -89,6 +89,15 @@ def test_the_other_columns_show_the_decimal_mark(
     assert first(values["menge"], 3) == [987, 1.234, 12.5]
 
 
+def test_a_comma_between_whole_numbers_is_no_decimal_mark_where_the_table_has_points(
+    tmp_path: Path,
+) -> None:
+    columns = {"height": ["0.5", "1.25", "2.5", "1.75"], "sources": ["1", "2", "4,6", "3", "14,15"]}
+    _, report = ingest(tmp_path, columns, sep=";")
+    assert report["kind"].to_dict()["sources"] == "category"
+    assert "60% are numbers, but not '4,6', '14,15'" in report["note"]["sources"]
+
+
 @pytest.mark.parametrize(("sep", "value"), [(";", 1234), (",", 1.234)])
 def test_a_mark_that_nothing_shows_is_said(
     sep: str, value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -203,6 +212,14 @@ def test_words_in_a_text_target_are_classes(
         (["Januar 2024", "Sept. 2023"], ["2024-01-01", "2023-09-01"]),
         (["2024-Q1", "2024-Q3"], ["2024-01-01", "2024-07-01"]),
         (["Q1 2024", "Q4 2023"], ["2024-01-01", "2023-10-01"]),
+        (["H1 2024", "H2 2023"], ["2024-01-01", "2023-07-01"]),
+        (["1Q24", "4Q23"], ["2024-01-01", "2023-10-01"]),
+        (["2024H2", "2023H1"], ["2024-07-01", "2023-01-01"]),
+        (["3 января 2024", "5 мая 2023"], ["2024-01-03", "2023-05-05"]),
+        (["3 stycznia 2024", "5 paź 2023"], ["2024-01-03", "2023-10-05"]),
+        (["3 mars 2024", "5 maj 2023"], ["2024-03-03", "2023-05-05"]),
+        (["3 marts 2024", "5 maj 2023"], ["2024-03-03", "2023-05-05"]),
+        (["3 Ağustos 2024", "5 Ocak 2023"], ["2024-08-03", "2023-01-05"]),
         (["2024-W03", "2020-W53"], ["2024-01-15", "2020-12-28"]),
         (["1999M1", "1999M12"], ["1999-01-01", "1999-12-01"]),
         (["2024年1月5日", "2024年12月16日"], ["2024-01-05", "2024-12-16"]),
@@ -217,7 +234,7 @@ def test_dates_are_read(cells: list[str], days: list[str | None], tmp_path: Path
 
 @pytest.mark.parametrize(
     "cells",
-    [["3 января 2024", "5 мая 2023"], ["13:35", "14:40"], ["H1 2024", "H2 2024"], ["1Q24", "2Q23"],
+    [["3 ledna 2024", "5 května 2023"], ["13:35", "14:40"], ["S1 2024", "S2 2024"],
      ["Jan 5, 2024 10:00 PM PST", "Jan 6, 2024 9:00 PM PST"]],
 )  # fmt: skip
 def test_dates_and_times_that_are_not_read_are_said(
@@ -239,7 +256,14 @@ def test_what_is_called_a_date_and_is_none_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [["set-12", "set-13"], ["out 1", "out 2"], ["mag 5", "lug 5"], ["A1", "B2"], ["IT", "HR"]],
+    [
+        ["set-12", "set-13"],
+        ["out 1", "out 2"],
+        ["mag 5", "lug 5"],
+        ["mar 5", "lip 5"],
+        ["A1", "B2"],
+        ["IT", "HR"],
+    ],
 )
 def test_no_date_is_made_of(cells: list[str], tmp_path: Path) -> None:
     report = ingest(tmp_path, {"x": cells})[1]

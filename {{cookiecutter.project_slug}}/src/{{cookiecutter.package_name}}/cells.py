@@ -173,6 +173,10 @@ def read_numbers(counts: Mapping[str, int], decimals: str = ".,") -> Numbers:
         bare = "" if unit != "%" else unit
         cells = {text: cell for text, cell in cells.items() if cell.unit in (unit, bare)}
     votes = _votes(cells, counts)
+    if len(decimals) == 1 and votes and sum(counts[text] for text in cells) > 2 * votes.total():
+        # `4,6` among whole numbers, in a table with decimal points: two values rather than one
+        cells = {text: cell for text, cell in cells.items() if _by(cell, decimals) is not None}
+        votes = _votes(cells, counts)
     unclear = [text for text, cell in cells.items() if None not in cell[:2] and cell[0] != cell[1]]
     mark = max(votes, key=votes.__getitem__) if votes else decimals[0]
     if unclear and votes and votes[mark] < MOST * votes.total():
@@ -182,8 +186,8 @@ def read_numbers(counts: Mapping[str, int], decimals: str = ".,") -> Numbers:
         return Numbers(problem=problem if is_common else "", others=tuple(counts))
     values = {}
     for text, cell in cells.items():
-        first, second = (cell.comma, cell.point) if mark == "," else (cell.point, cell.comma)
-        values[text] = first if first is not None else second
+        first = _by(cell, mark)
+        values[text] = first if first is not None else _by(cell, "," if mark == "." else ".")
     rest = counts.keys() - values.keys()
     return Numbers(
         {text: value for text, value in values.items() if value is not None},
@@ -205,12 +209,21 @@ def decimal_marks(columns: Iterable[Mapping[str, int]], likely: str) -> str:
         likely: The mark to prefer.
     """
     marks: set[str] = set()
+    clear: set[str] = set()  # those in most cells of a column
     for counts in columns:
         cells = {text: cell for text in counts if (cell := parse(text))}
-        if sum(counts[text] for text in cells) >= MOST * sum(counts.values()):
+        rows = sum(counts[text] for text in cells)
+        if rows >= MOST * sum(counts.values()):
             votes = _votes(cells, counts)
-            marks.update(mark for mark in votes if votes[mark] >= MOST * votes.total())
+            found = {mark for mark in votes if votes[mark] >= MOST * votes.total()}
+            marks |= found
+            clear |= {mark for mark in found if 2 * votes[mark] >= rows}
+    marks = marks if len(marks) == 1 else clear
     return marks.pop() if len(marks) == 1 else likely + ".,".replace(likely, "")
+
+
+def _by(cell: Cell, mark: str) -> float | None:
+    return cell.comma if mark == "," else cell.point
 
 
 def _votes(cells: Mapping[str, Cell], counts: Mapping[str, int]) -> "Counter[str]":

@@ -1,4 +1,4 @@
-"""Dates in the words of other languages, with a time zone's name, as quarters or weeks.
+"""Dates in the words of other languages, with a time zone's name, as half-years, quarters or weeks.
 
 They are rewritten in the way that `strptime` reads; what it reads already stays as it is.
 """
@@ -16,6 +16,11 @@ enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre d
 gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre
 januari februari maart april mei juni juli augustus september oktober november december
 janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro
+januari februari mars april maj juni juli augusti september oktober november december
+januar februar marts april maj juni juli august september oktober november december
+stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia
+января февраля марта апреля мая июня июля августа сентября октября ноября декабря
+ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık
 jan feb mrz apr mai jun jul aug sep okt nov dez
 jan feb mrt apr mei jun jul aug sep okt nov dec
 """
@@ -26,7 +31,12 @@ ZONES = {  # of e-mails (RFC 2822), and of Europe
     **{"MEZ": "+01:00", "MESZ": "+02:00", "EET": "+02:00", "EEST": "+03:00"},
 }
 ZONE = re.compile(rf"(?<=[\dMm]) ?\b({'|'.join(ZONES)})$")
-QUARTER = re.compile(r"(?P<y>\d{4})[ :/.-]?[Qq](?P<q>[1-4])|[Qq](?P<q2>[1-4])[ :/.-]?(?P<y2>\d{4})")
+PART = re.compile(  # of a year: a half or a quarter
+    r"(?P<y>\d{4})[ :/.-]?(?P<k>[QqHh])(?P<n>[1-4])"
+    r"|(?P<k2>[QqHh])(?P<n2>[1-4])[ :/.-]?(?P<y2>\d{4})"
+    r"|(?P<n3>[1-4])(?P<k3>[QH])[ '-]?(?P<y3>(20)?\d\d)"
+)
+PART_KEYS = [(key, f"{key}2", f"{key}3") for key in "ykn"]
 WEEK = re.compile(r"(\d{4})-?W(\d\d)(?:-?([1-7]))?")
 MONTH = re.compile(r"(\d{4})M(\d\d?)")  # of the World Bank
 EAST = re.compile(r"(\d{4})年(\d\d?)月(?:(\d\d?)日)?")
@@ -76,9 +86,10 @@ def looks_unread(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    if match := QUARTER.fullmatch(text):
-        quarter = int(match["q"] or match["q2"])
-        return f"{match['y'] or match['y2']}-{3 * quarter - 2:02}"
+    if match := PART.fullmatch(text):
+        year, kind, number = (next(filter(None, map(match.group, keys))) for keys in PART_KEYS)
+        month = 1 + (int(number) - 1) * (3 if kind in "Qq" else 6)
+        return f"{year if len(year) == 4 else f'20{year}'}-{month:02}" if month < 13 else text
     if match := WEEK.fullmatch(text):
         year, week, day = (int(part or 1) for part in match.groups())
         try:
