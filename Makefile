@@ -19,7 +19,7 @@ test-fast: $(VENV)/ready ## the unit tests, in a few minutes
 	$(VENV)/bin/python -m pytest -m unit
 
 nightly: $(VENV)/ready ## 300 accidents to all kinds of commands, others each day; takes half an hour
-	$(VENV)/bin/python -m pytest -n0 tests/test_accidents.py --accidents 300 --accident-seed $(SEED)
+	$(VENV)/bin/python -m pytest -n0 -s tests/test_accidents.py --accidents 300 --accident-seed $(SEED)
 
 coverage: $(VENV)/ready ## the same, and what they cover of the glue; takes twice as long
 	$(VENV)/bin/python -m pytest -m unit --cov --cov-report=term

@@ -120,7 +120,7 @@ class Life:
 
     def act(self, kind: str, accident: "Accident") -> None:
         """Let something happen to a command of a kind, retry it, and look at what is there."""
-        self.number += 1
+        self.number, started = self.number + 1, time.monotonic()
         act = ACTS[kind](self)
         command = next(act)
         accident(self, command, self._seconds.get(kind, 1.0))
@@ -130,6 +130,8 @@ class Life:
         for _ in act:  # what a user does next
             pass
         self.look()
+        seconds = time.monotonic() - started
+        print(f"{self.number} {accident.__name__}: {kind}, {seconds:.1f} s", flush=True)
 
     def run(self, *words: str, kill: tuple[signal.Signals, float] | None = None) -> Ending:
         """Run a command, which must not end in a traceback unless it is killed."""

@@ -187,3 +187,26 @@ def test_the_worktree_of_a_killed_rebuild_is_removed_by_the_next(
     assert f"note: removing {tree}, which a killed rebuild left" in said
     assert len(project.git("worktree", "list").splitlines()) == 2
     assert not claim.exists()
+
+
+@pytest.mark.parametrize("place", ["dvc.lock", "data/raw.csv.dvc"])
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.7])
+def test_a_file_that_dvc_wrote_in_part_is_named_with_its_cure(
+    tiny_published: Tiny, place: str, part: float
+) -> None:
+    """DVC itself says that a required key is not provided, or that the YAML is invalid."""
+    file = tiny_published.path / place
+    whole = file.read_text()
+    if part and place == "dvc.lock":
+        file.write_text(whole[: whole.index("outs:", int(part * len(whole))) + len("outs:")])
+    else:
+        file.write_text(whole[: int(part * 20)])
+    found = leftovers(tiny_published)
+    assert found["state"] == "failed"
+    assert found["text"] == f"{place} is not as DVC writes it"
+    assert found["cure"] == [f"git checkout {place}", "uv run dvc repro"]
+    if place == "dvc.lock":
+        said = tiny_published.lockstep("publish", ok=False)
+        assert "dvc.lock is not as DVC writes it: a command that was killed may have left" in said
+    tiny_published.git("rm", "--quiet", "--cached", place)
+    assert leftovers(tiny_published)["cure"] == [f"rm {place}", "uv run dvc repro"]

@@ -19,6 +19,10 @@ uv run dvc repro
 git add {name}"""
 
 
+class NotYamlError(LockstepError):
+    """A text that is not YAML, and has no merge conflict."""
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; None if there is no such file."""
     try:
@@ -34,7 +38,7 @@ def parse_yaml(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         if re.search("^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
             raise LockstepError(CONFLICT.format(name=name)) from error
-        raise LockstepError(f"{name} is not valid YAML: {error}") from error
+        raise NotYamlError(f"{name} is not valid YAML: {error}") from error
 
 
 def write_whole(path: Path, text: str) -> None:

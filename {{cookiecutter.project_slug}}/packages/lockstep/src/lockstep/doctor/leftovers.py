@@ -29,13 +29,16 @@ def leftovers(project: Project) -> Finding:
 def _blocking(root: Path) -> Iterator[tuple[str, list[str]]]:
     """What stops a later command, each with the commands that clear it."""
     # Every verb removes those that it may.
-    for path in _lasting([root / path for path in dvc.stale_locks(root)]):
-        name = path.relative_to(root)
-        yield f"no process holds DVC's lock {name}", [f"rm {name}"]
+    for lock in _lasting([root / path for path in dvc.stale_locks(root)]):
+        path = lock.relative_to(root)
+        yield f"no process holds DVC's lock {path}", [f"rm {path}"]
     locks = _lasting(git.lock_files(root))
     if locks and not works_in(git.top(root), "git"):
-        names = [_shown(path, root) for path in locks]
+        names = [_shown(lock, root) for lock in locks]
         yield f"no process holds git's lock {', '.join(names)}", [f"rm {' '.join(names)}"]
+    for file, has_earlier in dvc.half_written(root):
+        cure = f"git checkout {shlex.quote(file)}" if has_earlier else f"rm {shlex.quote(file)}"
+        yield f"{file} is not as DVC writes it", [cure, "uv run dvc repro"]
     for name in dvc.abandoned_tasks(root):
         yield (
             f"DVC's queue waits for {name}, whose worker was killed",

@@ -11,6 +11,7 @@ from pathlib import Path
 from lockstep import LockstepError, __version__, git
 from lockstep.doctor.checkup import Finding
 from lockstep.dvc.ignored import unignored
+from lockstep.dvc.lock import stages_of
 from lockstep.files import read_yaml
 from lockstep.project import Project
 from lockstep.team.commits import uncommitted
@@ -178,5 +179,9 @@ def _is_ours(hook: Path) -> bool:
 
 def _written(root: Path) -> int:
     """The size of what the stages write, in bytes, as dvc.lock records it."""
-    stages = (read_yaml(root / DVC_LOCK) or {}).get("stages", {}).values()
+    try:
+        text = (root / DVC_LOCK).read_text(encoding="utf-8")
+        stages = stages_of(text, DVC_LOCK).values()
+    except (LockstepError, OSError):  # it is missing, or another check tells
+        return 0
     return sum(out.get("size", 0) for stage in stages for out in stage.get("outs", []))

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lockstep import LockstepError, git
 from lockstep.dvc.cache import repo_of
+from lockstep.files import NotYamlError, read_yaml
 from lockstep.processes import is_running, works_in
+from lockstep.workspace import DVC_LOCK
 
 if TYPE_CHECKING:
     from dvc.repo.experiments.queue.celery import LocalCeleryQueue
@@ -34,6 +37,22 @@ def stale_locks(root: Path) -> list[Path]:
     """
     paths = (folder / "rwlock" for folder in (TMP, COPIES))
     return [path for path in paths if _is_stale(root / path)]
+
+
+def half_written(root: Path) -> list[tuple[str, bool]]:
+    """The dvc.lock and .dvc files that DVC refuses, each with whether git has an earlier one.
+
+    DVC writes them in place; one that is killed leaves a part, often an empty file.
+    """
+    patterns = ("--", DVC_LOCK, f"*/{DVC_LOCK}", "*.dvc")
+    tracked = git.git("ls-files", "-z", *patterns, cwd=root) or ""
+    others = git.git("ls-files", "-z", "--others", "--exclude-standard", *patterns, cwd=root) or ""
+    earlier = tracked.split("\0")
+    return [
+        (name, name in earlier)
+        for name in sorted({*earlier, *others.split("\0")})
+        if (root / name).is_file() and not _is_whole(root / name)
+    ]
 
 
 def abandoned_tasks(root: Path) -> list[str]:
@@ -68,6 +87,23 @@ def _cleared(root: Path, path: Path) -> bool:
             (root / path).unlink()
             return True
     return False
+
+
+def _is_whole(path: Path) -> bool:
+    from dvc.dvcfile import Lockfile, SingleStageFile
+    from dvc.utils.strictyaml import YAMLValidationError
+
+    try:
+        content = read_yaml(path)
+        if path.name == DVC_LOCK:
+            Lockfile.validate(content)
+            return True
+        SingleStageFile.validate(content)
+        return bool(content.get("outs"))
+    except (YAMLValidationError, NotYamlError):
+        return False
+    except (LockstepError, OSError):  # a merge conflict, or it was removed just now
+        return True
 
 
 def _is_stale(path: Path) -> bool:

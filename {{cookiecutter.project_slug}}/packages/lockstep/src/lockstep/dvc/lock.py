@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep import LockstepError
 from lockstep.dvc.dvcfile import Stage, placed
+from lockstep.files import NotYamlError, parse_yaml
 from lockstep.values import overlap
+
+BROKEN = """\
+{name} is not as DVC writes it: a command that was killed may have left half of it
+uv run lockstep doctor"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,35 @@ class LockedStage:
     deps: dict[str, str]
     outs: dict[str, str]
     params: dict[str, dict[str, Any]]
+
+
+def stages_of(text: str | None, name: str) -> dict[str, Any]:
+    """What a dvc.lock says of each stage.
+
+    Args:
+        text: Its text; None if there is no such file.
+        name: Its name, for the error.
+
+    Raises:
+        LockstepError: It has a merge conflict, or is not whole: DVC writes it in place.
+    """
+    try:
+        content = {} if text is None else parse_yaml(text, name)
+    except NotYamlError:
+        content = None
+    stages = content.get("stages", {}) if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(map(_is_whole, stages.values())):
+        raise LockstepError(BROKEN.format(name=name))
+    return stages
+
+
+def _is_whole(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    items = [entry.get(key, []) for key in ("deps", "outs")]
+    return isinstance(entry.get("params", {}), dict) and all(
+        isinstance(part, list) and all("path" in (item or ()) for item in part) for part in items
+    )
 
 
 def locked(stage: Stage, entry: dict[str, Any]) -> LockedStage:

@@ -7,9 +7,9 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.dvc.declaration import Declaration
-from lockstep.dvc.lock import LockedStage, locked, makers_of, params_of
+from lockstep.dvc.lock import LockedStage, locked, makers_of, params_of, stages_of
 from lockstep.dvc.values import read_values
-from lockstep.files import parse_yaml, tree_digest
+from lockstep.files import tree_digest
 from lockstep.values import digest, overlap, selected
 from lockstep.workspace import DVC_YAML
 
@@ -25,12 +25,15 @@ class Pipeline(Declaration):
 
     @cached_property
     def locked(self) -> dict[str, LockedStage]:
-        """The stages that ran, in the order of dvc.lock."""
+        """The stages that ran, in the order of dvc.lock.
+
+        Raises:
+            LockstepError: dvc.lock has a merge conflict, or is not whole.
+        """
         found = {}
         for file in self._contents:
             lock = _lock_of(file)
-            entries = (parse_yaml(self._source.text(lock) or "", lock) or {}).get("stages", {})
-            for name, entry in entries.items():
+            for name, entry in stages_of(self._source.text(lock), lock).items():
                 # One that dvc.yaml no longer has stays in dvc.lock.
                 if stage := self.stages.get(name if file == DVC_YAML else f"{file}:{name}"):
                     found[stage.name] = locked(stage, entry)

@@ -66,12 +66,12 @@ def registered_states(store: Store) -> Registered:
         return _states(store.client(), tag.STATE)
 
 
-def has_files(store: Store, run_id: str, *, models: bool, ask_server: bool) -> bool:
+def has_files(store: Store, run_id: str, *, models: bool, client: "MlflowClient | None") -> bool:
     """Whether the files of a run are there, and of its model if it must have one.
 
     Args:
-        ask_server: Whether to ask a server, which takes several requests for each run; otherwise
-            its answer counts as yes.
+        client: That of a server, which is asked several times for each run; without it, the files
+            that a server keeps count as being there.
 
     Raises:
         StoreError: The server cannot be reached.
@@ -79,10 +79,9 @@ def has_files(store: Store, run_id: str, *, models: bool, ask_server: bool) -> b
     if database := database_of(store.uri):
         with contextlib.suppress(sqlite3.Error):
             return _has_files(database, run_id, models=models)
-    if not ask_server:
+    if client is None:
         return True
     with store.errors_explained():
-        client = store.client()
         run = client.get_run(run_id)
         return is_whole(client, run, None, None) and (
             not models or _has_model(client, run, None, None)

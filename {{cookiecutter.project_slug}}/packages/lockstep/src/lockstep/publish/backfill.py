@@ -8,6 +8,7 @@ runs again.
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,8 @@ from lockstep.record.run_record import RunRecord
 from lockstep.record.snapshot import REFS, snapshot_of_commit
 from lockstep.values import counted
 from lockstep.workspace import DVC_LOCK, PARAMS
+
+AT_ONCE = 8  # states that are looked up
 
 
 @dataclass(frozen=True)
@@ -121,21 +124,26 @@ def unpublished(project: Project, *, ask_server: bool = False) -> list[KnownStat
         ask_server: Whether to ask a server for the files of each run.
     """
     published, registered = project.store.finished(), registered_states(project.store)
-    missing: dict[str, KnownState] = {}
+    client = project.store.client() if ask_server and published else None
+    states: dict[str, KnownState] = {}
+    for known in _known_states(project.root):
+        states.setdefault(known.state, known)
 
     def lacks(known: KnownState) -> bool:
         run_id = published.get(known.state)
         model = known.model if project.pipeline.models() else None
         if run_id is None or not has_files(
-            project.store, run_id, models=model is not None, ask_server=ask_server
+            project.store, run_id, models=model is not None, client=client
         ):
             return True
         return model is not None and (model, known.state) not in registered
 
-    for known in _known_states(project.root):
-        if known.state not in missing and lacks(known):
-            missing[known.state] = known
-    return sorted(missing.values(), key=lambda known: known.origin.time)
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # a server takes its time for each
+        lacking = pool.map(lacks, states.values())
+        missing = [
+            known for known, lacks_it in zip(states.values(), lacking, strict=True) if lacks_it
+        ]
+    return sorted(missing, key=lambda known: known.origin.time)
 
 
 def unpublished_experiments(project: Project) -> list[str]:
