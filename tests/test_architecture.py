@@ -26,7 +26,9 @@ DEPENDENCIES = {
     *("dvc_data", "dvc_objects", "omegaconf"),
 }
 # What the models of a project may need: only `adapters` imports it, when it meets such a model.
-FRAMEWORKS = {"catboost", "lightgbm", "onnx", "spacy", "torch", "transformers", "xgboost"}
+FRAMEWORKS = {
+    *("catboost", "lightgbm", "onnx", "onnxruntime", "spacy", "torch", "transformers", "xgboost"),
+}
 # The rooms in which the environment variables of a tool may be named.
 ROOMS = {"DVC": "dvc/", "MLFLOW": "mlflow/"}
 

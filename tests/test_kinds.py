@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 from tiny import Tiny
 
 from lockstep import LockstepError
+from lockstep.inference.version import load as load_version
 from lockstep.mlflow.load import load_any, load_pyfunc
 from lockstep.mlflow.package import save
 
@@ -148,6 +149,11 @@ def test_a_model_of_each_kind_is_packaged_loads_and_predicts(name: str, project:
     assert packages <= {line.partition("==")[0] for line in lines}
     predicted = np.ravel(load_pyfunc(project / "model").predict(ROWS[:4]))
     assert np.allclose(predicted, TARGET[:4], atol=0.01)
+    own_code = name in ("code", "own")
+    served = load_version(project / "model", set(), allow_code=own_code, allow_pickle=False)
+    answers = served.predict(served.columns.of_records(ROWS[:4].to_dict("records"))[0])
+    assert np.allclose(answers.predictions, TARGET[:4], atol=0.01)
+    assert answers.predictions.shape == (4,)
 
 
 def test_a_packaged_model_loads_in_a_fresh_process_and_another_folder(project: Path) -> None:
@@ -183,6 +189,10 @@ def test_code_from_a_server_is_not_run(project: Path) -> None:
     save(str(own_format(project)), "example.parquet", project / "model", {}, "nets.net.load")
     with pytest.raises(LockstepError, match="could run any code"):
         load_any(project / "model", trusted=set())
+    with pytest.raises(
+        LockstepError, match=r"its own code \(lockstep_loader_\w+, nets\): add --allow"
+    ):
+        load_version(project / "model", set(), allow_code=False, allow_pickle=True)
     assert load_any(project / "model", trusted=None).predict(ROWS[:2]).tolist() == [0.0, 2.0]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from serving import estimator, penguins, rows
+from serving import estimator, packaged, penguins, rows
+from sklearn.linear_model import LinearRegression
 from tiny import Tiny, captured
 from windows import line
 
@@ -112,6 +113,20 @@ def test_what_cannot_be_predicted(predict: Any, words: tuple[str, str], message:
     assert code == 2
     assert message in output
     assert "Traceback" not in output
+
+
+def test_several_predictions_for_a_row_are_several_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = rows(20)[["mass", "length"]].fillna(40.0)
+    both = LinearRegression().fit(table, table * 2)
+    folder = packaged(tmp_path / "both", both, table[:2])
+    table.to_parquet("new.parquet")
+    assert main(["predict", "new.parquet", "out.parquet", "--model", str(folder)]) == 0
+    found = pd.read_parquet("out.parquet")
+    assert found["prediction_1"].tolist() == pytest.approx((table["length"] * 2).tolist())
+    assert list(found) == ["mass", "length", "prediction_0", "prediction_1"]
 
 
 def test_predictions_of_a_registered_version_leave_a_run_of_their_own(

@@ -21,6 +21,7 @@ from lockstep.dvc.pipeline import Pipeline
 from lockstep.lineage.target import Target, resolve_target
 from lockstep.mlflow import runs
 from lockstep.mlflow.load import load_any, load_pyfunc
+from lockstep.mlflow.package import save
 from lockstep.mlflow.registry import download_model_of
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
@@ -39,7 +40,7 @@ def load(model: str = CHAMPION) -> Any:
             revision.
 
     Returns:
-        The fitted estimator; of a model that is not scikit-learn's, MLflow's `PyFuncModel`.
+        The fitted estimator, the booster, or MLflow's `PyFuncModel`: something with `predict`.
 
     Raises:
         LockstepError: There is no such model, it is not available, or it is not trusted.
@@ -51,9 +52,15 @@ def load(model: str = CHAMPION) -> Any:
     project, target = _resolve(model)
     with _temporary_folder() as folder:
         if target.run is None:
-            path = _declared(pipeline_at(project.root, target.revision), target)["path"]
-            file = _fetched(project, path, target, folder)
-            return load_pyfunc(file) if file.is_dir() else sklearn.load_model(file)
+            declared = _declared(pipeline_at(project.root, target.revision), target)
+            file = _fetched(project, declared["path"], target, folder)
+            if file.suffix in sklearn.PICKLES:
+                return sklearn.load_model(file)
+            if (file / "MLmodel").is_file():
+                return load_pyfunc(file)
+            with contextlib.chdir(project.root):  # where the code behind it is
+                save(str(file), None, folder / "packaged", {}, declared.get("load"))
+            return load_any(folder / "packaged", trusted=None)
         with project.store.errors_explained(CHECK_ADDRESS):
             place = download_model_of(target.run, folder)
         return load_any(place, project.trusted)

@@ -6,9 +6,13 @@ gets skops, which runs no code when it is loaded, or a pickle where skops cannot
 
 import io
 import pickle
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from lockstep.adapters.code import packages_behind
 from lockstep.adapters.kind import Kind
@@ -22,7 +26,7 @@ class Answers(NamedTuple):
     """What a model predicts for some rows.
 
     Attributes:
-        predictions: One for each row.
+        predictions: An array with one for each row, or with a row of several.
         probabilities: Of each class, shape (rows, classes); None if the model has none.
     """
 
@@ -39,18 +43,34 @@ def predict(model: Any, rows: Any, *, probabilities: bool) -> Answers:
 
     The steps of a pipeline before the last one transform the rows once.
     """
-    import sklearn
-
-    with sklearn.config_context(skip_parameter_validation=True):
+    with _quick():
         if not probabilities:
-            return Answers(model.predict(rows))
+            return Answers(_by_row(model.predict(rows), rows))
         if hasattr(model, "steps") and len(model.steps) > 1:
             rows, model = model[:-1].transform(rows), model[-1]
         shares = model.predict_proba(rows)
         kind = type(model)
         if kind.__name__ in _ARGMAX and kind.__module__.startswith("sklearn.ensemble."):
             return Answers(model.classes_[shares.argmax(axis=1)], shares)
-        return Answers(model.predict(rows), shares)
+        return Answers(_by_row(model.predict(rows), rows), shares)
+
+
+def _quick() -> AbstractContextManager[None]:
+    """Without the checks of parameters; nothing for a model that is not scikit-learn's."""
+    if "sklearn" not in sys.modules:
+        return nullcontext()
+    import sklearn
+
+    quick: AbstractContextManager[None] = sklearn.config_context(skip_parameter_validation=True)
+    return quick
+
+
+def _by_row(predicted: Any, rows: Any) -> Any:
+    """Predictions as an array with one for each row, or with a row of several."""
+    array = np.asarray(predicted)
+    if array.ndim == 0 or len(array) != rows.shape[0]:
+        raise TypeError(f"the model predicted a {type(predicted).__name__}, not one value per row")
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def load_model(file: Path) -> Any:

@@ -19,7 +19,7 @@ class Program:
 
     def predict(self, table):
         with torch.no_grad():
-            return self._module(torch.from_numpy(table.to_numpy("float32"))).numpy()
+            return self._module(torch.from_numpy(table.to_numpy("float32", copy=True))).numpy()
 
 
 def _load_pyfunc(path):

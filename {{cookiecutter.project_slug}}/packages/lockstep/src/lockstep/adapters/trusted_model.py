@@ -1,5 +1,6 @@
 """Load a model that others may have written, without running code that came with it."""
 
+import importlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import yaml
 
 from lockstep import LockstepError
+from lockstep.adapters.native import load_native, native_flavor
 
 # What fitted estimators hold besides what skops trusts by default (the estimators themselves and
 # ufuncs): exact names, by module. None of them runs code that it is given, whatever its arguments.
@@ -68,31 +70,63 @@ def mlmodel(folder: Path) -> dict[str, Any]:
     return dict(yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")))
 
 
+def needs_pickle(folder: Path) -> bool:
+    """Whether loading an MLflow model may run any code, besides what comes with it in `code`."""
+    flavors = flavors_of(folder)
+    if loaded_by_own_code(folder) or native_flavor(flavors):
+        return False
+    return bool(flavors.get("sklearn", {}).get("serialization_format") != "skops")
+
+
+def loaded_by_own_code(folder: Path) -> bool:
+    """Whether a module that comes with an MLflow model loads it, not a flavor of MLflow."""
+    loader = flavors_of(folder).get("python_function", {}).get("loader_module", "")
+    return (folder / "code" / f"{loader}.py").is_file()
+
+
+def flavors_of(folder: Path) -> dict[str, Any]:
+    """The flavors of an MLflow model.
+
+    Raises:
+        LockstepError: It has none.
+    """
+    flavors = mlmodel(folder).get("flavors")
+    if not flavors:
+        raise LockstepError(
+            "MLflow cannot load this model: it is of no kind that docs/models.md of Lockstep lists"
+        )
+    return dict(flavors)
+
+
 def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
-    """Load the estimator of an MLflow model.
+    """Load an MLflow model, without MLflow.
 
     A pickle may run any code when it is loaded, and what MLmodel says of a model comes from the
-    same hands. So from a server that others write to, only skops files of scikit-learn's flavor
-    are loaded, and only if all that they hold is trusted by its exact name. A forged file can still
-    crash the process: scikit-learn does not check the arrays of a tree.
+    same hands. So from a server that others write to, only two kinds are loaded: native files,
+    which their libraries read; and skops files of scikit-learn's flavor, if all that they hold is
+    trusted by its exact name. A forged file can still crash the process: scikit-learn does not
+    check the arrays of a tree.
 
     Args:
         estimators: The names of the classes that are trusted as well; None if the store is the
             project's own, which is as trusted as the folder that it is in.
 
     Returns:
-        The estimator; from the project's own store, the folder of a model of another flavor.
+        Something with `predict`; from the project's own store, the folder of a model that only
+        `load_by_loader` or MLflow can load.
 
     Raises:
-        LockstepError: The model is not trusted.
+        LockstepError: The model is not trusted, or of no kind that can be loaded.
     """
-    flavors = mlmodel(folder)["flavors"]
+    flavors = flavors_of(folder)
+    if native := native_flavor(flavors):
+        return load_native(folder, native, flavors)
     flavor = flavors.get("sklearn")
     if flavor is None or flavor["serialization_format"] != "skops":
         if estimators is not None:
             raise LockstepError(
-                "the model is not a scikit-learn model in the format skops, and loading "
-                "another one from a server could run any code here"
+                "the model is neither in the format skops nor in a native one of its library, and "
+                "loading another one from a server could run any code here"
             )
         return _unpickled(folder / flavor["pickled_model"]) if flavor else folder
     import skops.io
@@ -105,6 +139,16 @@ def load_model(folder: Path, estimators: Collection[str] | None) -> Any:
             "scikit-learn's models nor an estimator that conf/ names; it was not loaded"
         )
     return skops.io.load(file, trusted=types)
+
+
+def load_by_loader(folder: Path) -> Any:
+    """What the module that MLmodel names makes of the model, which may run any code.
+
+    The module comes with the model and is on `sys.path`, or it is one of MLflow's.
+    """
+    flavor = flavors_of(folder)["python_function"]
+    data = folder / flavor["data"] if flavor.get("data") else folder
+    return importlib.import_module(flavor["loader_module"])._load_pyfunc(str(data))
 
 
 def trusted_names() -> set[str]:

@@ -146,7 +146,12 @@ def _with_predictions(table: "pa.Table", version: "Version") -> "pa.Table":
     import pyarrow as pa
 
     answers = version.predict_table(version.columns.fit(table.to_pandas()))
-    table = table.append_column(PREDICTION, pa.array(answers.predictions))
+    predictions = answers.predictions
+    if predictions.ndim == 1:
+        table = table.append_column(PREDICTION, pa.array(predictions))
+    else:  # as MLflow's signature names them
+        for at, column in enumerate(predictions.T):
+            table = table.append_column(f"{PREDICTION}_{at}", pa.array(column.tolist()))
     for at, label in enumerate(version.classes or ()):
         table = table.append_column(f"{PROBABILITY}{label}", pa.array(answers.probabilities[:, at]))
     return table

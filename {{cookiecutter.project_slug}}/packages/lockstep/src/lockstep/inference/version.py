@@ -12,7 +12,13 @@ from typing import Any
 
 from lockstep import LockstepError
 from lockstep.adapters.sklearn import Answers, predict
-from lockstep.adapters.trusted_model import load_model, mlmodel
+from lockstep.adapters.trusted_model import (
+    flavors_of,
+    load_by_loader,
+    load_model,
+    loaded_by_own_code,
+    needs_pickle,
+)
 from lockstep.inference.columns import Columns, Values, output_of
 from lockstep.values import first_line
 
@@ -111,7 +117,7 @@ def load(
     """Load a version, and let it predict for its own example.
 
     Args:
-        folder: An MLflow model of a scikit-learn estimator, with its signature.
+        folder: An MLflow model, with its signature.
         trusted: The names of the classes that it may contain, besides scikit-learn's models.
         allow_code: Whether to import Python code that comes with it.
         allow_pickle: Whether to load any type, and a pickle, which may run any code.
@@ -121,17 +127,12 @@ def load(
     """
     columns = Columns.of_model(folder)
     with _code_of(folder, allow=allow_code) as packages:
-        flavor = mlmodel(folder)["flavors"].get("sklearn", {})
-        if flavor.get("serialization_format") != "skops" and not allow_pickle:
+        if needs_pickle(folder) and not allow_pickle:
             raise LockstepError(
-                "the model is a pickle or not scikit-learn's, and loading it could "
-                "run any code: add --allow-pickle if you trust its source"
+                "the model is neither in the format skops nor in a native one of its library, and "
+                "loading it could run any code: add --allow-pickle if you trust its source"
             )
-        types = flavor.get("skops_trusted_types") or []
-        own = {name for name in types if name.partition(".")[0] in packages}
-        model = load_model(folder, None if allow_pickle else {*trusted, *own})
-        if isinstance(model, Path):
-            raise LockstepError("the model is not scikit-learn's, and only those can be served")
+        model = _loaded(folder, {*trusted, *_own_types(folder, packages)}, allow_pickle)
         version = Version(About.read(folder), columns, model, folder)
         try:
             version.predict(columns.of_records(version.example)[0])
@@ -141,6 +142,20 @@ def load(
                 f"{first_line(error)}"
             ) from error
     return version
+
+
+def _loaded(folder: Path, trusted: Collection[str], allow_pickle: bool) -> Any:
+    """The model, as something with `predict`."""
+    if loaded_by_own_code(folder):
+        return load_by_loader(folder)
+    model = load_model(folder, None if allow_pickle else trusted)
+    return load_by_loader(folder) if isinstance(model, Path) else model
+
+
+def _own_types(folder: Path, packages: Collection[str]) -> set[str]:
+    """The classes in a model that are of the code that comes with it."""
+    types = flavors_of(folder).get("sklearn", {}).get("skops_trusted_types") or []
+    return {name for name in types if name.partition(".")[0] in packages}
 
 
 @contextmanager

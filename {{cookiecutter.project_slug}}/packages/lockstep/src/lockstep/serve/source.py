@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError
-from lockstep.adapters.trusted_model import mlmodel
+from lockstep.adapters.trusted_model import flavors_of, needs_pickle
 from lockstep.files import write_whole
 from lockstep.inference.version import About, Version, load
 from lockstep.values import slug
@@ -48,12 +48,11 @@ class Trust:
 
     def options(self, folder: Path) -> list[str]:
         """Those of the command line that a model needs, of what is granted here."""
-        flavor = mlmodel(folder)["flavors"].get("sklearn", {})
+        flavor = flavors_of(folder).get("sklearn", {})
         named = sorted({*(flavor.get("skops_trusted_types") or ())} & {*self.estimators})
-        pickled = flavor.get("serialization_format") != "skops"
         return [
             *(["--allow-code"] if self.code and (folder / "code").is_dir() else []),
-            *(["--allow-pickle"] if self.pickle and pickled else []),
+            *(["--allow-pickle"] if self.pickle and needs_pickle(folder) else []),
             *(["--trust", ",".join(named)] if named else []),
         ]
 
