@@ -6,7 +6,7 @@
 All serve the same model, the random forest of a new project. `lockstep` keeps its answers in a log;
 `mlflow` is `mlflow models serve`; `fastapi` is a hand-written app around joblib; `bare` calls
 `predict` in a loop, without HTTP. They take turns at each load, and the load generator shares the
-machine with them.
+machine with them: on a busy one, compare the processor time of the server behind an answer.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 from measure import Lab
 
 ROW = {
@@ -84,7 +85,7 @@ def main() -> None:
         try:
             for port in ports.values():
                 wait_for(port)
-            compare(lab, ports, arguments)
+            compare(lab, ports, [psutil.Process(process.pid) for process in running], arguments)
         finally:
             for process in running:
                 process.terminate()
@@ -92,25 +93,40 @@ def main() -> None:
                 process.wait()
 
 
-def compare(lab: Lab, ports: dict[str, int], arguments: argparse.Namespace) -> None:
+def compare(
+    lab: Lab,
+    ports: dict[str, int],
+    running: list[psutil.Process],
+    arguments: argparse.Namespace,
+) -> None:
     """Print a line for each server and load."""
     print(f"{'rows':>5} {'conn.':>5}  {'server':8} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8}"
-          f" {'p99/p50':>7} {'of mlflow':>9}")  # fmt: skip
+          f" {'p99/p50':>7} {'of mlflow':>9} {'cpu ms':>7} {'of mlflow':>9}")  # fmt: skip
     for rows in arguments.rows:
         bare = lab.output(["python", "-c", BARE, str(rows), "3"], lab.project)
         print(f"{rows:5} {'-':>5}  {'bare':8} {float(bare):10.1f}")
         body = json.dumps({"dataframe_records": [ROW] * rows}).encode()
         for connections in arguments.connections:
             speed: dict[str, tuple[float, float, float]] = {}
-            for name, port in ports.items():
+            cost: dict[str, float] = {}
+            for (name, port), process in zip(ports.items(), running, strict=True):
                 asyncio.run(load(port, body, connections, 1))
+                before = used(process)
                 speed[name] = asyncio.run(load(port, body, connections, arguments.seconds))
+                cost[name] = (used(process) - before) / (speed[name][0] * arguments.seconds)
             for name, (rate, middle, late) in speed.items():
                 print(
                     f"{rows:5} {connections:5}  {name:8} {rate:10.1f} {middle:8.1f} {late:8.1f}"
-                    f" {late / middle:7.1f} {rate / speed['mlflow'][0]:9.1f}",
+                    f" {late / middle:7.1f} {rate / speed['mlflow'][0]:9.1f}"
+                    f" {cost[name] * 1000:7.2f} {cost['mlflow'] / cost[name]:9.1f}",
                     flush=True,
                 )
+
+
+def used(process: psutil.Process) -> float:
+    """The seconds of processor time of a server and its children."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
 
 
 async def load(

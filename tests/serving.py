@@ -156,7 +156,7 @@ def served(
         Follower(source, chosen.poll),
         chosen,
         PredictionLog(log) if log else None,
-        Challenger(Follower(second, chosen.poll), chosen.batch_rows) if second else None,
+        Challenger(Follower(second, chosen.poll), chosen.max_rows) if second else None,
     )
     server = uvicorn.Server(
         uvicorn.Config(service.app(), log_level="critical", timeout_graceful_shutdown=5)

@@ -1,5 +1,6 @@
 """`lockstep serve`: what clients send, and what they are answered."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import json
@@ -354,8 +355,38 @@ def test_requests_that_wait_are_predicted_together_and_fail_alone(folder: Path, 
     assert max(held.batches) > 2
 
 
+def test_clients_that_ask_again_at_once_do_not_take_turns_in_small_batches() -> None:
+    sizes: list[int] = []
+    version, go_on = mock.Mock(), threading.Event()
+
+    def answers(batch: list[Any]) -> list[None]:
+        sizes.append(len(batch))
+        go_on.wait()
+        return [None] * len(batch)
+
+    async def several(batcher: Batcher) -> None:
+        for _ in range(5):
+            await batcher.predict(version, {}, 1)
+
+    async def play() -> None:
+        batcher = Batcher(100, 100)
+        running = asyncio.create_task(batcher.run())
+        first = asyncio.gather(*(several(batcher) for _ in range(3)))
+        while not sizes:
+            await asyncio.sleep(0.001)
+        second = asyncio.gather(*(several(batcher) for _ in range(3)))
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(first, second)
+        running.cancel()
+
+    with mock.patch("lockstep.serve.batcher._answered", answers):
+        asyncio.run(play())
+    assert sizes == [3, 6, 6, 6, 6, 3]
+
+
 def test_too_many_and_too_slow_requests_are_told_so(folder: Path, held: Held) -> None:
-    with served(folder, max_waiting=2, batch_rows=1) as client:
+    with served(folder, max_waiting=2, max_rows=1) as client:
         held.go_on.clear()
         with at_once(client, 10, lambda number: {"rows": [ROW]}) as asked:
             until(lambda: any(each.done() for each in asked))

@@ -29,7 +29,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         parser, "port", DEFAULTS.port, "its port, or LOCKSTEP_SERVE_PORT, and so for each option"
     )
     _option(parser, "poll", DEFAULTS.poll, "seconds between two looks at the alias")
-    _option(parser, "batch-rows", DEFAULTS.batch_rows, "rows that are predicted at once")
     _option(parser, "max-rows", DEFAULTS.max_rows, "rows of a request")
     _option(parser, "max-body", DEFAULTS.max_body // MEGABYTE, "megabytes of a request")
     _option(
@@ -111,7 +110,6 @@ def run(arguments: Namespace) -> None:
         host=arguments.host,
         port=arguments.port,
         poll=arguments.poll,
-        batch_rows=arguments.batch_rows,
         max_rows=arguments.max_rows,
         max_body=arguments.max_body * MEGABYTE,
         max_waiting=arguments.max_waiting,

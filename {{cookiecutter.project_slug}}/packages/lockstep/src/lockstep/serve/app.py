@@ -46,7 +46,7 @@ class Service:
         self.follower, self.settings = follower, settings
         self.kept, self.challenger = kept, challenger
         self.metrics = Metrics(settings.workers)
-        self.batcher = Batcher(settings.batch_rows, settings.max_waiting)
+        self.batcher = Batcher(settings.max_rows, settings.max_waiting)
         self.metrics.model(follower.current.about, follower.loaded, swap=False)
         follower.on_swap = self._swapped
         if kept:

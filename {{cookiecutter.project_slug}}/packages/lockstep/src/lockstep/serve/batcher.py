@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from lockstep.inference.columns import Values
 from lockstep.inference.version import Version
 
+TURNS = 4  # of the event loop, which a request needs from its socket to the queue
+
 
 class BusyError(Exception):
     """Too many requests wait."""
@@ -41,7 +43,7 @@ class Batcher:
         """Set the limits.
 
         Args:
-            most_rows: Of a batch; a request with more is a batch by itself.
+            most_rows: Of a batch.
             most_waiting: Requests in the queue.
         """
         self._most_rows, self._most_waiting = most_rows, most_waiting
@@ -71,6 +73,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
+            await self._gathered()
             batch = self._next_batch()
             if not self._jobs:
                 self._wake.clear()
@@ -84,6 +87,17 @@ class Batcher:
                     job.answer.set_exception(answer)
                 else:
                     job.answer.set_result(answer)
+
+    async def _gathered(self) -> None:
+        """Let requests arrive that are on their way: clients that were just answered ask again.
+
+        Otherwise two halves of the clients would take turns, in batches of half the size.
+        """
+        waiting = quiet = 0
+        while quiet < TURNS:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._jobs) == waiting else 0
+            waiting = len(self._jobs)
 
     def _next_batch(self) -> list[_Job]:
         """The requests that wait for the same version, as far as their rows fit."""

@@ -16,9 +16,9 @@ MOST_WAITING = 200  # requests; beyond that the shadow leaves out what it cannot
 class Challenger:
     """The version beside the champion."""
 
-    def __init__(self, follower: Follower, batch_rows: int) -> None:
+    def __init__(self, follower: Follower, max_rows: int) -> None:
         self.follower = follower
-        self._batcher = Batcher(batch_rows, MOST_WAITING)
+        self._batcher = Batcher(max_rows, MOST_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._batches: asyncio.Task[None] | None = None
 

@@ -104,9 +104,7 @@ def _app(
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     kept = PredictionLog(log) if log else None
-    challenger = (
-        Challenger(Follower(second, settings.poll), settings.batch_rows) if second else None
-    )
+    challenger = Challenger(Follower(second, settings.poll), settings.max_rows) if second else None
     return Service(follower, settings, kept, challenger).app()
 
 

@@ -14,8 +14,7 @@ class Settings:
 
     Attributes:
         poll: Seconds between two looks at the alias.
-        batch_rows: Rows that are predicted at once.
-        max_rows: Rows of a request.
+        max_rows: Rows of a request, and of all that are predicted at once.
         max_body: Bytes of a body.
         max_waiting: Requests that wait.
         timeout: Seconds until a request is given up.
@@ -28,7 +27,6 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     poll: float = 1.0
-    batch_rows: int = 64
     max_rows: int = 10_000
     max_body: int = 10_000_000
     max_waiting: int = 1000
