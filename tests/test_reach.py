@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unittest import mock
 
 import pytest
 from tiny import Tiny
@@ -16,7 +17,7 @@ from lockstep import LockstepError
 from lockstep.doctor import servers
 from lockstep.doctor.checkup import Finding, problem
 from lockstep.dvc import remote
-from lockstep.mlflow import store
+from lockstep.mlflow import runs, store
 from lockstep.project import Project
 
 
@@ -182,3 +183,16 @@ def test_a_database_that_is_away_is_reported(tiny: Tiny, closed: int) -> None:
     assert finding.state == "failed"
     assert "refused" in finding.text
     assert "secret" not in finding.text
+
+
+def test_a_file_that_cannot_be_downloaded_is_not_taken_for_one_that_the_run_lacks(
+    tiny_published: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tiny_published.path)
+    client, run = project.store.client(), project.store.find_finished(project.pipeline.state)
+    assert run
+    assert runs.download(client, run, "absent/file.json", tmp_path) is None
+    monkeypatch.setattr(client, "download_artifacts", mock.Mock(side_effect=OSError("timed out")))
+    assert runs.download(client, run, "absent/file.json", tmp_path) is None
+    with pytest.raises(LockstepError, match=r"environment.json of the run .* timed out"):
+        runs.download(client, run, "environment.json", tmp_path)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from lockstep import LockstepError
 from lockstep.mlflow import tag
 from lockstep.mlflow.keys import key_of
+from lockstep.values import first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -192,12 +194,22 @@ def input_digests(run: "Run") -> dict[str, str]:
 
 
 def download(client: "MlflowClient", run_id: str, path: str, folder: Path) -> Path | None:
-    """Download an artifact into a subfolder for its run; None if the run has none at this path."""
+    """Download an artifact into a subfolder for its run; None if the run has none at this path.
+
+    Raises:
+        LockstepError: The run has it, but it cannot be downloaded.
+    """
     from mlflow.exceptions import MlflowException
 
     target = folder / run_id
     target.mkdir(exist_ok=True)
     try:
         return Path(client.download_artifacts(run_id, path, str(target)))
-    except (MlflowException, OSError):
-        return None
+    except (MlflowException, OSError) as error:
+        # Each kind of store raises something else for a file that is not there.
+        parent = path.rpartition("/")[0]
+        if all(item.path != path for item in client.list_artifacts(run_id, parent or None)):
+            return None
+        raise LockstepError(
+            f"{path} of the run {run_id} cannot be downloaded: {first_line(error)}"
+        ) from error
