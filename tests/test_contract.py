@@ -91,7 +91,7 @@ def test_the_least_project_has_runs_and_says_what_it_lacks(
     project.dvc("exp", "run", "-S", "rows=4")
     runs = json.loads(project.lockstep("runs", "--json"))
     assert [run["metrics"]["rows"] for run in runs] == [4.0, 5.0, 3.0]
-    traced = json.loads(project.lockstep("trace", "counts.csv", "--json"))["came_of_it"]
+    traced = json.loads(project.lockstep("trace", "counts.csv", "--json"))["used_in"]
     assert traced["read_by"] == ["publish"]
     assert [run["id"] for run in traced["runs"]] == [runs[0]["id"]]
     for verb, lack in {

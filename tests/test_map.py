@@ -376,7 +376,7 @@ def test_a_partition_is_traced_to_the_models_that_saw_it(tiny_published: Tiny) -
     artifacts = f"mlartifacts/toy/{run.info.run_id}/artifacts"  # MLflow remembers another copy's
     project.write(f"{artifacts}/reports/partitions.csv", "\n".join(lines))
     found = json.loads(project.lockstep("trace", "data/months/2013-07.csv", "--json"))
-    (used,) = found["came_of_it"]["runs"]
+    (used,) = found["used_in"]["runs"]
     assert used["rows"] == "2 to train, 1 to test"
     assert used["with another content"] == "ab"
     assert [version["model"] for version in used["models"]] == ["toy"]

@@ -209,7 +209,7 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
     assert came_from["params"]["more.toml:fit.seed"] == "7"
     assert {"note", "train@north", "train@south"} < {*came_from["stages"]}
     for word in ("data/in", "data/in/rows/raw.csv"):
-        found = json.loads(project.lockstep("trace", word, "--json"))["came_of_it"]
+        found = json.loads(project.lockstep("trace", word, "--json"))["used_in"]
         assert found["read_by"] == ["split"]
         assert {run["id"] for run in found["runs"]} == {first["id"], second["id"]}
     joined = json.loads(project.lockstep("trace", "models/all/model.joblib", "--json"))

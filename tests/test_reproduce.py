@@ -283,15 +283,15 @@ def test_trace_shows_both_ways(lived: Project) -> None:
     assert found["came_from"]["code"]["snapshot"] == run["tags"]["git.snapshot"]
     assert "src/penguins/extra.py" in found["came_from"]["code"]["changed"]
     assert found["came_from"]["overrides"] == "model=knn"
-    assert found["came_of_it"]["models"][0]["model"] == "penguins"
+    assert found["used_in"]["models"][0]["model"] == "penguins"
 
     data = json.loads(lived.run("lockstep", "trace", "data/raw.csv", "--json"))
-    assert {entry["run"] for entry in data["came_of_it"]["runs"]} == {
+    assert {entry["run"] for entry in data["used_in"]["runs"]} == {
         run["name"] for run in lived.runs()
     }
     model = json.loads(lived.run("lockstep", "trace", "models/model.joblib", "--json"))
     assert model["came_from"]["stage"] == "train"
-    assert len(model["came_of_it"]["runs"]) == 1
+    assert len(model["used_in"]["runs"]) == 1
 
     tree = lived.run("lockstep", "trace", "models:/penguins@challenger")
     assert "└── used in" in tree

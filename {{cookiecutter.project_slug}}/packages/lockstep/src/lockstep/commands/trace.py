@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "lockstep trace data/raw.csv"
 SHOWN_DIGITS = 8
-TITLES = {"came_from": "came from", "came_of_it": "used in", "read_by": "read by"}
+TITLES = {"came_from": "came from", "used_in": "used in", "read_by": "read by"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

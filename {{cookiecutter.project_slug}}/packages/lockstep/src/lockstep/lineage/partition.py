@@ -45,7 +45,7 @@ def trace_partition(project: "Project", path: str) -> Node | None:
         "partition": path,
         "md5": md5 or "not in the folder any more",
         "came_from": {"url": source.get("path"), "tracked by": pointer},
-        "came_of_it": {
+        "used_in": {
             "read_by": [stage.name for stage in stages if overlap(path, stage.deps)],
             "runs": used_in,
         },

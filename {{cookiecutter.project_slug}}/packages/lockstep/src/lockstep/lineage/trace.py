@@ -48,7 +48,7 @@ def trace_run(client: "MlflowClient", run: "Run") -> Node:
             "stages": stages,
         },
         "metrics": dict(run.data.metrics),
-        "came_of_it": {"models": models_of(client, run.info.run_id)},
+        "used_in": {"models": models_of(client, run.info.run_id)},
     }
 
 
@@ -79,7 +79,7 @@ def trace_file(project: "Project", path: str) -> Node | None:
             "read": maker.deps if maker else {},
             "params": maker.params if maker else {},
         },
-        "came_of_it": {
+        "used_in": {
             "read_by": [stage.name for stage in stages if overlap(path, stage.deps)],
             "runs": list(_runs_with(project, path, digests[:1])),
         },
