@@ -51,7 +51,7 @@ def comparing(
         yield lambda: None
         return
     version = str(champion.version)
-    metrics = _metrics_of(client, champion)
+    metrics = metrics_of(client, champion)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             scoring = _scoring_of(project, candidate)
@@ -92,9 +92,9 @@ def description_with(verdict: Verdict, run: "Run") -> str:
     return judged(run.data.tags.get(tag.NOTE, ""), verdict)[: tag.VERSION_TAG_LENGTH]
 
 
-def _metrics_of(client: "MlflowClient", champion: "ModelVersion") -> dict[str, float]:
-    """The metrics that the champion's own run shows."""
-    run = runs.any_run(client, champion.run_id)
+def metrics_of(client: "MlflowClient", champion: "ModelVersion | None") -> dict[str, float]:
+    """The metrics that the champion's own run shows; empty without a champion."""
+    run = runs.any_run(client, champion.run_id) if champion else None
     return dict(run.data.metrics) if run else {}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, number_of
 from lockstep.champion.front_page import ABOUT_MODEL
 from lockstep.gate.candidate import candidate_of_workspace
-from lockstep.gate.comparison import comparing, description_with, rules_of, tags_of
+from lockstep.gate.comparison import comparing, description_with, metrics_of, rules_of, tags_of
 from lockstep.gate.rules import Comparison, Rules, judge
 from lockstep.gate.summary import description
 from lockstep.mlflow import runs, tag
@@ -65,8 +65,7 @@ def judging(
         def judgement(run_id: str, model_id: str | None) -> Judgement:
             if not name or model_id is None:
                 return Judgement()
-            comparison, note = None, None
-            run = client.get_run(run_id)
+            comparison, note, run = None, None, client.get_run(run_id)
             version = version_of_state(client, name, record.pipeline.state, model_id)
             tags = judgement_of(version, run) if version else {}
             if rules and tag.RULES not in tags:
@@ -90,7 +89,7 @@ def judging(
                 *_summary(version, record, tags, comparison),
                 *_outcome(client, project.root, record, version, tags),
             ]
-            metrics = comparison.metrics if comparison else _metrics_of(client, champion)
+            metrics = comparison.metrics if comparison else metrics_of(client, champion)
             return Judgement(metrics, lines)
 
         yield judgement
@@ -141,8 +140,3 @@ def _outcome(
             yield f"there is no {CHAMPION} yet"
         if verdict != "failed":
             yield promote
-
-
-def _metrics_of(client: "MlflowClient", champion: "ModelVersion | None") -> dict[str, float]:
-    run = runs.active_run(client, champion.run_id) if champion else None
-    return dict(run.data.metrics) if run else {}
