@@ -48,10 +48,11 @@ def _check_keys(
 ) -> None:
     branches = list(space.branches())
     if not any(dimensions or options for options, dimensions in branches):
-        sections = ", ".join(f"{group}={option}" for group, option in space.where) or "none"
+        sections = ", ".join(f"{group}={option}" for group, option in space.where)
+        there = f" (which has a space for: {sections})" if sections else ""
         raise LockstepError(
             "the sweep has nothing to try here: add it on the command line, such as "
-            f"'model.alpha=interval(0.1,10)', or in conf/sweep/ (which has a space for: {sections})"
+            f"'model.alpha=interval(0.1,10)', or in conf/sweep/{there}"
         )
     for options, dimensions in branches:
         known = flattened(compose([*shared, *options]))
