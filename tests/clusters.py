@@ -39,11 +39,11 @@ PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
-def ray_nodes(servers: Servers, project: Project, count: int) -> list[Server]:
-    """The nodes of a Ray cluster, each with one core; the first one is the head."""
+def ray_nodes(servers: Servers, project: Project, count: int, cores: int = 1) -> list[Server]:
+    """The nodes of a Ray cluster; the first one is the head."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # the paths of its sockets have to be short
     servers.at_the_end(lambda: shutil.rmtree(folder, ignore_errors=True))
-    ray = [str(project.bin / "ray"), "start", "--block", "--num-cpus=1"]
+    ray = [str(project.bin / "ray"), "start", "--block", f"--num-cpus={cores}"]
     ray += [f"--node-ip-address={LOOPBACK}", "--disable-usage-stats"]
     env = {**project.environment, "RAY_AUTH_MODE": "disabled"}
     head = Server(

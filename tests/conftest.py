@@ -348,6 +348,7 @@ def equipped(clean_env: dict[str, str], first_project: Project, once: Once) -> P
         project.run("uv", "sync", "--quiet", "--locked", *extras)
         drivers = ",".join(sorted({kind.extra for kind in remotes.REMOTES.values()} - {""}))
         wanted = [f"dvc[{drivers}]", "boto3", urls.DRIVERS["postgresql"], "mlflow[auth]"]
+        wanted.append("xgboost-cpu")  # the package xgboost without CUDA
         python = str(binaries / "python")
         project.run("uv", "pip", "install", "--quiet", "--python", python, *wanted)
         return project

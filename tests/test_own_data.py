@@ -109,7 +109,12 @@ def test_every_shipped_option_publishes(scaffold: Scaffold, task: str) -> None:
     """Each model, preprocessing and split goes all the way, those other than the first together."""
     project = scaffold(task=task)
     models = {path.stem for path in (project.path / "conf/model").glob("*.yaml")}
-    extra = {"catboost", "lightgbm", "xgboost"}  # an experiment with one names the command
+    extra = {
+        "catboost",
+        "lightgbm",
+        "xgboost",
+        "xgboost_ray",
+    }  # an experiment with one names the command
     assert extra < models
     assert len(models) >= 8
     project.repro()

@@ -554,7 +554,8 @@ def test_workers_connect_to_the_host_of_the_settings() -> None:
 def test_a_host_of_the_settings_may_be_no_interface(
     engine: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"lockstep.sweep.engines.{engine}.import_engine", lambda *_: None)
+    for module in ("cluster", "sweep.engines.slurm"):
+        monkeypatch.setattr(f"lockstep.{module}.import_engine", lambda *_: None)
     kind = {"ray": Ray, "slurm": Slurm}[engine]
     chosen = kind(host="login.cluster", **settings)
     assert (chosen.host(), chosen.interface()) == ("login.cluster", "")

@@ -25,6 +25,7 @@ MODELS = sorted(
     path.stem
     for path in (CONF / "model").glob("*.yaml")
     if find_spec(OmegaConf.load(path)._target_.partition(".")[0])
+    and path.stem != "xgboost_ray"  # starts a cluster
 )
 PREPROCESSINGS = sorted(path.stem for path in (CONF / "preprocess").glob("*.yaml"))
 STAGE = """

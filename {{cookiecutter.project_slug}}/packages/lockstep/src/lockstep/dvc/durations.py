@@ -1,4 +1,4 @@
-"""How long the stages took: DVC does not record it, `lockstep run` does.
+"""How long the stages took, and where: DVC does not record it, `lockstep run` does.
 
 The time stays with what the stage wrote, so a stage that DVC skips or restores has the time that it
 took when it ran.
@@ -23,10 +23,24 @@ PAUSE = 60.0  # seconds between two stages that do not belong to the same `dvc r
 
 @dataclass(frozen=True)
 class Duration:
-    """How long a stage took, in seconds, and when it ended, in seconds since 1970."""
+    """How long a stage took, in seconds, and when it ended, in seconds since 1970.
+
+    Attributes:
+        place: Where it ran, if not on this machine alone.
+    """
 
     seconds: float
     ended: float
+    place: str = ""
+
+
+_place = ""
+
+
+def ran_at(place: str) -> None:
+    """Record where the running stage does its work, if not on this machine alone."""
+    global _place
+    _place = place
 
 
 @contextlib.contextmanager
@@ -43,7 +57,7 @@ def measured(paths: Iterable[Path]) -> Iterator[None]:
     if (stage := stage_name()) and written:
         mark = min(written, key=lambda path: (path.is_dir(), path.stat().st_size))
         entry = {"stage": stage, "md5": tree_digest(mark), "seconds": round(seconds, 3)}
-        entry["ended"] = round(time.time(), 3)
+        entry |= {"ended": round(time.time(), 3), "place": _place}
         file = project_root(Path.cwd()) / FILE
         with contextlib.suppress(OSError):  # a note, which no stage fails for
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +77,8 @@ def durations(root: Path, stages: Mapping[str, LockedStage]) -> dict[str, Durati
             entry = json.loads(line)
             stage = stages.get(entry["stage"])
             if stage and entry["md5"] in stage.outs.values():
-                found[stage.name] = Duration(float(entry["seconds"]), float(entry["ended"]))
+                seconds, ended = float(entry["seconds"]), float(entry["ended"])
+                found[stage.name] = Duration(seconds, ended, entry.get("place", ""))
     return {name: found[name] for name in stages if name in found}
 
 

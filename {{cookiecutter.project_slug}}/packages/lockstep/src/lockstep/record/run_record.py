@@ -228,14 +228,12 @@ class RunRecord:
     @property
     def stage_table(self) -> list[str]:
         """A Markdown table of the stages: how long each took, and what it wrote."""
-        rows = [
-            [
-                stage.name,
-                f"{self.durations[stage.name].seconds:.1f}" if stage.name in self.durations else "",
-                ", ".join(f"`{path}` {md5[:DIGITS]}" for path, md5 in stage.outs.items()),
-            ]
-            for stage in self.pipeline.upstream.values()
-        ]
+        rows = []
+        for stage in self.pipeline.upstream.values():
+            took = self.durations.get(stage.name)
+            wrote = ", ".join(f"`{path}` {md5[:DIGITS]}" for path, md5 in stage.outs.items())
+            name = f"{stage.name}, {took.place}" if took and took.place else stage.name
+            rows.append([name, f"{took.seconds:.1f}" if took else "", wrote])
         return table(["stage", "seconds", "wrote"], rows, numeric=["seconds"])
 
 

@@ -3,12 +3,10 @@
 A worker scores many trials: what it costs to start one is paid once.
 """
 
-import importlib
 import socket
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from lockstep import LockstepError
 from lockstep.sweep.job import Job
 
 LOOPBACK = "127.0.0.1"
@@ -64,18 +62,3 @@ def address_towards(host: str) -> str:
         except OSError:  # there is no network
             return LOOPBACK
         return str(probe.getsockname()[0])
-
-
-def import_engine(module: str, extra: str) -> Any:
-    """Import the package that an engine needs, which an extra of this package installs.
-
-    Raises:
-        LockstepError: It is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise LockstepError(
-            f"the engine {extra} needs the package {module}: "
-            f"`uv sync --extra {extra}` (or `pip install {module}`)"
-        ) from error

@@ -1,18 +1,15 @@
 """Workers that are tasks of a Ray cluster (https://docs.ray.io)."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
-from lockstep.sweep.engines.base import Engine, Worker, import_engine
+from lockstep.cluster import HERE, import_ray, join_ray
+from lockstep.sweep.engines.base import Engine, Worker
 from lockstep.sweep.job import Job
 from lockstep.sweep.worker import work
 from lockstep.values import first_line
-
-CONNECT_SECONDS = 3.0
 
 
 class Ray(Engine):
@@ -37,23 +34,20 @@ class Ray(Engine):
         Raises:
             LockstepError: Ray is not installed.
         """
-        # Read when Ray is imported: workers use this environment, and `uv run` in each of them
-        # would create another one.
-        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        self._ray = import_engine("ray", "ray")
+        self._ray = import_ray()
         self.threads = threads
-        self._address = address
+        self._address = address or HERE
         self._workers = workers
         self._host = host
 
     def size(self) -> int:
         """The number of workers."""
-        cores = int(self._joined().cluster_resources().get("CPU", 1))
+        cores = int(join_ray(self._address).cluster_resources().get("CPU", 1))
         return self._workers or max(1, cores // self.threads)
 
     def host(self) -> str:
         """The address of this machine to which workers connect."""
-        return self._host or str(self._joined().util.get_node_ip_address())
+        return self._host or str(join_ray(self._address).util.get_node_ip_address())
 
     def interface(self) -> str:
         """The address at which to listen; all of them if `host` was set, which may be another."""
@@ -61,7 +55,7 @@ class Ray(Engine):
 
     def start(self, job: Job, log: Path) -> "RayWorker":
         """Start a task; what it prints is in Ray's own logs."""
-        ray = self._joined()
+        ray = join_ray(self._address)
         # The driver replaces a worker that is lost, whatever the engine.
         task = ray.remote(num_cpus=self.threads, max_retries=0)(work)
         return RayWorker(ray, task.remote(job))
@@ -75,7 +69,7 @@ class Ray(Engine):
         Raises:
             LockstepError: A call failed.
         """
-        ray = self._joined()
+        ray = join_ray(self._address)
         task = ray.remote(num_cpus=self.threads, max_retries=-1)(_call)
         shared = ray.put(function)  # it may hold a large model
         waiting = {task.remote(shared, item): place for place, item in enumerate(items)}
@@ -92,31 +86,6 @@ class Ray(Engine):
     def close(self) -> None:
         """Leave the cluster."""
         self._ray.shutdown()
-
-    def _joined(self) -> Any:
-        ray = self._ray
-        if not ray.is_initialized():
-            try:
-                self._require_reachable()
-                ray.init(
-                    address=self._address or "local",
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    **({} if self._address else {"include_dashboard": False}),
-                )
-            except (OSError, RuntimeError, ValueError) as error:
-                raise LockstepError(
-                    f"the Ray cluster at {self._address} cannot be joined: {error}\n"
-                    "start one with `ray start --head`, or name no address: then one is started on "
-                    "this machine"
-                ) from error
-        return ray
-
-    def _require_reachable(self) -> None:
-        """Raise OSError within seconds if the cluster is down: Ray itself tries for minutes."""
-        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
-        if port.isdigit():
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _call(function: Callable[[Any], Any], item: Any) -> Any:

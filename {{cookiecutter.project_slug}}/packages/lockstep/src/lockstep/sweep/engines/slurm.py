@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import LockstepError
-from lockstep.sweep.engines.base import ELSEWHERE, Engine, Worker, address_towards, import_engine
+from lockstep.cluster import import_engine
+from lockstep.sweep.engines.base import ELSEWHERE, Engine, Worker, address_towards
 from lockstep.sweep.job import Job
 from lockstep.sweep.worker import work
 
