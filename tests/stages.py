@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
         "table": None,
         "csv": {"delimiter": None, "encoding": None, "decimal": None},
     },
-    "split": {"strategy": "stratified", "test_size": 0.2, "seed": 42},
+    "split": {"strategy": "stratified", "test_size": 0.2, "train_rows": None, "seed": 42},
 }
 Compose = Callable[..., DictConfig]
 

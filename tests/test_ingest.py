@@ -16,7 +16,7 @@ ROWS = 40
 OUTCOMES = [str(1 + row % 2) for row in range(ROWS)]  # classes and numbers alike
 
 
-def run(cfg: DictConfig, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def run(cfg: DictConfig, raw: Path) -> tuple[Any, ...]:
     """The table, and the report by column."""
     table, columns = raw.with_name("table.parquet"), raw.with_name("columns.csv")
     stage("ingest").main(cfg, raw, table, columns, raw.with_name("schema.yaml"))
@@ -279,3 +279,60 @@ def test_a_large_file_takes_seconds(cfg: DictConfig, tmp_path: Path) -> None:
     table, report = run(cfg, tmp_path / "raw.csv")
     assert table.shape == (20_000, 11)
     assert set(report["missing"]) == {0}
+
+
+DIFFICULT = {
+    "plain": ["1", "2.5", "-3"],
+    "marked": ["1.5", "2", "-", "unknown", *map(str, range(30))],
+    "decimal_comma": ["1,5", "20,25", "-", *(f"{n},{n}" for n in range(1, 30))],
+    "thousands": ["1,234.5", "12", "1.75", "23,456"],
+    "either_mark": ["1.234", "2.345", "17"],
+    "unit": ["5 kg", "7.5 kg", "9", "8kg", "1,250.5 kg"],
+    "two_units": ["5 kg", "7 lb", "9 kg"],
+    "percent": ["12 %", "7%", "3 %", "4.5 %"],
+    "mostly_numbers": [*map(str, range(39)), "oops"],
+    "iso": [f"2024-02-{day:02}" for day in range(1, 29)],
+    "iso_and_gaps": ["2024-02-01 10:00", "2024-03-31 00:30", "", "0000-00-00"],
+    "bad_day": [*(f"2024-02-{day:02}" for day in range(1, 29)), "2024-02-30"],
+    "day_first": [f"{day:02}.03.2024" for day in range(1, 32)],
+    "either_order": ["01/02/2024", "03/04/2024", "05/06/2024"],
+    "words": ["3. März 2024", "17. Mai 2024"],
+    "codes": ["0042", "1234"],
+    "answer": ["yes", "No"],
+    "answer_or_not": ["yes", "no", ""],
+    "colours": ["red", "Red", " green ", "NA", "é"],
+    "serial": [f"#{n:x}" for n in range(0, 4000, 7)],
+    "digits": [repr(1 / n) for n in range(3, 40)],
+}
+
+
+def test_a_table_is_read_the_same_in_small_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = 600  # beyond 2**20 rows, a table is read, typed and written in pieces
+    names = ["outcome", *DIFFICULT]
+    values = {name: [part[n % len(part)] for n in range(size)] for name, part in DIFFICULT.items()}
+    frame = pd.DataFrame({"outcome": [*"ab"] * (size // 2), **values})[names]
+    frame.loc[[7, 599], "outcome"] = ""
+    found = []
+    for piece in (2**20, 64):
+        folder = tmp_path / str(piece)
+        folder.mkdir()
+        frame.to_csv(folder / "raw.csv", index=False)
+        monkeypatch.setattr(stage("parsing"), "PIECE", piece)
+        monkeypatch.setattr(stage("parsing"), "BULK", piece)
+        monkeypatch.setattr(stage("tables"), "GROUP", piece)
+        monkeypatch.setattr(stage("reading"), "BLOCK", 128 * piece)
+        found.append(run(composed(), folder / "raw.csv"))
+        printed = capsys.readouterr().out.replace(str(piece), "")
+        found[-1] += (printed, (folder / "schema.yaml").read_text())
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "columns.csv",
+            "raw.csv",
+            "schema.yaml",
+            "table.parquet",
+        ]
+    (table, report, *texts), (table_again, report_again, *texts_again) = found
+    pd.testing.assert_frame_equal(report, report_again)
+    pd.testing.assert_frame_equal(table, table_again)
+    assert texts == texts_again

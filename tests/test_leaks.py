@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,15 @@ def rows() -> pd.DataFrame:
     return frame
 
 
-def found(table: pd.DataFrame, cfg: DictConfig) -> list[str]:
+def found(table: pd.DataFrame, cfg: DictConfig, is_test: Any = None) -> list[str]:
     """The warnings, without what they all start with."""
-    parts = stage("split").split_rows(table, cfg.data, cfg.split)
-    warnings = stage("leaks").leaks(*parts, cfg.data, cfg.split)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "table.parquet")
+        table.to_parquet(path)
+        rows = stage("tables").Table(path)
+        if is_test is None:
+            is_test = stage("split").choose_test_rows(rows, cfg.data, cfg.split)
+        warnings: list[str] = stage("leaks").leaks(rows, ~is_test, is_test, cfg.data, cfg.split)
     assert all(text.startswith("leak: ") for text in warnings)
     return [text.removeprefix("leak: ") for text in warnings]
 
@@ -149,7 +155,7 @@ def test_a_random_split_of_rows_with_a_time_is_named(rows: pd.DataFrame) -> None
 def test_small_tables_are_not_judged(size: int, rows: pd.DataFrame) -> None:
     cfg = composed(**NUMBERS)
     few = rows.head(size).assign(leak=rows["outcome"])
-    assert stage("leaks").leaks(few, few.tail(0), cfg.data, cfg.split) == []
+    assert found(few, cfg, np.zeros(size, dtype=bool)) == []
 
 
 def test_extreme_values_are_no_obstacle(rows: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from lockstep import LockstepError
 from lockstep.partitions.mapping import Options, map_partitions
 
-from {{ cookiecutter.package_name }}.split import split_rows
+from {{ cookiecutter.package_name }}.split import choose_test_rows
 from {{ cookiecutter.package_name }}.tables import read_table
 
 MODULE = "{{ cookiecutter.package_name }}.partition"
@@ -128,12 +128,13 @@ def test_a_misspelt_name_in_the_config_is_refused(ingest: Ingest) -> None:
 def test_the_last_partitions_test_what_came_before(ingest: Ingest, composed: Compose) -> None:
     rows = ingest()
     cfg = composed(split__strategy="partitions", split__test_size=1)
-    train, test = split_rows(rows, cfg.data, cfg.split)
+    is_test = choose_test_rows(rows, cfg.data, cfg.split)
+    train, test = rows[~is_test], rows[is_test]
     assert set(test.index.get_level_values("partition")) == {"10.csv"}
     assert len(train) + len(test) == len(rows)
     cfg = composed(split__strategy="partitions", split__test_size=3)
     with pytest.raises(LockstepError, match="none of the 3 partitions to train on"):
-        split_rows(rows, cfg.data, cfg.split)
+        choose_test_rows(rows, cfg.data, cfg.split)
 
 
 def test_rows_that_came_late_train_the_model(ingest: Ingest, composed: Compose) -> None:
@@ -142,7 +143,8 @@ def test_rows_that_came_late_train_the_model(ingest: Ingest, composed: Compose) 
     late = rows.index[-1]
     rows.loc[late, "sold"] = 0.5
     cfg = composed(split__strategy="partitions", split__test_size=1, data__time="sold")
-    train, test = split_rows(rows, cfg.data, cfg.split)
+    is_test = choose_test_rows(rows, cfg.data, cfg.split)
+    train, test = rows[~is_test], rows[is_test]
     assert late in train.index
     assert len(test) == 39
     assert test["sold"].min() > train["sold"].max()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,6 +22,12 @@ def grouped(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def split_rows(rows: Any, data: Any, options: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows to train on, and those to test on."""
+    is_test = split.choose_test_rows(rows, data, options)
+    return rows[~is_test], rows[is_test]
+
+
 @pytest.mark.parametrize("strategy", ["random", "stratified", "group", "time"])
 def test_a_split_is_repeatable_and_complete(
     strategy: str, composed: Compose, grouped: pd.DataFrame
@@ -33,8 +40,8 @@ def test_a_split_is_repeatable_and_complete(
         data__target="kind",
         data__task="classification",
     )
-    train, test = split.split_rows(grouped, cfg.data, cfg.split)
-    again, _ = split.split_rows(grouped, cfg.data, cfg.split)
+    train, test = split_rows(grouped, cfg.data, cfg.split)
+    again, _ = split_rows(grouped, cfg.data, cfg.split)
     assert train.index.equals(again.index)
     assert train.index.union(test.index).equals(grouped.index)
     assert train.index.intersection(test.index).empty
@@ -43,26 +50,41 @@ def test_a_split_is_repeatable_and_complete(
 
 def test_another_seed_draws_other_rows(composed: Compose, table: pd.DataFrame) -> None:
     cfgs = [composed(split__strategy="random", split__seed=seed) for seed in (1, 2)]
-    first, second = (split.split_rows(table, cfg.data, cfg.split)[1] for cfg in cfgs)
+    first, second = (split_rows(table, cfg.data, cfg.split)[1] for cfg in cfgs)
     assert not first.index.equals(second.index)
 
 
 def test_stratified_keeps_the_shares(composed: Compose, grouped: pd.DataFrame) -> None:
     cfg = composed(split__strategy="stratified", data__target="kind", data__task="classification")
-    for part in split.split_rows(grouped, cfg.data, cfg.split):
+    for part in split_rows(grouped, cfg.data, cfg.split):
         assert (part["kind"] == "rare").mean() == pytest.approx(1 / 6, abs=0.01)
+
+
+def test_some_of_the_rows_train_the_model(
+    composed: Compose, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_parquet(tmp_path / "table.parquet")
+    paths = [tmp_path / name for name in ("train.parquet", "test.parquet", "report.json")]
+    split.main(composed(split__strategy="random"), tmp_path / "table.parquet", *paths)
+    train, test = map(pd.read_parquet, paths[:2])
+    cfg = composed(split__strategy="random", split__train_rows=10)
+    split.main(cfg, tmp_path / "table.parquet", *paths)
+    some, same = map(pd.read_parquet, paths[:2])
+    assert len(some) == 10
+    assert set(some.index) < set(train.index)
+    assert same.equals(test)
 
 
 def test_groups_stay_together(composed: Compose, grouped: pd.DataFrame) -> None:
     cfg = composed(split__strategy="group", data__group="patient")
-    train, test = split.split_rows(grouped, cfg.data, cfg.split)
+    train, test = split_rows(grouped, cfg.data, cfg.split)
     assert set(train["patient"]).isdisjoint(test["patient"])
 
 
 def test_the_last_rows_test_what_came_before(composed: Compose, grouped: pd.DataFrame) -> None:
     cfg = composed(split__strategy="time", data__time="day")
     shuffled = grouped.sample(frac=1, random_state=0)
-    train, test = split.split_rows(shuffled, cfg.data, cfg.split)
+    train, test = split_rows(shuffled, cfg.data, cfg.split)
     assert train["day"].max() < test["day"].min()
 
 
@@ -86,7 +108,7 @@ def test_what_cannot_be_split_is_explained(
     cfg = composed(**{"data__task": "classification", **values})
     rows = grouped.assign(same="x", one=["a", *["b"] * (len(grouped) - 1)])
     with pytest.raises(LockstepError) as error:
-        split.split_rows(rows, cfg.data, cfg.split)
+        split_rows(rows, cfg.data, cfg.split)
     assert message in str(error.value)
 
 

@@ -98,6 +98,7 @@ class Split(Section):
 
     strategy: Literal["random", "stratified", "group", "time", "partitions"]
     test_size: float = Field(gt=0, description="share of the rows, or number of partitions")
+    train_rows: int | None = Field(gt=0, description="number of the other rows to train on")
     seed: Seed
 
     @field_validator("test_size")

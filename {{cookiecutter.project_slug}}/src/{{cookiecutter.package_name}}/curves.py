@@ -16,13 +16,14 @@ Array = npt.NDArray[Any]
 
 
 def classification_tables(
-    model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
+    model: Any, features: Any, target: "pd.Series[Any]"
 ) -> dict[str, pd.DataFrame]:
     """The tables of a classifier, without those that the model has no scores or probabilities for.
 
     Args:
         model: The fitted classifier.
-        features: Rows that it was not trained on, shape (rows, columns).
+        features: Rows that it was not trained on, shape (rows, columns); of a `stored` model,
+            their positions.
         target: The true classes, shape (rows,).
 
     Returns:
@@ -35,7 +36,7 @@ def classification_tables(
     classes, truth = model.classes_, target.to_numpy()
     predicted = np.ravel(model.predict(features))
     tables = {
-        "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=features.index)
+        "confusion": pd.DataFrame({"actual": truth, "predicted": predicted}, index=target.index)
     }
     scores = class_scores(model, features)
     if scores is None:
@@ -50,25 +51,26 @@ def classification_tables(
 
 
 def regression_tables(
-    model: Any, features: pd.DataFrame, target: "pd.Series[Any]"
+    model: Any, features: Any, target: "pd.Series[Any]"
 ) -> dict[str, pd.DataFrame]:
     """The table of a regressor.
 
     Args:
         model: The fitted regressor.
-        features: Rows that it was not trained on, shape (rows, columns).
+        features: Rows that it was not trained on, shape (rows, columns); of a `stored` model,
+            their positions.
         target: The true values, shape (rows,).
 
     Returns:
         predictions: actual, predicted, residual (actual - predicted); of evenly spaced rows.
     """
-    rows = np.linspace(0, len(features) - 1, min(len(features), POINTS)).round().astype(int)
-    actual, predicted = target.iloc[rows], np.ravel(model.predict(features.iloc[rows]))
+    rows = np.linspace(0, len(target) - 1, min(len(target), POINTS)).round().astype(int)
+    actual, predicted = target.iloc[rows], np.ravel(model.predict(features))[rows]
     table = pd.DataFrame({"actual": actual, "predicted": predicted})
     return {"predictions": table.assign(residual=table["actual"] - table["predicted"])}
 
 
-def class_scores(model: Any, features: pd.DataFrame) -> Array | None:
+def class_scores(model: Any, features: Any) -> Array | None:
     """The probabilities or, without them, the decision function, shape (rows, classes)."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(features))

@@ -22,7 +22,7 @@ from lockstep.intervals import intervals
 from .curves import classification_tables, regression_tables
 from .features import features_and_target
 from .plots import About, save
-from .scoring import predictions, scorer
+from .scoring import predictions, scorer, stored
 
 # The share of the baseline's error that is left when a result is too good to be true. That of an
 # error (neg_...) is larger: R² 0.999 is 3% of the root mean squared error.
@@ -45,24 +45,25 @@ def main(
     fitted = joblib.load(model)
     rows = pd.read_parquet(test)
     features, target = features_and_target(rows, cfg.data)
-    baseline = fit_baseline(*features_and_target(pd.read_parquet(train), cfg.data), cfg.data.task)
     print(f"evaluating on {len(features)} rows ...", flush=True)
+    table = predictions(fitted, features, target)
+    table.to_parquet(predictions_file)
+    predicted, every = stored(table, cfg.data.task), np.arange(len(table))
+    baseline = fit_baseline(pd.read_parquet(train, columns=[cfg.data.target]), cfg.data)
     names = list(cfg.evaluate.metrics)
-    scores = score(fitted, features, target, names)
-    with_baseline = {**scores, "baseline": score(baseline, features, target, names)}
+    scores = score(predicted, every, target, names)
+    with_baseline = {**scores, "baseline": score(baseline, every, target, names)}
     metrics.write_text(json.dumps(with_baseline, indent=2) + "\n", encoding="utf-8")
     print(as_text(with_baseline))
     tables_of = classification_tables if cfg.data.task == "classification" else regression_tables
-    tables = tables_of(fitted, features, target)
+    tables = tables_of(predicted, every, target)
     if note := without_probabilities(fitted, cfg.data.task, scores, tables, names):
         print(note)
     if cfg.evaluate.importance.repeats:
         metric = next(name for name in names if name.removeprefix("neg_") in scores)
-        tables["importance"] = importance(fitted, features, target, metric, cfg)
+        tables["importance"] = importance(fitted, features, target, metric, cfg, predicted)
     tables["history"] = pd.read_csv(history)
-    save(tables, plots, about(fitted, baseline, features, target, with_baseline))
-    table = predictions(fitted, features, target)
-    table.to_parquet(predictions_file)
+    save(tables, plots, about(fitted, baseline, target, with_baseline))
     defined = [name for name in names if name.removeprefix("neg_") in scores]
     report = evaluation(table, rows, defined, cfg)
     report["warnings"] = too_good(defined[0], with_baseline)
@@ -141,22 +142,22 @@ def slice_columns(rows: pd.DataFrame, cfg: Any) -> list[str]:
 
 def slices(column: "pd.Series[Any]", measure: Any) -> dict[str, dict[str, Any]]:
     """The metrics of the rows with each value of a column; `missing` stands for no value."""
-    values = column.astype("str").where(column.notna(), "missing").to_numpy()
+    codes, values = pd.factorize(column.astype("str").where(column.notna(), "missing"), sort=True)
     return {
         str(value): {"rows": len(rows), "metrics": measure(rows)}
-        for value in np.unique(values)
-        for rows in [np.flatnonzero(values == value)]
+        for code, value in enumerate(values)
+        for rows in [np.flatnonzero(codes == code)]
     }
 
 
-def fit_baseline(features: pd.DataFrame, target: "pd.Series[Any]", task: str) -> Any:
+def fit_baseline(rows: pd.DataFrame, data: Any) -> Any:
     """A model that ignores the columns: it predicts the class frequencies or the mean."""
-    model = DummyClassifier() if task == "classification" else DummyRegressor()
-    return model.fit(features, target)
+    model = DummyClassifier() if data.task == "classification" else DummyRegressor()
+    return model.fit(np.arange(len(rows)), rows[data.target])
 
 
 def score(
-    model: Any, features: pd.DataFrame, target: "pd.Series[Any]", names: list[str]
+    model: Any, features: Any, target: "pd.Series[Any]", names: list[str]
 ) -> dict[str, float]:
     """Score a model; a metric that cannot be computed is skipped with a note.
 
@@ -164,7 +165,8 @@ def score(
 
     Args:
         model: A fitted estimator.
-        features: Rows that it was not trained on, shape (rows, columns).
+        features: Rows that it was not trained on, shape (rows, columns); of a `stored` model,
+            their positions.
         target: The true values, shape (rows,).
         names: scikit-learn's names of scorers.
 
@@ -212,20 +214,34 @@ def without_probabilities(
 
 
 def importance(
-    model: Any, features: pd.DataFrame, target: "pd.Series[Any]", metric: str, cfg: Any
+    model: Any,
+    features: pd.DataFrame,
+    target: "pd.Series[Any]",
+    metric: str,
+    cfg: Any,
+    predicted: Any,
 ) -> pd.DataFrame:
     """How much a metric drops when a column is shuffled (Breiman, Random Forests, 2001).
+
+    `predicted` is the `stored` model, so that all rows are not predicted again.
 
     Returns:
         feature, importance, std; the most important one first.
     """
     options = cfg.evaluate.importance
     print(f"shuffling each of {features.shape[1]} columns {options.repeats} times ...", flush=True)
+    scorer = get_scorer(metric)
+
+    def scored(model: Any, rows: pd.DataFrame, truth: "pd.Series[Any]") -> float:
+        if rows is features:
+            model, rows = predicted, np.arange(len(rows))
+        return float(scorer(model, rows, truth))
+
     result = permutation_importance(
         model,
         features,
         target,
-        scoring=metric,
+        scoring=scored,
         n_repeats=options.repeats,
         max_samples=min(options.rows, len(features)),
         random_state=cfg.split.seed,
@@ -238,21 +254,20 @@ def importance(
 def about(
     model: Any,
     baseline: Any,
-    features: pd.DataFrame,
     target: "pd.Series[Any]",
     scores: dict[str, Any],
 ) -> About:
     """What the plots say of the model and the baseline; the first of the scores decides."""
     metric, value = next(iter(scores.items()))
     if is_regressor(baseline):
-        guess = float(baseline.predict(features[:1])[0])
+        guess = float(baseline.predict(target[:1])[0])
     else:
         classes = baseline.classes_
         guess = float((target == classes[1]).mean()) if len(classes) == 2 else 1 / len(classes)
     return About(
         model=type(model[-1] if isinstance(model, Pipeline) else model).__name__,
         target=str(target.name),
-        rows=len(features),
+        rows=len(target),
         metric=metric,
         lead=abs(value - scores["baseline"].get(metric, math.nan)),
         guess=guess,

@@ -2,11 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api import types
 
 from lockstep import LockstepError
@@ -25,8 +28,9 @@ from .kinds import (
 )
 from .notes import on_numbers
 from .parsing import table_decimals, to_numbers
-from .reading import read_raw
-from .schema import Rule, infer_schema, read_schema, write_schema
+from .reading import open_raw
+from .schema import Rule, Schema, infer_rule, read_schema, write_schema
+from .tables import count_distinct, write_columns
 
 REPORT = ["column", "kind", "missing", "distinct", "note"]
 TARGET = "the target"
@@ -38,76 +42,112 @@ def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
 
     The rules in `schema` tell how earlier data were read; the file is written if there is none.
     """
-    rules = read_schema(schema).columns if schema.exists() else {}
-    rows, decimals = read_raw(raw, cfg.data)
-    typed, report = type_columns(rows, cfg.data, decimals, rules)
-    typed.to_parquet(table)
-    report[REPORT].to_csv(columns, index=False)
-    print(summary(typed, report, cfg.data.target))
+    rules = read_schema(schema).columns if schema.exists() else None
+    inferred: dict[str, Rule] = {}
+    lines: list[Any] = []
+
+    def typed() -> Iterator["pd.Series[Any]"]:
+        for name, column in typed_columns(rows, cfg.data, decimals, rules):
+            lines.append(line(name, column))
+            if column.kind in KINDS:
+                if rules is None:
+                    inferred[name] = infer_rule(column.values, name == cfg.data.target, column.read)
+                yield column.values
+
+    with tempfile.TemporaryDirectory(prefix=".ingest-", dir=table.parent) as folder:
+        rows, decimals = open_raw(raw, cfg.data, Path(folder))
+        count = write_columns(typed(), table, Path(folder))
+    report = pd.DataFrame(lines, columns=REPORT)
+    report.to_csv(columns, index=False)
+    print(summary(report, count, cfg.data.target))
     print("\n".join([*notes(report), f"see {columns.as_posix()} for each column"]))
-    if not schema.exists():
-        read = dict(zip(report["column"], report["read"], strict=True))
-        write_schema(infer_schema(typed, cfg.data.target, read), schema)
+    if rules is None:
+        write_schema(Schema(columns=inferred), schema)
         print(f"{schema.name} was inferred from the data: review it, edit it, commit it")
 
 
 def type_columns(
-    raw: pd.DataFrame,
+    raw: Mapping[str, "pd.Series[Any]"],
     data: Any,
     decimals: str,
     rules: Mapping[str, Rule] | None = None,
     *,
     part: bool = False,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give each column the type of its kind, and leave out those that carry no information.
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, dict[str, Any]]]:
+    """Type a whole table in memory, as `typed_columns` does.
+
+    Returns:
+        The typed table, without the rows whose target is missing; the report; and how the text of
+        each column was read.
+    """
+    columns = dict(typed_columns(raw, data, decimals, rules, part=part))
+    typed = {name: column.values for name, column in columns.items() if column.kind in KINDS}
+    report = [line(name, column) for name, column in columns.items()]
+    read = {name: column.read for name, column in columns.items()}
+    return pd.DataFrame(typed), pd.DataFrame(report, columns=REPORT), read
+
+
+def typed_columns(
+    raw: Mapping[str, "pd.Series[Any]"],
+    data: Any,
+    decimals: str,
+    rules: Mapping[str, Rule] | None = None,
+    *,
+    part: bool = False,
+) -> Iterator[tuple[str, Column]]:
+    """Give each column the type of its kind, one after another.
 
     Args:
-        raw: The raw table, indexed by row number.
+        raw: The columns of the raw table, indexed by row number.
         data: The section `data` of the config.
         decimals: The decimal mark of text, or both with the likely one first.
         rules: Those in schema.yaml.
         part: Whether the rows are some of several partitions; the rules then decide the kinds.
 
-    Returns:
-        The typed table, without the rows whose target is missing; and the report, one row per raw
-        column: column, kind, missing, distinct, note, read.
+    Yields:
+        The name and the column, without the rows whose target is missing; a column that carries no
+        information is of none of the `KINDS`.
 
     Raises:
         LockstepError: A column that the config names does not exist, the target does not suit the
             task, or there is nothing to learn from.
     """
     if not part:
-        check_names(raw.columns, data)
+        check_names(raw, data)
     if len(decimals) > 1:
-        decimals = table_decimals(raw.select_dtypes("str"), decimals[0])
-    marked = {name: mark_missing(raw[name], data.missing) for name in raw}
-    target = _mark_target(raw[data.target], marked[data.target], data, decimals)
+        decimals = table_decimals(raw, decimals[0])
+    marked = mark_missing(raw[data.target], data.missing)
+    target = _mark_target(raw[data.target], marked, data, decimals)
     known = target.notna()
-    _tell_missing(raw[data.target][~known])
-    raw = pd.DataFrame(marked | {data.target: target})[known]
-    typed, report = {}, []
-    for name, values in raw.items():
-        column = _column(values, data, decimals, (rules or {}).get(str(name)), part=part)
-        if column.kind in KINDS:
-            typed[name] = column.values
-        nested = column.kind == "nested"
-        shown = values.map(repr, na_action="ignore") if nested else column.values
-        counts = (shown.isna().sum(), shown.nunique())
-        report.append((name, column.kind, *counts, column.note, column.read))
-    if not set(typed) - {data.target, data.group}:
+    _tell_missing(raw[data.target][~known] if not known.all() else target[:0])
+    learned = False
+    for name in raw:
+        values = target if name == data.target else mark_missing(raw[name], data.missing)
+        values = values if known.all() else values[known]
+        column = _column(values, data, decimals, (rules or {}).get(name), part=part)
+        learned |= column.kind in KINDS and name not in (data.target, data.group)
+        del values  # a column at a time is in memory
+        yield name, column._replace(values=column.values.rename(name))
+    if not learned:
         raise LockstepError(
             "no column is left to learn from: set data.types for a column to keep it"
         )
-    return pd.DataFrame(typed), pd.DataFrame(report, columns=[*REPORT, "read"])
 
 
-def summary(table: pd.DataFrame, report: pd.DataFrame, target: str) -> str:
+def line(name: str, column: Column) -> tuple[Any, ...]:
+    """What the report says about a column."""
+    values = column.values
+    if column.kind == "nested":
+        values = values.map(repr, na_action="ignore")
+    return name, column.kind, int(values.isna().sum()), count_distinct(values), column.note
+
+
+def summary(report: pd.DataFrame, rows: int, target: str) -> str:
     """One line about the typed table: `344 rows; species from 5 number, 2 category`."""
-    kinds = report[report["column"].isin(table.columns.drop(target))]["kind"].value_counts()
-    left_out = report[~report["column"].isin(table.columns)]["column"]
-    text = (
-        f"{len(table)} rows; {target} from {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
-    )
+    is_typed = report["kind"].isin(KINDS)
+    kinds = report[is_typed & (report["column"] != target)]["kind"].value_counts()
+    left_out = report[~is_typed]["column"]
+    text = f"{rows} rows; {target} from {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
     return f"{text}; left out: {', '.join(left_out)}" if len(left_out) else text
 
 
@@ -127,8 +167,19 @@ def mark_missing(values: "pd.Series[Any]", words: Iterable[str]) -> "pd.Series[A
     """Text without spaces around it; missing where it is one of the words."""
     if not isinstance(values.dtype, pd.StringDtype):
         return values
-    text = values.str.strip()
-    return text.mask(text.str.lower().isin({word.lower() for word in words}))
+    column = pa.chunked_array(pa.array(values)).cast(pa.large_string())
+    lower = pa.array([word.lower() for word in words], pa.large_string())
+    marked = [_marked(chunk, lower) for chunk in column.chunks]
+    array = pd.array(pa.chunked_array(marked, column.type), dtype="str")
+    return pd.Series(array, values.index, name=values.name)
+
+
+def _marked(text: pa.Array, words: pa.Array) -> pa.Array:
+    """A part of a column; what there is nothing to change about is not copied."""
+    stripped = pc.utf8_trim_whitespace(text)
+    is_missing = pc.is_in(pc.utf8_lower(stripped), words)
+    stripped = text if stripped.equals(text) else stripped
+    return pc.if_else(is_missing, None, stripped) if pc.any(is_missing).as_py() else stripped
 
 
 def _mark_target(

@@ -24,6 +24,7 @@ from .cells import Numbers
 from .notes import on_dates, on_numbers, shown
 from .parsing import Dates, is_no_date, to_booleans, to_dates, to_numbers
 from .schema import DTYPES, Rule
+from .tables import count_distinct
 
 KINDS = ("number", "category", "boolean", "date", "integer")
 NAMES_ROWS = re.compile(r"(?i:(^|[\W_])(id|uuid|guid)$)|[a-z](Id|ID)$")
@@ -69,14 +70,17 @@ def infer(values: "pd.Series[Any]", decimals: str = ".,", rule: Rule | None = No
     Raises:
         LockstepError: The text contradicts the rule.
     """
-    present = values.dropna()
-    if present.empty:
+    rows = values.count()
+    if not rows:
         return Column("empty", values, "left out: every value is missing")
-    if _is_huge(present):
+    first = values.iloc[int(values.notna().argmax())]
+    if _is_huge(values):
         column = _category(as_text(values))
     elif isinstance(values.dtype, pd.StringDtype):
         column = _infer_text(values, decimals, rule)
-    elif types.is_bool_dtype(present.infer_objects()):
+    elif types.is_bool_dtype(values) or (
+        values.dtype == "object" and types.is_bool_dtype(values.dropna().infer_objects())
+    ):
         column = _boolean(as_text(values), values)
     elif types.is_datetime64_any_dtype(values):
         column = Column("date", to_dates(as_text(values)).values)
@@ -85,10 +89,10 @@ def infer(values: "pd.Series[Any]", decimals: str = ".,", rule: Rule | None = No
     elif types.is_numeric_dtype(values):
         column = _maybe_date(values, _number(values.astype("float64")))
     else:
-        return Column("nested", values, f"left out: {type(present.iloc[0]).__name__} in its cells")
-    if len(present) == len(values) and (present == present.iloc[0]).all():
-        return Column("constant", values, f"left out: always {present.iloc[0]}")
-    names_rows = NO_NAME.fullmatch(str(values.name)) and len(present) > 1 and present.is_unique
+        return Column("nested", values, f"left out: {type(first).__name__} in its cells")
+    if rows == len(values) and (values == first).all():
+        return Column("constant", values, f"left out: always {first}")
+    names_rows = NO_NAME.fullmatch(str(values.name)) and rows > 1 and count_distinct(values) == rows
     if names_rows and column.kind != "date" and _is_whole(column.values):
         kind = "number" if types.is_numeric_dtype(column.values) else "category"
         return Column("id", values, f"left out: names of the rows; {KEEP.format(kind)}")
@@ -183,6 +187,8 @@ def read_numbers(
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """The values as in a CSV file; missing ones stay missing."""
+    if values.dtype == "str":
+        return values
     if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
     return values.astype("str") if values.notna().all() else values.astype("string").astype("str")
@@ -266,7 +272,7 @@ def _maybe_date(values: "pd.Series[Any]", column: Column) -> Column:
         return column
     text = as_text(column.values)
     dates = to_dates(text, [form])
-    if dates.values.count() < text.count() or present.nunique() < 3:
+    if dates.values.count() < text.count() or count_distinct(present) < 3:
         return column
     if NAMES_DATES.search(str(values.name)):
         return _date(text, dates)
@@ -289,7 +295,7 @@ def _number(values: "pd.Series[Any]") -> Column:
     if not _is_whole(present):
         return Column("number", finite(values))
     named = NAMES_ROWS.search(name)
-    if present.is_unique and (named or MAY_NAME_ROWS.search(name)):
+    if (named or MAY_NAME_ROWS.search(name)) and count_distinct(present) == len(present):
         return Column("id", values, f"left out: it tells the rows apart; {KEEP.format('number')}")
     if named:
         return Column("category", as_text(values), "codes, by its name")
@@ -301,13 +307,13 @@ def _number(values: "pd.Series[Any]") -> Column:
     return Column("number", finite(values), note)
 
 
-def _is_huge(present: "pd.Series[Any]") -> bool:
+def _is_huge(values: "pd.Series[Any]") -> bool:
     """Whether there are integers of more digits than a float has: they identify something."""
-    if types.is_integer_dtype(present):
-        return bool((present.abs() > 2**53).any())
-    if not isinstance(present.dtype, pd.StringDtype) or present.str.len().max() < 16:
+    if types.is_integer_dtype(values):
+        return bool((values.abs() > 2**53).any())
+    if not isinstance(values.dtype, pd.StringDtype) or values.str.len().max() < 16:
         return False
-    return bool(present.str.fullmatch(r"[+-]?\d+").all())
+    return bool(values.str.fullmatch(r"[+-]?\d+").sum() == values.count())
 
 
 def _is_whole(values: "pd.Series[Any]") -> bool:
@@ -317,7 +323,7 @@ def _is_whole(values: "pd.Series[Any]") -> bool:
 
 def odd_labels(text: "pd.Series[Any]") -> str:
     """A note on labels that differ in upper and lower case only, or that seem to be several."""
-    labels = pd.Series(text.dropna().unique(), dtype="str")
+    labels = pd.Series(text.unique(), dtype="str").dropna()
     folded = labels.str.casefold()
     if folded.duplicated().any():
         alike = labels[folded == folded[folded.duplicated()].iloc[0]]
@@ -332,10 +338,10 @@ def odd_labels(text: "pd.Series[Any]") -> str:
 
 def _category(text: "pd.Series[Any]") -> Column:
     """A category, unless most of its values occur once."""
-    present = text.dropna()
-    if len(present) < FEW or present.nunique() <= len(present) / 2:
+    rows = text.count()
+    if rows < FEW or text.nunique() <= rows / 2:
         return Column("category", text, odd_labels(text))
-    is_prose = present.str.len().mean() > 30 or present.str.count(r"\s").mean() >= 2
+    is_prose = text.str.len().mean() > 30 or text.str.count(r"\s").mean() >= 2
     note = "left out: most values are different; data.types: category keeps it"
     return Column("text" if is_prose else "id", text, note)
 

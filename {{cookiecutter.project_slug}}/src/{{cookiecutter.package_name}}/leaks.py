@@ -5,7 +5,7 @@ The searches are cheap and find the gross cases only. Each finding is a warning 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from .tables import Table, count_distinct
 
 SAMPLE = 1000  # training rows that are searched for columns
 LEAST = 20  # rows held back, below which nothing is said
@@ -34,28 +36,42 @@ TIMES = re.compile(r"(?i)(^|[\W_])(time|date|year|month|week|day)s?$")
 Array = npt.NDArray[Any]
 
 
-def leaks(train: pd.DataFrame, test: pd.DataFrame, data: Any, split: Any) -> list[str]:
+def leaks(table: Table, is_train: Array, is_test: Array, data: Any, split: Any) -> list[str]:
     """What may make the metrics too good to be true.
 
     Args:
-        train: The rows to train on.
-        test: The rows to test on.
+        table: The typed table.
+        is_train: Whether each row is one to train on.
+        is_test: Whether each row is one to test on.
         data: The section `data` of the config.
         split: The section `split` of the config.
 
     Returns:
         A sentence for each finding, with the option that cures it.
     """
-    found = [*_giveaways(train, data, split), *_shared_rows(train, test)]
+    everything = np.ones(len(table), dtype=bool)
+    hashes = np.concatenate(
+        [pd.util.hash_pandas_object(rows, index=False) for rows in table.batches(everything)]
+    )
+    known, first = np.unique(hashes[is_train], return_index=True)
+    distinct = np.flatnonzero(is_train)[np.sort(first)]
+    found = [
+        *_giveaways(_sample(table, distinct, split.seed), data, split),
+        *_shared_rows(known, int(is_train.sum()), hashes[is_test]),
+    ]
     if split.strategy in ("random", "stratified"):
-        found += _mixed(pd.concat([train, test]).sort_index(), data, split.strategy)
+        found += _mixed(table, data, split.strategy)
     return [f"leak: {text}" for text in found]
 
 
-def _giveaways(train: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
+def _sample(table: Table, positions: Array, seed: int) -> pd.DataFrame:
+    """Some of the rows at these positions, in random order."""
+    drawn = pd.Series(positions).sample(min(len(positions), SAMPLE), random_state=seed)
+    return table.loc(table.index[drawn])
+
+
+def _giveaways(rows: pd.DataFrame, data: Any, split: Any) -> Iterator[str]:
     """Columns that predict the target alone, or of which it is a sum or a product."""
-    rows = train.drop_duplicates()
-    rows = rows.sample(min(len(rows), SAMPLE), random_state=split.seed)
     ignored = {data.target, data.group, data.time if split.strategy in ORDERED else None}
     columns, target = rows[[name for name in rows if name not in ignored]], rows[data.target]
     is_class = data.task == "classification"
@@ -126,21 +142,27 @@ def _formulas(numbers: pd.DataFrame, goal: Array) -> Iterator[tuple[str, list[st
             return
 
 
-def _shared_rows(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[str]:
-    """Test rows that are among the training rows, unless rows repeat by nature."""
-    known, asked = (pd.util.hash_pandas_object(rows, index=False) for rows in (train, test))
-    shared = int(asked.isin(known).sum())
-    if shared > SHARED * len(test) and known.nunique() > len(known) / 2:
+def _shared_rows(known: Array, rows: int, asked: Array) -> Iterator[str]:
+    """Test rows that are among the training rows, unless rows repeat by nature.
+
+    Args:
+        known: The sorted hashes of the training rows, each once.
+        rows: The number of training rows.
+        asked: The hashes of the test rows.
+    """
+    places = np.searchsorted(known, asked) % max(len(known), 1)
+    shared = int((known[places] == asked).sum()) if len(known) else 0
+    if shared > SHARED * len(asked) and len(known) > rows / 2:
         yield (
-            f"{shared} of {len(test)} test rows are also among the training rows: remove the "
+            f"{shared} of {len(asked)} test rows are also among the training rows: remove the "
             "copies from the data, or keep them together with split=group"
         )
 
 
-def _mixed(table: pd.DataFrame, data: Any, strategy: str) -> Iterator[str]:
+def _mixed(table: Table, data: Any, strategy: str) -> Iterator[str]:
     """Subjects, and times, of which a random split puts rows on both sides."""
-    subject = data.group or _subject(table.drop(columns=data.target))
-    times = [data.time] if data.time else table.select_dtypes("datetime").columns.tolist()
+    subject = data.group or _subject(table, [name for name in table if name != data.target])
+    times = [data.time] if data.time else table.dates
     if subject and TIMES.search(subject):
         times = [*times, subject]
     elif subject:
@@ -155,26 +177,33 @@ def _mixed(table: pd.DataFrame, data: Any, strategy: str) -> Iterator[str]:
         )
 
 
-def _subject(features: pd.DataFrame) -> str | None:
+def _subject(table: Table, names: Sequence[str]) -> str | None:
     """The column that tells which rows are of the same subject, by its name or its values.
 
     By its values: with another column, the time, it identifies the rows, most pairs of the two
     occur, and it changes less often from row to row.
     """
-    rows = len(features)
-    distinct = {name: features[name].nunique() for name in features}
-    several = [name for name in features if 2 < distinct[name] <= rows / 2]
+    rows = len(table)
+    distinct = {name: count_distinct(table[name]) for name in names}
+    several = [name for name in names if 2 < distinct[name] <= rows / 2]
     for name in several:
-        if SUBJECTS.search(str(name)) and rows <= VISITS * distinct[name]:
-            return str(name)
-    changes = {name: (features[name] != features[name].shift()).sum() for name in several}
-    for name, time in permutations(several, 2):
-        pairs = distinct[name] * distinct[time]
+        if SUBJECTS.search(name) and rows <= VISITS * distinct[name]:
+            return name
+    fitting = [
+        (name, time)
+        for name, time in permutations(several, 2)
+        if COMPLETE * distinct[name] * distinct[time] <= rows <= distinct[name] * distinct[time]
+    ]
+    changes = {name: _changes(table[name]) for name in {name for pair in fitting for name in pair}}
+    for name, time in fitting:
         if (
-            COMPLETE * pairs <= rows <= pairs
-            and changes[name] < changes[time]
-            and features[time].dtype in ("float64", "datetime64[us]")
-            and not features[[name, time]].duplicated().any()
+            changes[name] < changes[time]
+            and (times := table[time]).dtype in ("float64", "datetime64[us]")
+            and not pd.DataFrame({name: table[name], time: times}).duplicated().any()
         ):
-            return str(name)
+            return name
     return None
+
+
+def _changes(values: "pd.Series[Any]") -> int:
+    return int((values != values.shift()).sum())

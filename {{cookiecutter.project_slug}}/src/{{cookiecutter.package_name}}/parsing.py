@@ -2,17 +2,21 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import chain, product
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.tseries.api import guess_datetime_format
 
 from .cells import MOST, Numbers, decimal_marks, is_missing, read_numbers
-from .wording import looks_unread, plain
+from .wording import looks_unread, plain, spread
 
 BOOLEANS = [("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f"), ("on", "off")]
 DAYS = [
@@ -46,7 +50,11 @@ CENTURY = 2050  # years of two digits come before, as in Excel
 NO_DATE = re.compile(r"0{1,4}([-/.])0{1,2}\1?0{0,4}([ T][0:.]+)?Z?")  # MySQL writes 0000-00-00
 MANY = 5  # a column has no more formats than these
 BULK = 5_000  # rows from which on a quicker way pays
-SAMPLE = 200  # values that show how a column is written
+PIECE = 2**20  # values that are converted at once
+FLOAT = r"(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)"  # what pandas.to_numeric reads
+WHOLE, DECIMAL = r"[+-]?\d+", r"[+-]?\d*\.\d+"
+MAYBE_WHOLE = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # if the point separates thousands
+ISO_LENGTHS = (10, 16, 19)  # of 2024-01-31 12:30:00
 COLUMNS = 50  # columns that show the decimal mark of the others
 
 
@@ -60,13 +68,13 @@ def to_booleans(text: pd.Series, *, part: bool = False) -> pd.Series | None:
     Returns:
         True and False; None if the text contains other words, or only one of the two.
     """
-    first = text.dropna().iloc[0].lower()
-    for true, false in BOOLEANS:
-        if first in (true, false):
+    first = text.iloc[int(text.notna().argmax())].lower()
+    for pair in BOOLEANS:
+        if first in pair:
             lower = text.str.lower()
-            words = set(lower.dropna().unique())
-            if words == {true, false} or (part and words < {true, false}):
-                return lower == true
+            rows = [int((lower == word).sum()) for word in pair]
+            if sum(rows) == text.count() and (all(rows) or part):
+                return lower == pair[0]
     return None
 
 
@@ -80,18 +88,49 @@ def to_numbers(text: pd.Series, decimals: str = ".,") -> tuple[pd.Series, Number
     Returns:
         float64, NaN where the text is missing or not a number; and how the text was read.
     """
-    plain = pd.to_numeric(text, errors="coerce").astype("float64")
+    plain = _floats(text)
     if plain.count() == text.count() and not _may_group(text, decimals):
         return plain, Numbers(share=1.0)
-    head = _counts(_spread(text.dropna()))
+    head = _counts(spread(text))
     found = read_numbers(head, decimals)
     if len(text) > BULK:
         if sum(head[other] for other in found.others) > 0.8 * sum(head.values()):
             return plain, replace(found, share=0.0)
         if (numbers := _in_bulk(text, found)) is not None:
             return numbers, replace(found, share=1.0)
-    found = read_numbers(_counts(text), decimals)
-    return text.map(found.values).astype("float64"), found
+    simple: dict[str, int] = {}
+    is_simple = pd.Series(False, text.index)
+    if len(text) > BULK:  # there may be millions of them, which are read as floats are
+        for form in (WHOLE, DECIMAL):
+            fits = text.str.fullmatch(form) & ~text.str.fullmatch(MAYBE_WHOLE)
+            simple |= _few(text[fits])
+            is_simple |= fits
+    found = read_numbers(simple | _counts(text[~is_simple]), decimals)
+    if not simple.keys() <= found.values.keys():  # they lack a unit
+        found = read_numbers(_counts(text), decimals)
+        is_simple[:] = False
+    others = _by_value(text[~is_simple], lambda values: values.map(found.values).astype("float64"))
+    plain[~is_simple] = others.to_numpy()
+    return plain, found
+
+
+def _floats(text: pd.Series) -> pd.Series:
+    """The same as pandas.to_numeric gives, missing where that fails, without a list of objects."""
+    column = pa.chunked_array(pa.array(text))
+    try:
+        values = pc.cast(column, pa.float64())
+    except pa.ArrowInvalid:
+        is_float = pc.match_substring_regex(column, f"^({FLOAT})$")
+        values = pc.cast(pc.if_else(is_float, column, None), pa.float64())
+    return pd.Series(values.to_numpy(), text.index, name=text.name)
+
+
+def _few(texts: pd.Series) -> dict[str, int]:
+    """The counts of a few texts, as if there were no others."""
+    counts = dict.fromkeys(spread(texts).unique()[:3], 1)
+    for text in list(counts)[:1]:
+        counts[text] += len(texts) - len(counts)
+    return counts
 
 
 def _in_bulk(text: pd.Series, head: Numbers) -> pd.Series | None:
@@ -103,21 +142,24 @@ def _in_bulk(text: pd.Series, head: Numbers) -> pd.Series | None:
     if head.mark == "" or head.undecided or head.problem or head.others:
         return None
     group = "," if head.mark == "." else "."
-    bare = text.str.removeprefix(head.unit).str.removesuffix(head.unit).str.strip()
-    if head.unit == "%" and (bare == text).any():
-        return None
     usual = rf"-?(\d+|[1-9]\d{{0,2}}(\{group}\d{{3}})+)(\{head.mark}\d+)?"
-    if not bare.dropna().str.fullmatch(usual).all():
-        return None
-    digits = bare.str.replace(group, "", regex=False).str.replace(head.mark, ".", regex=False)
-    return pd.to_numeric(digits, errors="coerce").astype("float64")
+    numbers = []
+    for piece in _pieces(text):
+        bare = piece.str.removeprefix(head.unit).str.removesuffix(head.unit).str.strip()
+        if head.unit == "%" and (bare == piece).any():
+            return None
+        if bare.str.fullmatch(usual).sum() < bare.count():
+            return None
+        digits = bare.str.replace(group, "", regex=False).str.replace(head.mark, ".", regex=False)
+        numbers.append(_floats(digits))
+    return pd.concat(numbers)
 
 
-def table_decimals(columns: pd.DataFrame, likely: str) -> str:
+def table_decimals(columns: Mapping[str, pd.Series], likely: str) -> str:
     """The decimal mark that the columns of text show, or both with the likely one first."""
-    some = columns.iloc[:, :: max(1, columns.shape[1] // COLUMNS)]
-    heads = [_spread(text.dropna()).str.strip() for _, text in some.items()]
-    return decimal_marks(map(_counts, heads), likely)
+    names = [name for name in columns if isinstance(columns[name].dtype, pd.StringDtype)]
+    heads = (spread(columns[name]) for name in names[:: max(1, len(names) // COLUMNS)])
+    return decimal_marks((_counts(head.str.strip()) for head in heads), likely)
 
 
 def is_no_date(text: str) -> bool:
@@ -154,7 +196,9 @@ def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
     """
     if formats:
         return Dates(_dates(text, formats).fillna(_dates(plain(text), formats)), tuple(formats))
-    head = _spread(text.dropna()).iloc[:3]
+    if (values := _all_iso(text)) is not None:
+        return Dates(values, ("ISO8601",))
+    head = spread(text).iloc[:3]
     text = plain(text)
     chosen: list[str] = []
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
@@ -177,7 +221,7 @@ def to_dates(text: pd.Series, formats: Sequence[str] = ()) -> Dates:
 def also_fitting(text: pd.Series, formats: Sequence[str]) -> list[str]:
     """The formats with day, month and year in another order by which the same texts are dates."""
     found, text = [], plain(text)
-    for name in formats:
+    for name in filter(_others, formats):
         fits = text[_dates(text, [name]).notna()]
         found += [other for other in _others(name) if _dates(fits, [other]).notna().all()]
     return found
@@ -185,8 +229,7 @@ def also_fitting(text: pd.Series, formats: Sequence[str]) -> list[str]:
 
 def _best_format(text: pd.Series) -> str:
     """The format that fits the most of a sample, or an empty string if none does."""
-    distinct = pd.Series(text.dropna().unique(), dtype="str")
-    sample = _spread(distinct)
+    sample = spread(pd.Series(text.unique(), dtype="str"))
     sample = sample[[not is_no_date(value) for value in sample]]
     if sample.empty or sample.str.contains(r"\d").mean() < 0.5:
         return ""
@@ -248,24 +291,56 @@ def _example(text: pd.Series, name: str) -> str:
 def _dates(text: pd.Series, formats: Sequence[str]) -> pd.Series:
     dates = pd.Series(pd.NaT, text.index, dtype="datetime64[us]")
     for name in formats:
-        read = pd.to_datetime(text, format=name, errors="coerce", utc=True)
-        if "%y" in name:  # in Python, 68 is 2068
-            read = read.where(read.dt.year < CENTURY, read - pd.DateOffset(years=100))
-        dates = dates.fillna(read.dt.tz_localize(None).astype("datetime64[us]"))
+        read = _all_iso(text) if name == "ISO8601" else None
+        dates = dates.fillna(
+            _by_value(text, partial(_in_format, name=name)) if read is None else read
+        )
     return dates
+
+
+def _in_format(text: pd.Series, name: str) -> pd.Series:
+    read = pd.to_datetime(text, format=name, errors="coerce", utc=True)
+    if "%y" in name:  # in Python, 68 is 2068
+        read = read.where(read.dt.year < CENTURY, read - pd.DateOffset(years=100))
+    return read.dt.tz_localize(None).astype("datetime64[us]")
+
+
+def _all_iso(text: pd.Series) -> pd.Series | None:
+    """The dates of a column that are all in the plainest ISO format, quicker; None if not."""
+    column = pa.chunked_array(pa.array(text))
+    lengths = pc.unique(pc.binary_length(column)).to_pylist()
+    if not {*lengths, None} <= {*ISO_LENGTHS, None} or not text.count():
+        return None
+    try:
+        values = pc.cast(column, pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return None
+    dates = pd.Series(values.to_numpy(), text.index, dtype="datetime64[us]", name=text.name)
+    return dates if dates.dt.year.min() > 0 else None
 
 
 def _may_group(text: pd.Series, decimals: str) -> bool:
     """Whether the points in a column of plain numbers may be separators of thousands."""
     if decimals == "." or not text.str.contains(".", regex=False).any():
         return False
-    found = read_numbers(_counts(_spread(text.dropna())))
+    found = read_numbers(_counts(spread(text)))
     return found.mark != "." or found.undecided
-
-
-def _spread(values: pd.Series) -> pd.Series:
-    return values.iloc[:: max(1, len(values) // SAMPLE)]
 
 
 def _counts(text: pd.Series) -> dict[str, int]:
     return dict(text.value_counts())
+
+
+def _pieces(text: pd.Series) -> Iterator[pd.Series]:
+    for start in range(0, max(len(text), 1), PIECE):
+        yield text.iloc[start : start + PIECE]
+
+
+def _by_value(text: pd.Series, convert: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """What `convert` makes of each value: once for those that repeat, and a piece at a time."""
+    parts = []
+    for piece in _pieces(text):
+        codes, distinct = pd.factorize(piece)
+        values = convert(pd.Series(distinct, dtype="str")).array.take(codes, allow_fill=True)
+        parts.append(pd.Series(values, piece.index, name=text.name))
+    return pd.concat(parts)

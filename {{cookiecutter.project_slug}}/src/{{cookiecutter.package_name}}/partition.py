@@ -18,7 +18,7 @@ from .ingest import check_names, mark_missing, notes, summary, type_columns
 from .kinds import KINDS, infer
 from .reading import read_raw
 from .schema import Schema, infer_schema, read_schema, write_schema
-from .validate import check, explain
+from .validate import check, explain, first_rows
 
 INSPECTED = 2**28  # bytes of raw data from which schema.yaml is inferred
 
@@ -41,10 +41,9 @@ def prepare(cfg: Any, folder: Path, partitions: Sequence[Path], schema: Path) ->
     _require_same_types(parts, cfg.data)
     rows = pd.concat(parts.values(), ignore_index=True)
     rows.index = pd.RangeIndex(1, len(rows) + 1, name="row")
-    typed, report = type_columns(rows, cfg.data, decimals)
-    print(summary(typed, report, cfg.data.target))
+    typed, report, read = type_columns(rows, cfg.data, decimals)
+    print(summary(report, len(typed), cfg.data.target))
     print("\n".join(notes(report)))
-    read = dict(zip(report["column"], report["read"], strict=True))
     left_out = report[~report["kind"].isin([*KINDS, "dropped"])]["column"]
     write_schema(infer_schema(typed, cfg.data.target, read, left_out), schema)
     print(f"{schema.name} was inferred from {len(parts)} files: review it, edit it, commit it")
@@ -67,10 +66,10 @@ def main(cfg: Any, raw: Path, table: Path, schema: Path) -> dict[str, Any]:
             rows[name] = pd.Series(None, rows.index, dtype="str")
     _require_known_columns(rows, rules, cfg.data, raw)
     columns = {name: rule for name, rule in rules.columns.items() if name not in cfg.data.drop}
-    typed, _ = type_columns(rows[list(columns)], cfg.data, decimals, columns, part=True)
+    typed, *_ = type_columns(rows[list(columns)], cfg.data, decimals, columns, part=True)
     problems = check(typed, columns)
     if len(problems):
-        raise LockstepError(explain(problems, typed, raw, schema))
+        raise LockstepError(explain(problems, typed.loc[first_rows(problems)], raw, schema))
     typed.to_parquet(table)
     facts: dict[str, Any] = {"rows": len(typed), "dropped": dropped}
     if cfg.data.time and len(typed):

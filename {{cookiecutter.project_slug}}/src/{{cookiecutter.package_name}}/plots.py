@@ -25,6 +25,7 @@ PARTS: dict[str, dict[str, Any]] = {  # of a learning curve
     "": {"color": INK, "linestyle": ":"},
 }
 MOST_BARS = 20
+MOST_LINES = 100_000  # of a CSV: `dvc plots` sends all of them to the browser
 MOST_CELLS = 20  # a larger confusion matrix has no numbers and no labels
 
 
@@ -58,7 +59,8 @@ def save(tables: dict[str, pd.DataFrame], folder: Path, about: About) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         if name != "history":  # it has a file already
-            average(table).to_csv(folder / f"{name}.csv", index=table.index.name == "row")
+            some = average(table).iloc[:: -(-len(table) // MOST_LINES) or 1]
+            some.to_csv(folder / f"{name}.csv", index=table.index.name == "row")
         for picture, figure in draw(name, table, about).items() if len(table) else ():
             figure.savefig(folder / f"{picture}.png", dpi=120)
 

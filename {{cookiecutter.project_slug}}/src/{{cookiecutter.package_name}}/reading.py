@@ -1,11 +1,11 @@
-"""Read the raw file: text as text, other formats with the types that they have."""
+"""Read the raw file by column: text as text, other formats with the types that they have."""
 
 import csv
 import datetime
 import gzip
 import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,41 +20,84 @@ from lockstep import LockstepError
 from . import formats
 
 HEAD = 2**20  # bytes that are inspected
+BLOCK = 2**23  # bytes of a CSV that are parsed at once
 EXACT = 2**53  # larger integers are not exact as floats
 
 
+class Columns(Mapping[str, "pd.Series[Any]"]):
+    """The columns of a raw table, each read when it is asked for."""
+
+    def __init__(
+        self, read: Callable[[int], pa.ChunkedArray], names: Sequence[str], rows: int
+    ) -> None:
+        """Describe the table.
+
+        Args:
+            read: Reads the column at a position.
+            names: The names of the columns, in order.
+            rows: The number of rows.
+        """
+        self._read, self._names, self._rows = read, list(names), rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> "pd.Series[Any]":
+        table = pa.table([_plain(self._read(self._names.index(name)))], [name])
+        values: pd.Series[Any] = table.to_pandas(date_as_object=False)[name]
+        values.index = _numbers(self._rows)
+        return values
+
+
 def read_raw(path: Path, data: Any) -> tuple[pd.DataFrame, str]:
-    """Read a raw table; its content, not its name, shows its format.
+    """Read a whole raw table, as `open_raw` does."""
+    columns, decimals = open_raw(path, data)
+    return pd.DataFrame(dict(columns)), decimals
+
+
+def open_raw(
+    path: Path, data: Any, folder: Path | None = None
+) -> tuple[Mapping[str, "pd.Series[Any]"], str]:
+    """Open a raw table; its content, not its name, shows its format.
 
     Args:
         path: A CSV, JSON, Parquet, SQLite or Excel file.
         data: The section `data` of the config.
+        folder: Where to put the text of a CSV by column, so that it is not in memory; None keeps it
+            there.
 
     Returns:
-        All rows, the columns of a CSV as text, others with their types; the index `row` counts
+        The columns, those of a CSV as text, others with their types; the index `row` counts
         from 1. And the decimal marks that may occur in text, the likely one first.
 
     Raises:
         LockstepError: The file cannot be read, has no rows, or its column names are not unique.
     """
     delimiter = ","
+    columns: Mapping[str, pd.Series[Any]]
     try:
         with formats.open_binary(path) as file:
             head = file.read(HEAD)
         form = formats.format_of(head)
         if form == "csv":
-            frame, delimiter = _read_csv(path, head, data.csv)
+            columns, delimiter = _open_csv(path, head, data.csv, folder)
+        elif form == "parquet":
+            columns = _open_parquet(path)
         else:
-            frame = READERS[form](path, data)
+            columns = _in_memory(READERS[form](path, data))
     except (ValueError, EOFError, csv.Error, gzip.BadGzipFile, zlib.error) as error:
         raise LockstepError(f"{path.as_posix()} cannot be read: {error}") from error
-    if frame.empty:
+    if not columns or next(iter(columns.values())).empty:
         raise LockstepError(f"{path.as_posix()} has no rows: add data")
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
-    return frame, data.csv.decimal or (",." if delimiter == ";" else ".,")
+    return columns, data.csv.decimal or (",." if delimiter == ";" else ".,")
 
 
-def _read_csv(path: Path, head: bytes, options: Any) -> tuple[pd.DataFrame, str]:
+def _open_csv(
+    path: Path, head: bytes, options: Any, folder: Path | None
+) -> tuple[Mapping[str, "pd.Series[Any]"], str]:
     encoding = options.encoding or _encoding(path)
     try:
         start = head.decode(encoding, "ignore").removeprefix("\ufeff")
@@ -64,21 +107,23 @@ def _read_csv(path: Path, head: bytes, options: Any) -> tuple[pd.DataFrame, str]
             del first[-1]  # which may be cut
         names = formats.names_of(first[0], first[1:]) if first else []
         if delimiter == formats.SPACES:
-            return _read_spaced(path, encoding, names), delimiter
+            return _in_memory(_read_spaced(path, encoding, names)), delimiter
         short = len(names) > len(first[0])
         with formats.open_binary(path) as file:
-            table = pa.csv.read_csv(
+            text = pa.csv.open_csv(
                 file,
                 pa.csv.ReadOptions(
                     encoding=encoding,
                     column_names=names if short else None,
                     skip_rows=1 if short else 0,
+                    block_size=BLOCK,
                 ),
                 pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 pa.csv.ConvertOptions(
-                    column_types={name: pa.string() for name in [*first[0], *names]}
+                    column_types={name: pa.large_string() for name in [*first[0], *names]}
                 ),
             )
+            rows, read = _by_column(text, folder)
     except (LookupError, UnicodeError) as error:
         raise LockstepError(
             f"{path.as_posix()}: {error}: set data.csv.encoding, for example to cp1252"
@@ -88,7 +133,33 @@ def _read_csv(path: Path, head: bytes, options: Any) -> tuple[pd.DataFrame, str]
             f"{path.as_posix()} is not a table with the delimiter {delimiter!r}: {error}\n"
             "fix the line, or set data.csv.delimiter in conf/data/default.yaml"
         ) from error
-    return _to_pandas(table, names), delimiter
+    return Columns(read, names, rows), delimiter
+
+
+def _by_column(
+    text: pa.RecordBatchReader, folder: Path | None
+) -> tuple[int, Callable[[int], pa.ChunkedArray]]:
+    """The number of rows in a stream, and what reads a column of them."""
+    if folder is None:
+        table = text.read_all()
+        return table.num_rows, table.column
+    rows, path = 0, str(folder / "raw.arrow")
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, text.schema) as writer:
+        for batch in text:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    # Mapped anew for each column: its pages are given back with it.
+    return rows, lambda n: pa.ipc.open_file(pa.memory_map(path)).read_all().column(n)
+
+
+def _in_memory(frame: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:
+    """The columns of a table that is read at once."""
+    frame.index = _numbers(len(frame))
+    return {str(name): values for name, values in frame.items()}
+
+
+def _numbers(rows: int) -> pd.RangeIndex:
+    return pd.RangeIndex(1, rows + 1, name="row")
 
 
 def _read_spaced(path: Path, encoding: str, names: Sequence[str]) -> pd.DataFrame:
@@ -113,10 +184,13 @@ def _encoding(path: Path) -> str:
     return encoding
 
 
-def _read_parquet(path: Path, data: Any) -> pd.DataFrame:
-    table = pa.parquet.read_table(path)
-    columns = [_plain(column) for column in table.columns]
-    return _to_pandas(pa.table(columns, table.column_names), formats.names_of(table.column_names))
+def _open_parquet(path: Path) -> Columns:
+    dataset = pa.parquet.ParquetDataset(path)
+    names = dataset.schema.names
+    rows = sum(fragment.count_rows() for fragment in dataset.fragments)
+    return Columns(
+        lambda n: dataset.read([names[n]]).column(names[n]), formats.names_of(names), rows
+    )
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -131,13 +205,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         except pa.ArrowInvalid:  # not text
             return column
     return column
-
-
-def _to_pandas(table: pa.Table, names: Sequence[str]) -> pd.DataFrame:
-    frame: pd.DataFrame = table.rename_columns(names).to_pandas(
-        ignore_metadata=True, date_as_object=False
-    )
-    return frame
 
 
 def _read_json(path: Path, data: Any) -> pd.DataFrame:
@@ -170,7 +237,6 @@ def _read_excel(path: Path, data: Any) -> pd.DataFrame:
 
 
 READERS = {
-    "parquet": _read_parquet,
     "json": _read_json,
     "jsonl": _read_json,
     "sqlite": _read_sqlite,

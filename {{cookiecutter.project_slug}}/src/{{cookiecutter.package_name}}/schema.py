@@ -112,16 +112,18 @@ def infer_schema(
         read: How the text of a column was read: its unit, decimal mark or formats.
         left_out: Columns of the raw table that the typed one does not have.
     """
-    rules = {str(name): _rule(values, name == target) for name, values in table.items()}
+    read = read or {}
     return Schema(
         columns={
-            name: rule.model_copy(update=(read or {}).get(name, {})) for name, rule in rules.items()
+            str(name): infer_rule(values, name == target, read.get(str(name), {}))
+            for name, values in table.items()
         },
         left_out=list(left_out),
     )
 
 
-def _rule(column: "pd.Series[Any]", is_target: bool) -> Rule:
+def infer_rule(column: "pd.Series[Any]", is_target: bool, read: Mapping[str, Any]) -> Rule:
+    """The rule for one of the columns; see `infer_schema`."""
     kinds = {dtype: kind for kind, dtype in DTYPES.items()}
     kind = kinds.get(str(column.dtype))
     if kind is None:
@@ -129,7 +131,7 @@ def _rule(column: "pd.Series[Any]", is_target: bool) -> Rule:
             f"column {column.name!r} has the dtype {column.dtype}, which no kind uses: "
             f"change ingest to write one of {', '.join(DTYPES.values())}"
         )
-    rule: dict[str, Any] = {"kind": kind, "missing": bool(column.isna().any())}
+    rule: dict[str, Any] = {"kind": kind, "missing": bool(column.isna().any()), **read}
     if kind == "number":
         # Allow one more range on either side, but not another sign: wide enough for new data, not
         # for wrong units.

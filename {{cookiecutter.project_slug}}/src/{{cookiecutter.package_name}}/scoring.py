@@ -22,6 +22,7 @@ from sklearn.utils.metaestimators import available_if
 from .features import features_and_target
 
 METHODS = {"predict_proba": "probability.", "decision_function": "score."}
+BATCH = 2**17  # rows that are predicted at once: preprocessing takes several times their memory
 Array = npt.NDArray[Any]
 
 
@@ -52,6 +53,14 @@ def predictions(model: Any, features: pd.DataFrame, target: "pd.Series[Any]") ->
         actual, predicted; for a classifier also, for each class, `probability.CLASS` if it provides
         probabilities, and `score.CLASS` if it has a decision function.
     """
+    parts = [
+        _predicted(model, features.iloc[start : start + BATCH], target.iloc[start : start + BATCH])
+        for start in range(0, max(len(features), 1), BATCH)
+    ]
+    return pd.concat(parts) if len(parts) > 1 else parts[0]
+
+
+def _predicted(model: Any, features: pd.DataFrame, target: "pd.Series[Any]") -> pd.DataFrame:
     answers = {"actual": target, "predicted": np.ravel(model.predict(features))}
     table = pd.DataFrame(answers, index=features.index)
     for method, prefix in METHODS.items() if hasattr(model, "classes_") else ():
@@ -83,7 +92,7 @@ def scorer(table: pd.DataFrame, names: list[str]) -> Callable[[Array], dict[str,
     }
     signs = {name: 1 if name in known else -1 for name in scorers}
     numbers = pd.api.types.is_float_dtype(table["actual"]) and len(table.columns) == 2
-    model = _Regressor(table) if numbers else _Classifier(table)
+    model = stored(table, "regression" if numbers else "classification", coded=True)
 
     def measure(rows: Array) -> dict[str, float]:
         metrics = {}
@@ -103,10 +112,21 @@ def scorer(table: pd.DataFrame, names: list[str]) -> Callable[[Array], dict[str,
     return measure
 
 
-class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """A model that returns the stored predictions of rows, given their positions."""
+def stored(table: pd.DataFrame, task: str, *, coded: bool = False) -> Any:
+    """A model that returns the stored predictions of rows, given their positions.
 
-    def __init__(self, table: pd.DataFrame) -> None:
+    Args:
+        table: As returned by `predictions`.
+        task: classification or regression.
+        coded: Whether the classes are numbers, which are compared several times faster than text.
+    """
+    return _Classifier(table, coded) if task == "classification" else _Regressor(table)
+
+
+class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """The stored predictions of a classifier."""
+
+    def __init__(self, table: pd.DataFrame, coded: bool) -> None:
         self._scores = {
             method: table[[name for name in table.columns if name.startswith(prefix)]]
             for method, prefix in METHODS.items()
@@ -116,8 +136,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         labels = _labels([name.partition(".")[2] for name in names], table["actual"])
         if not names:
             labels = np.unique(np.concatenate([actual, predicted]))
-        if not pd.api.types.is_numeric_dtype(table["actual"]):
-            # Comparing numbers is several times faster than comparing strings.
+        if coded and not pd.api.types.is_numeric_dtype(table["actual"]):
             classes = np.unique(np.concatenate([actual, predicted, labels]).astype(str))
             actual, predicted, labels = (
                 np.searchsorted(classes, part.astype(str)) for part in (actual, predicted, labels)

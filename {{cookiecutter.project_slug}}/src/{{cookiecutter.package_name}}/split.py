@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from lockstep import LockstepError
 
 from .leaks import leaks
-from .tables import in_order, manifest, read_table
+from .tables import Table, in_order, manifest, write_table
+
+Rows = npt.NDArray[np.bool_]
 
 
 def main(
@@ -22,52 +25,69 @@ def main(
 
     `partitions` lists what the model learns from, if `table` is a folder.
     """
-    train_rows, test_rows = split_rows(read_table(table), cfg.data, cfg.split)
+    rows = Table(table)
+    is_test = choose_test_rows(rows, cfg.data, cfg.split)
     if partitions:
-        list_partitions(manifest(table), train_rows, test_rows, partitions)
-    train_rows.to_parquet(train)
-    test_rows.to_parquet(test)
-    print(f"{cfg.split.strategy}: {len(train_rows)} rows to train on, {len(test_rows)} to test on")
-    warnings = leaks(train_rows, test_rows, cfg.data, cfg.split)
+        list_partitions(manifest(table), rows.index, is_test, partitions)
+    is_train = some_of(~is_test, cfg.split)
+    for chosen, path in ((is_train, train), (is_test, test)):
+        write_table(rows.batches(chosen), rows.index[chosen], path)
+    used = f"{is_train.sum()} rows to train on"
+    used += f" of {(~is_test).sum()} (split.train_rows)" if cfg.split.train_rows else ""
+    print(f"{cfg.split.strategy}: {used}, {is_test.sum()} to test on")
+    warnings = leaks(rows, is_train, is_test, cfg.data, cfg.split)
     for warning in warnings:
         print(f"warning: {warning}")
-    content = {"train": len(train_rows), "test": len(test_rows), "warnings": warnings}
+    content = {"train": int(is_train.sum()), "test": int(is_test.sum()), "warnings": warnings}
     report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def split_rows(table: pd.DataFrame, data: Any, split: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a table; the same input gives the same split.
+def choose_test_rows(table: Table, data: Any, split: Any) -> Rows:
+    """Choose the rows to test on; the same input gives the same choice.
 
     Args:
-        table: The typed table.
+        table: The typed table, of which only the columns that decide are read.
         data: The section `data` of the config.
         split: The section `split` of the config.
 
     Returns:
-        The rows to train on and the rows to test on, both in the order of the table.
+        Whether each row is one of them.
 
     Raises:
         LockstepError: The table cannot be split in this way.
     """
-    test_rows = STRATEGIES[split.strategy](table, data, split)
+    chosen = STRATEGIES[split.strategy](table, data, split)
     is_test = np.zeros(len(table), dtype=bool)
-    is_test[test_rows] = True
+    is_test[chosen] = True
     if is_test.all() or not is_test.any():
         raise LockstepError(
             f"split={split.strategy} with test_size={split.test_size} leaves no rows to "
             f"{'train' if is_test.all() else 'test'} on: change split.test_size"
         )
-    return table[~is_test], table[is_test]
+    return is_test
+
+
+def some_of(is_train: Rows, split: Any) -> Rows:
+    """The rows to train on, or `split.train_rows` of them drawn at random."""
+    if not split.train_rows or split.train_rows >= is_train.sum():
+        return is_train
+    drawn = np.random.default_rng(split.seed).choice(
+        np.flatnonzero(is_train), int(split.train_rows), replace=False
+    )
+    chosen = np.zeros_like(is_train)
+    chosen[drawn] = True
+    return chosen
 
 
 def list_partitions(
-    entries: dict[str, dict[str, Any]], train: pd.DataFrame, test: pd.DataFrame, path: Path
+    entries: dict[str, dict[str, Any]], index: "pd.Index[Any]", is_test: Rows, path: Path
 ) -> None:
     """Write a line for each partition: its md5, its rows, their times, and what they are used for.
 
     `lockstep trace` reads it.
     """
-    used = [rows.index.get_level_values("partition").value_counts() for rows in (train, test)]
+    names = index.get_level_values("partition")
+    used = [names[chosen].value_counts() for chosen in (~is_test, is_test)]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["partition", "md5", "rows", "first", "last", "train", "test"])
@@ -79,11 +99,11 @@ def list_partitions(
             )
 
 
-def _random(table: pd.DataFrame, data: Any, split: Any) -> Any:
+def _random(table: Table, data: Any, split: Any) -> Any:
     return _draw(table, split)
 
 
-def _stratified(table: pd.DataFrame, data: Any, split: Any) -> Any:
+def _stratified(table: Table, data: Any, split: Any) -> Any:
     if data.task != "classification":
         raise LockstepError("split=stratified needs classes: use split=random for regression")
     sizes = table[data.target].value_counts()
@@ -94,14 +114,15 @@ def _stratified(table: pd.DataFrame, data: Any, split: Any) -> Any:
             f"fix or remove these rows, use split=random or, if {data.target} is a quantity, set "
             "data.task: regression"
         )
-    return _draw(table, split, stratify=table[data.target])
+    return _draw(table, split, stratify=pd.factorize(table[data.target], sort=True)[0])
 
 
-def _group(table: pd.DataFrame, data: Any, split: Any) -> Any:
+def _group(table: Table, data: Any, split: Any) -> Any:
     groups = _column(table, data.group, "group")
     drawn = GroupShuffleSplit(1, test_size=split.test_size, random_state=split.seed)
+    codes = pd.factorize(groups, sort=True)[0]
     try:
-        return next(drawn.split(table, groups=groups))[1]
+        return next(drawn.split(codes, groups=codes))[1]
     except ValueError as error:
         raise LockstepError(
             f"{groups.nunique()} groups in {data.group!r} cannot be split: {error}\n"
@@ -109,14 +130,14 @@ def _group(table: pd.DataFrame, data: Any, split: Any) -> Any:
         ) from error
 
 
-def _time(table: pd.DataFrame, data: Any, split: Any) -> Any:
+def _time(table: Table, data: Any, split: Any) -> Any:
     """The last rows; rows with the same time stay together."""
     times = _column(table, data.time, "time")
     first = times.sort_values().iloc[int(len(times) * (1 - split.test_size))]
     return (times >= first).to_numpy()
 
 
-def _partitions(table: pd.DataFrame, data: Any, split: Any) -> Any:
+def _partitions(table: Table, data: Any, split: Any) -> Any:
     """The rows of the last partitions.
 
     Partitions are in the order of their names or, with data.time, of the time in the middle of
@@ -156,7 +177,7 @@ STRATEGIES = {
 }
 
 
-def _draw(table: pd.DataFrame, split: Any, stratify: Any = None) -> Any:
+def _draw(table: Table, split: Any, stratify: Any = None) -> Any:
     try:
         return train_test_split(
             np.arange(len(table)),
@@ -171,14 +192,15 @@ def _draw(table: pd.DataFrame, split: Any, stratify: Any = None) -> Any:
         ) from error
 
 
-def _column(table: pd.DataFrame, name: str | None, strategy: str) -> "pd.Series[Any]":
+def _column(table: Table, name: str | None, strategy: str) -> "pd.Series[Any]":
     key = f"data.{strategy}"
     if name is None:
         raise LockstepError(
             f"split={strategy} needs a column: set {key} in conf/data, or add -S {key}=COLUMN"
         )
-    if missing := int(table[name].isna().sum()):
+    values = table[name]
+    if missing := int(values.isna().sum()):
         raise LockstepError(
             f"{key}: {name!r} is missing in {missing} rows: fix them, or choose another column"
         )
-    return table[name]
+    return values

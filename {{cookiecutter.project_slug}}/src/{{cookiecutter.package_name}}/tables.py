@@ -1,32 +1,152 @@
-"""Read data/table: one Parquet file or, for raw data in a folder, one for each partition."""
+"""Typed tables in Parquet files, larger than memory if need be: by column, or by group of rows.
+
+data/table is one file or, for raw data in a folder, one for each partition.
+"""
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 MANIFEST = "_partitions.json"  # what `lockstep map` writes
+GROUP = 2**20  # rows that are read or written at once, as pyarrow does
 
 
-def read_table(path: Path) -> pd.DataFrame:
+class Table:
+    """The columns of a table, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the names of the columns and the index.
+
+        Args:
+            path: As for `read_table`.
+        """
+        self.path = path
+        file = path if path.is_file() else _files(path)[0][1]
+        empty = pq.read_schema(file).empty_table().to_pandas()
+        self._names, self.dates = list(empty), list(empty.select_dtypes("datetime"))
+        self.index = self[self._names[0]].index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, name: str) -> "pd.Series[Any]":
+        return read_table(self.path, [name])[name]
+
+    def loc(self, labels: Sequence[Any]) -> pd.DataFrame:
+        """The rows with these values of the index."""
+        chosen = self.index.isin(labels)
+        rows = pd.concat(list(self.batches(chosen)), ignore_index=True)
+        return rows.set_axis(self.index[chosen]).loc[labels]
+
+    def batches(self, chosen: Any, size: int = GROUP) -> Iterator[pd.DataFrame]:
+        """All columns of the chosen rows, a part of them at a time.
+
+        Args:
+            chosen: Whether each row is one of them, shape (rows,), bool.
+            size: The most rows to read at once.
+        """
+        start = 0
+        for rows in batches(self.path, size):
+            yield rows[chosen[start : start + len(rows)]]
+            start += len(rows)
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read all rows.
 
     Args:
         path: data/table.parquet; or the folder data/table, with a file for each partition.
+        columns: Those to read; None for all.
 
     Returns:
         The rows, indexed by row number; those of a folder by partition and row number.
     """
     if path.is_file():
-        return pd.read_parquet(path)
-    parts = {
-        name: pd.read_parquet(path / entry["out"])
-        for name, entry in manifest(path).items()
-        if "problem" not in entry
-    }
+        return pd.read_parquet(path, columns=columns)
+    parts = {name: pd.read_parquet(file, columns=columns) for name, file in _files(path)}
     return pd.concat(parts, names=["partition", "row"])
+
+
+def batches(path: Path, rows: int = GROUP) -> Iterator[pd.DataFrame]:
+    """Read some rows at a time, all columns of them; the index is that of the batch.
+
+    Args:
+        path: As for `read_table`.
+        rows: The most of them.
+    """
+    for _, file in [("", path)] if path.is_file() else _files(path):
+        with pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(rows):
+                frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas()
+                yield frame.reset_index(drop=True)
+
+
+def write_table(groups: Iterable[pd.DataFrame], index: "pd.Index[Any]", path: Path) -> None:
+    """Write what `DataFrame.to_parquet` writes of the whole table, a group of rows at a time.
+
+    Args:
+        groups: The rows, in order; all groups have the same columns.
+        index: That of the whole table.
+        path: The file.
+    """
+    writer, start = None, 0
+    try:
+        for rows in _regrouped(groups):
+            rows.index = index[start : start + len(rows)]
+            start += len(rows)
+            table = pa.Table.from_pandas(rows)
+            writer = writer or pq.ParquetWriter(path, _with_index(table.schema, index))
+            writer.write_table(table.replace_schema_metadata(writer.schema.metadata))
+    finally:
+        if writer:
+            writer.close()
+
+
+def write_columns(columns: Iterable["pd.Series[Any]"], path: Path, folder: Path) -> int:
+    """Write a table whose columns are made one after another, with one of them in memory.
+
+    Args:
+        columns: They have the same index.
+        path: The file.
+        folder: For files that are of no use later.
+
+    Returns:
+        The number of rows.
+    """
+    files, names, index = [], [], pd.RangeIndex(0)
+    for values in columns:
+        names.append(str(values.name))
+        index = values.index
+        files.append(folder / f"{len(files)}.arrow")
+        table = pa.table([pa.array(values, from_pandas=True)], names[-1:])
+        with pa.OSFile(str(files[-1]), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            for start in range(0, len(values), GROUP):
+                writer.write_table(table.slice(start, GROUP).combine_chunks())
+    readers = [pa.ipc.open_file(pa.OSFile(str(file))) for file in files]
+    groups = (
+        pa.table([reader.get_batch(number).column(0) for reader in readers], names).to_pandas()
+        for number in range(readers[0].num_record_batches)
+    )
+    write_table(groups, index, path)
+    return len(index)
+
+
+def count_distinct(values: "pd.Series[Any]") -> int:
+    """The number of different values, without missing ones."""
+    if values.dtype.kind not in "fM":
+        return values.nunique()
+    ordered = np.sort(values.dropna().to_numpy())  # takes less memory than a table of hashes
+    return int(len(ordered) > 0) + int((ordered[1:] != ordered[:-1]).sum())
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -38,3 +158,28 @@ def manifest(folder: Path) -> dict[str, dict[str, Any]]:
 def in_order(name: str) -> list[Any]:
     """A key to sort names by, with numbers as numbers: part-2 comes before part-10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """The partitions and their files."""
+    entries = manifest(folder).items()
+    return [(name, folder / entry["out"]) for name, entry in entries if "problem" not in entry]
+
+
+def _regrouped(groups: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The same rows in groups of one size; one without rows if there are none."""
+    held = pd.DataFrame()
+    for rows in groups:
+        held = pd.concat([held, rows], ignore_index=True) if len(held) else rows
+        while len(held) > GROUP:
+            yield held.iloc[:GROUP]
+            held = held.iloc[GROUP:]
+    yield held
+
+
+def _with_index(schema: pa.Schema, index: "pd.Index[Any]") -> pa.Schema:
+    """The schema of a part of a table, with what pandas notes about the index of the whole."""
+    whole = pa.Schema.from_pandas(pd.DataFrame(index=index))
+    about, of_whole = (json.loads(part.metadata[b"pandas"]) for part in (schema, whole))
+    about["index_columns"] = of_whole["index_columns"]
+    return schema.with_metadata({b"pandas": json.dumps(about)})

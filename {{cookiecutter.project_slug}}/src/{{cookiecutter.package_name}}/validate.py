@@ -11,7 +11,7 @@ from pandera.errors import SchemaErrors
 from lockstep import LockstepError
 
 from .schema import DTYPES, Rule, read_schema
-from .tables import manifest, read_table
+from .tables import Table, manifest
 
 SHOWN = 10  # rows that break a rule, in the terminal
 LISTED = 1000  # violations in the report
@@ -24,18 +24,18 @@ def main(cfg: Any, table: Path, schema: Path, report: Path) -> None:
     """
     rules = read_schema(schema).columns
     rules = {name: rules[name] for name in rules if name not in cfg.data.drop}
-    rows = read_table(table)
+    rows = Table(table)
     content: dict[str, Any] = {}
     if table.is_dir():
         content["warnings"] = _check_partitions(manifest(table), cfg.data.drop)
         rules = {name: rule for name, rule in rules.items() if rule.unique}
-    problems = check(rows[list(rules)] if table.is_dir() else rows, rules)
+    problems = check_columns(rows, rules, [] if table.is_dir() else list(rows))
     listed = json.loads(problems.head(LISTED).to_json(orient="records", date_format="iso"))
     content |= {"rows": len(rows), "violations": len(problems), "problems": listed}
     report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if len(problems):
-        raise LockstepError(explain(problems, rows, table, schema))
-    print(f"{len(rows)} rows, {rows.shape[1]} columns: valid according to {schema.name}")
+        raise LockstepError(explain(problems, rows.loc(first_rows(problems)), table, schema))
+    print(f"{len(rows)} rows, {len(list(rows))} columns: valid according to {schema.name}")
 
 
 def _check_partitions(partitions: dict[str, dict[str, Any]], drop: list[str]) -> list[str]:
@@ -58,6 +58,23 @@ def _check_partitions(partitions: dict[str, dict[str, Any]], drop: list[str]) ->
     for warning in warnings:
         print(f"warning: {warning}")
     return warnings
+
+
+def check_columns(table: Table, rules: dict[str, Rule], names: list[str]) -> pd.DataFrame:
+    """What `check` finds, with one column of the table in memory.
+
+    Args:
+        table: The typed table.
+        rules: The rule for each column.
+        names: The columns of the table that need a rule.
+    """
+    new = [name for name in names if name not in rules]
+    found = [check(pd.DataFrame(columns=new), {})]
+    found += [check(pd.DataFrame(), {name: rules[name]}) for name in rules if name not in table]
+    found += [
+        check(table[name].to_frame(), {name: rules[name]}) for name in rules if name in table
+    ]
+    return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
 
 
 def check(table: pd.DataFrame, rules: dict[str, Rule]) -> pd.DataFrame:
@@ -109,7 +126,12 @@ def pandera_schema(rules: dict[str, Rule]) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True)
 
 
-def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Path) -> str:
+def first_rows(problems: pd.DataFrame) -> list[Any]:
+    """The first rows that break a rule."""
+    return problems["row"].dropna().drop_duplicates().head(SHOWN).tolist()
+
+
+def explain(problems: pd.DataFrame, broken: pd.DataFrame, path: Path, schema: Path) -> str:
     """A message with the violations, the first rows that break a rule, and what to do."""
     lines = [f"{path.as_posix()} breaks the rules in {schema.name}:"]
     for (column, problem), cases in problems.groupby(["column", "problem"], sort=False):
@@ -120,10 +142,9 @@ def explain(problems: pd.DataFrame, table: pd.DataFrame, path: Path, schema: Pat
         ]
         count = f" in {len(examples)} rows ({'; '.join(examples[:3])})" if examples else ""
         lines.append(f"  {column}: {problem}{count}".replace("in 1 rows", "in 1 row"))
-    broken = table.loc[problems["row"].dropna().drop_duplicates().head(SHOWN)]
     if len(broken):
-        suspects = [name for name in table.columns if name in set(problems["column"])]
-        others = [name for name in table.columns if name not in suspects]
+        suspects = [name for name in broken if name in set(problems["column"])]
+        others = [name for name in broken if name not in suspects]
         shown = broken[[*suspects, *others][:8]]
         lines.append(f"the first rows, at most {SHOWN} (row 1 is the first below the header):")
         lines.append(shown.to_string(max_colwidth=24))

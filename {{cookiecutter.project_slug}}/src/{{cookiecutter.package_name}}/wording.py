@@ -6,6 +6,7 @@ They are rewritten in the way that `strptime` reads; what it reads already stays
 import re
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 MONTHS = """
@@ -73,11 +74,15 @@ ENGLISH = _english()
 
 def plain(text: pd.Series) -> pd.Series:
     """The column with dates as `strptime` reads them; it itself if there is nothing to rewrite."""
-    head = text.dropna()
-    head = head.iloc[:: max(1, len(head) // SAMPLE)]
-    if not any(_plain(value) != value for value in head):
+    if not any(_plain(value) != value for value in spread(text)):
         return text
     return text.map({value: _plain(value) for value in text.dropna().unique()}).astype("str")
+
+
+def spread(values: pd.Series) -> pd.Series:
+    """Some of the values that are not missing, evenly spread: they show how a column is written."""
+    rows = range(len(values)) if values.notna().all() else np.flatnonzero(values.notna())
+    return values.iloc[list(rows[:: max(1, len(rows) // SAMPLE)])]
 
 
 def looks_unread(text: str) -> bool:

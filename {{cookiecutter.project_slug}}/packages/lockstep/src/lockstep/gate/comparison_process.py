@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lockstep import LockstepError
@@ -98,7 +99,7 @@ def paired_differences(
     Raises:
         LockstepError: They are predictions of different rows.
     """
-    if ours["actual"].tolist() != theirs["actual"].tolist():
+    if not np.array_equal(ours["actual"], theirs["actual"]):
         raise LockstepError("the predictions of the two models are for different rows")
     differ = difference(scorer(ours, names), scorer(theirs, names))
     ends = intervals(differ, len(ours), confidence=rules.confidence, resamples=rules.resamples)
