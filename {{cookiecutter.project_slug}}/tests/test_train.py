@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from lockstep import LockstepError
 
-from {{ cookiecutter.package_name }} import estimators, train
+from {{ cookiecutter.package_name }} import batches, estimators, tables, train
 
 # Those whose packages are installed: `uv sync --extra boosting` adds some.
 MODELS = sorted(
@@ -128,7 +128,7 @@ class Mistaken(DecisionTreeClassifier):  # type: ignore[misc]
 
 
 def test_a_mistake_in_fit_is_a_message(
-    composed: Compose, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    composed: Compose, table: pd.DataFrame
 ) -> None:
     monkeypatch.setattr(train, "build", lambda section: Mistaken())
     with pytest.raises(LockstepError, match="cannot be fitted: TypeError: unsupported operand"):
@@ -199,6 +199,28 @@ def test_a_learning_curve_becomes_the_history(composed: Compose, table: pd.DataF
     assert min(min(values.values()) for values in steps) >= 0, "errors are positive"
     assert set(steps[0]) == {"train_loss", "validation_loss"}
     assert list(train.learning_curve(DecisionTreeClassifier())) == []
+
+
+def test_some_rows_at_a_time_teach_the_same_from_a_file(
+    composed: Compose, table: pd.DataFrame, features: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_parquet(tmp_path / "train.parquet")
+    cfg = composed("model=sgd", "preprocess=onehot", model__rows=50, model__preprocess_rows=60)
+    from_file = train.fit_table(tables.Table(tmp_path / "train.parquet"), cfg)
+    assert (from_file.predict(features) == fit(cfg, table).predict(features)).all()
+    assert from_file[-1].t_ > cfg.model.epochs * len(table), "each row in each epoch"
+
+
+def test_a_training_that_takes_much_memory_says_so(
+    composed: Compose, table: pd.DataFrame
+) -> None:
+    cfg = composed("model=random_forest")
+    features, target = table.drop(columns="outcome"), table["outcome"]
+    preprocess, model = (part for _, part in train.fit(features, target, cfg).steps)
+    assert batches.memory_note(model, preprocess, features, 1000) == ""
+    note = batches.memory_note(model, preprocess, features, 10**9)
+    assert "takes about" in note
+    assert "split.train_rows=1000000 trains on some of the rows, model=sgd" in note
 
 
 def test_the_group_is_not_learned_from(

@@ -3,7 +3,8 @@
 import itertools
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from sklearn.utils import get_tags
 from lockstep import LockstepError
 from lockstep.history import history
 
+from .batches import Batch, InBatches, memory_note
 from .estimators import epochs, fit_classifier, settle, without_codes
 from .features import build, features_and_target, preprocessor
+from .tables import Table, batches, read_table
 
 # The attributes in which estimators keep learning curves -> the columns of metrics/history.csv.
 CURVES = {
@@ -27,19 +30,23 @@ CURVES = {
     "loss_curve_": "train_loss",
     "validation_scores_": "validation_score",
 }
+FEW = 10_000  # rows take little memory with any model, and show what more of them will take
 # Kinds of estimators that no target teaches.
 OUT_OF_SCOPE = {"clusterer": "finds clusters", "outlier_detector": "finds outliers"}
 
 
 def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) -> None:
     """Run the stage; `example` receives a few input rows, `history_file` the learning curve."""
-    features, target = features_and_target(pd.read_parquet(train), cfg.data)
-    example_of(features).to_parquet(example)
+    table = Table(train)
+    example_of(table, cfg.data).to_parquet(example)
+    columns = len([column for column in table if column not in (cfg.data.target, cfg.data.group)])
+    if note := _memory_note(table, cfg):
+        print(note)
     name = cfg.model._target_.rpartition(".")[2]
-    print(f"fitting {name} on {len(features)} rows, {features.shape[1]} columns ...", flush=True)
+    print(f"fitting {name} on {len(table)} rows, {columns} columns ...", flush=True)
     start = time.perf_counter()
     with history(history_file) as log:
-        pipeline = fit(features, target, cfg)
+        pipeline = fit_table(table, cfg)
         seconds = time.perf_counter() - start
         for step, values in enumerate(learning_curve(without_codes(pipeline[-1]))):
             log(step=step, **values)
@@ -49,15 +56,37 @@ def main(cfg: Any, train: Path, model: Path, example: Path, history_file: Path) 
     print(f"fitted in {seconds:.1f} s; the model takes {size:.1f} MB")
 
 
-def example_of(features: pd.DataFrame) -> pd.DataFrame:
+def example_of(table: Table, data: Any) -> pd.DataFrame:
     """A few rows of input: the first ones, and the first missing value of each column.
 
     MLflow infers the model's signature from them, including which columns may be missing.
     """
-    gaps = features.isna().to_numpy()
-    first_gaps = gaps.argmax(axis=0)[gaps.any(axis=0)]
-    rows = np.union1d(np.arange(min(5, len(features))), first_gaps)
-    return features.iloc[rows].reset_index(drop=True)
+    ignored = (data.target, data.group)
+    gaps = [table[name].isna().to_numpy() for name in table if name not in ignored]
+    first_gaps = [gap.argmax() for gap in gaps if gap.any()]
+    rows = sorted({*range(min(5, len(table))), *first_gaps})
+    features, _ = features_and_target(table.loc(table.index[rows]), data)
+    return features.reset_index(drop=True)
+
+
+def _memory_note(table: Table, cfg: Any) -> str:
+    model = build(cfg.model)
+    if isinstance(model, InBatches) or len(table) <= FEW:
+        return ""
+    features, target = features_and_target(next(batches(table.path, FEW)), cfg.data)
+    preprocess = preprocessor(features, cfg.preprocess).fit(features, target)
+    return memory_note(model, preprocess, features, len(table))
+
+
+def fit_table(table: Table, cfg: Any) -> Pipeline:
+    """Fit the pipeline on the rows of a file, as `fit` does."""
+
+    def parts(size: int) -> Iterator[Batch]:
+        return (features_and_target(rows, cfg.data) for rows in batches(table.path, size))
+
+    return _fit(
+        lambda: features_and_target(read_table(table.path), cfg.data), parts, len(table), cfg
+    )
 
 
 def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any = None) -> Pipeline:
@@ -72,17 +101,35 @@ def fit(features: pd.DataFrame, target: "pd.Series[Any]", cfg: Any, memory: Any 
     Raises:
         LockstepError: The model does not accept the data.
     """
+
+    def parts(size: int) -> Iterator[Batch]:
+        for start in range(0, len(features), size):
+            yield features.iloc[start : start + size], target.iloc[start : start + size]
+
+    return _fit(lambda: (features, target), parts, len(features), cfg, memory)
+
+
+def _fit(
+    whole: Callable[[], Batch],
+    parts: Callable[[int], Iterable[Batch]],
+    rows: int,
+    cfg: Any,
+    memory: Any = None,
+) -> Pipeline:
     model = build(cfg.model)
-    _require_task(model, cfg)
-
-    def fitted(model: Any) -> Pipeline:
-        steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
-        return Pipeline(steps, memory=memory).fit(features, target)
-
+    is_class = cfg.data.task == "classification"
+    _require_task(model.estimator if isinstance(model, InBatches) else model, cfg)
     try:
-        if cfg.data.task == "classification":
-            return fit_classifier(fitted, model, features, target)
-        return fitted(model)
+        if isinstance(model, InBatches):
+            to_numbers = partial(preprocessor, preprocess=cfg.preprocess)
+            return model.fit(to_numbers, parts, rows, is_class=is_class)
+        features, target = whole()
+
+        def fitted(model: Any) -> Pipeline:
+            steps = [("preprocess", preprocessor(features, cfg.preprocess)), ("model", model)]
+            return Pipeline(steps, memory=memory).fit(features, target)
+
+        return fit_classifier(fitted, model, features, target) if is_class else fitted(model)
     except LockstepError:
         raise
     except Exception as error:  # libraries raise different ones for the same mistake
