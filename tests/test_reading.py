@@ -141,6 +141,7 @@ def test_an_excel_file_without_its_reader_names_it(
     [
         (b"<html><body>Sign in", "a web page"),
         (b'{"a": [1, 2],\n"outcome": [1, 2]}', "a JSON object, not a table"),
+        (b'{"a": {"0": 1}, "outcome": {"0": 1}}', "a JSON object, not a table"),
         (b'{"outcome": 1}\n{"outcome": 2', "Expecting"),
         (b"\x1f\x8bxx", "cannot be read"),
         (b"a b outcome\n1 2 1\n1 2 3 4\n", "row 2 has 4 fields, the others 3; the fields are sep"),

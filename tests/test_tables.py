@@ -179,6 +179,22 @@ def test_words_in_a_text_target_are_classes(
     assert set(values["continent"]) == {"NA", "EU", "AS"}
 
 
+def test_rows_that_a_stray_quotation_mark_made_one_cell_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(tmp_path, {"x": ["red", "blue", "red\n2,a,1\n3,b,2\n4,", "two\nlines"]})
+    said = "x: category: row 3: a cell holds 2 whole lines with as many ',' each: if they are rows"
+    assert said in capsys.readouterr().out
+
+
+def test_a_name_with_a_line_break_or_of_any_length_is_one_in_the_schema(tmp_path: Path) -> None:
+    names = ["a\nb", "n" * 3000, "? k: v", '"', "tab\tx"]
+    values, _ = ingest(tmp_path, {name: ["1", "2", "5"] for name in names})
+    again, _ = ingest(tmp_path, {name: ["1", "2", "5"] for name in names})
+    assert {*names} < {*values}
+    assert again.equals(values)
+
+
 @pytest.mark.parametrize(
     ("cells", "days"),
     [

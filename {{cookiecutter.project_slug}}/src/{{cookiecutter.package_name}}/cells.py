@@ -41,6 +41,7 @@ _NUMBER = re.compile(
     rf"(?: (?:{_CURRENCY}|[^\W\d_]+\.?))?)?"
     r"\s*(?(paren)\))"
 )
+_INFINITE = re.compile("[+-]?inf(inity)?", re.IGNORECASE)
 _GROUPS = (
     r"[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?P<gap>[ '])\d{3}(?:(?P=gap)\d{3})*|"
     r"[1-9]\d?(?:,\d\d)+,\d{3}"
@@ -76,6 +77,8 @@ def parse(text: str) -> Cell | None:
     if not text.isascii():
         text = text.translate(_ALIKE)
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    if _INFINITE.fullmatch(text.strip()):
+        return Cell(float(text), float(text), "")
     match = _NUMBER.fullmatch(text.strip())
     if match is None:
         return None

@@ -86,16 +86,23 @@ def format_of(head: bytes) -> str:
         raise ValueError("it is a web page (HTML), not a table: download the file itself")
     if start.startswith(b"["):
         return "json"
-    first = start.partition(b"\n")[0]
+    first, _, rest = start.partition(b"\n")
     if first.startswith(b"{"):
-        try:
-            json.loads(first)
-        except ValueError:
-            raise ValueError(
-                "it is a JSON object, not a table: write one object per line, or a list of them"
-            ) from None
-        return "jsonl"
+        if _is_record(first, alone=not rest.strip()):
+            return "jsonl"
+        raise ValueError(
+            "it is a JSON object, not a table: write one object per line, or a list of them"
+        )
     return "csv"
+
+
+def _is_record(line: bytes, *, alone: bool) -> bool:
+    """Whether a line is an object that is a row; one alone may hold a table in its values."""
+    try:
+        values = json.loads(line).values()
+    except ValueError:
+        return False
+    return not alone or any(not isinstance(value, dict | list) for value in values)
 
 
 def encoding_of(chunks: Iterable[bytes], *, whole: bool = True) -> str:
@@ -230,18 +237,20 @@ def chosen(path: Path, tables: Mapping[str, Sequence[str]], wanted: str | None, 
     Raises:
         ValueError: None, or several, can be meant.
     """
+    if not tables:
+        raise ValueError("it has no tables")
     listed = ", ".join(tables)
     if wanted:
         if wanted not in tables:
-            raise ValueError(f"it has no table {wanted!r}, but {listed or 'none at all'}")
+            raise ValueError(f"it has no table {wanted!r}, but {listed}")
         return wanted
     fitting = [name for name, columns in tables.items() if target in columns]
     if len(tables) == 1 or len(fitting) == 1:
         return next(iter(fitting or tables))
     about = f"the column {target!r} in several" if fitting else f"in none a column {target!r}"
     raise ValueError(
-        f"it has the tables {listed or 'none'}, and {about}: name one in data.table (or, for a new "
-        f"project, in data_source, such as {path.name}/{(fitting or list(tables) or ['TABLE'])[0]})"
+        f"it has the tables {listed}, and {about}: name one in data.table (or, for a new "
+        f"project, in data_source, such as {path.name}/{(fitting or list(tables))[0]})"
     )
 
 

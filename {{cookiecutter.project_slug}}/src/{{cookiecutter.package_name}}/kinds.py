@@ -21,7 +21,7 @@ from pandas.api import types
 from lockstep import LockstepError
 
 from .cells import Numbers
-from .notes import on_dates, on_numbers, shown
+from .notes import on_dates, on_lines, on_numbers, shown
 from .parsing import Dates, is_no_date, to_booleans, to_dates, to_numbers
 from .schema import DTYPES, Rule
 from .tables import count_distinct
@@ -228,7 +228,7 @@ def _infer_text(text: "pd.Series[Any]", decimals: str, rule: Rule | None) -> Col
         problem = f"{shown(text)} are not read as dates"
     if problem:
         problem += "; data.missing, data.types or the raw file can change that"
-    return column._replace(note="; ".join(filter(None, (column.note, problem))))
+    return column._replace(note="; ".join(filter(None, (column.note, problem, on_lines(text)))))
 
 
 def _known_formats(text: "pd.Series[Any]", rule: Rule | None) -> list[str]:

@@ -5,8 +5,11 @@ from typing import Any
 import pandas as pd
 
 from .cells import Numbers, is_missing
+from .formats import DELIMITERS
 from .parsing import Dates, also_fitting, is_no_date
 from .wording import plain
+
+LONGEST = 60  # characters of a cell that a message shows
 
 
 def on_numbers(text: "pd.Series[Any]", numbers: "pd.Series[Any]", found: Numbers) -> str:
@@ -59,10 +62,26 @@ def lost(text: "pd.Series[Any]", converted: "pd.Series[Any]", kind: str) -> str:
     return f"counted as missing, being no {kind}: {shown(rest)} ({len(rest)} rows)"
 
 
+def on_lines(text: "pd.Series[Any]") -> str:
+    """What was found in cells with line breaks: rows of the file, after a stray quotation mark."""
+    present = text.dropna()
+    for row, cell in present[present.str.contains("\n", regex=False)].items():
+        lines = cell.splitlines()[1:-1]
+        for mark in DELIMITERS if lines else "":
+            counts = {line.count(mark) for line in lines}
+            if len(counts) == 1 and counts != {0}:
+                return (
+                    f"row {row}: a cell holds {len(lines)} whole lines with as many {mark!r} each: "
+                    "if they are rows, a quotation mark is missing or too many in the file"
+                )
+    return ""
+
+
 def shown(text: "pd.Series[Any]") -> str:
     """The first values, as a message shows them."""
     distinct = text.dropna().unique()
-    return ", ".join(map(repr, distinct[:3])) + (", …" if len(distinct) > 3 else "")
+    cut = [value if len(value) <= LONGEST else f"{value[:LONGEST]}…" for value in distinct[:3]]
+    return ", ".join(map(repr, cut)) + (", …" if len(distinct) > 3 else "")
 
 
 def _is_plain(text: str, value: float) -> bool:

@@ -26,6 +26,7 @@ DTYPES = {
     "integer": "int64",
 }
 MANY = 20  # a column with more different values than this may have new ones
+LONGEST_KEY = 1000  # YAML allows 1024 characters before a colon on the same line
 OFTEN = 5  # and so may a column with a value that occurs less often than this
 
 
@@ -83,7 +84,7 @@ def read_schema(path: Path) -> Schema:
 def write_schema(schema: Schema, path: Path) -> None:
     """Write the file, one line per column."""
     lines = [
-        f"  {_yaml(name)}: {_yaml(rule.model_dump(exclude_defaults=True))}"
+        f"  {_key(name)}: {_yaml(rule.model_dump(exclude_defaults=True))}"
         for name, rule in schema.columns.items()
     ]
     if schema.left_out:
@@ -91,9 +92,30 @@ def write_schema(schema: Schema, path: Path) -> None:
     path.write_text("\n".join([HEADER + "columns:", *lines, ""]), encoding="utf-8")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a text with a line break on one line."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _key(name: str) -> str:
+    text = _yaml(name)
+    return text if len(text) < LONGEST_KEY else f"? {text}\n  "
+
+
 def _yaml(value: Any) -> str:
-    text = yaml.safe_dump(
-        value, sort_keys=False, allow_unicode=True, default_flow_style=True, width=float("inf")
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=float("inf"),
     )
     return str(text).removesuffix("...\n").strip()
 
