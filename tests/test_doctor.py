@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -174,6 +175,19 @@ def test_what_is_merely_not_done_yet_is_a_warning(healthy: Tiny) -> None:
     findings = {check["name"]: check for check in answer["checks"]}
     assert findings["git remote"]["state"] == "warning"
     assert findings["git remote"]["cure"] == ["git remote add origin URL"]
+
+
+def test_a_project_in_a_folder_with_any_name(healthy: Tiny, tmp_path: Path) -> None:
+    moved = tmp_path / 'it\'s "my" größe $HOME %20 #1' / "toy"
+    moved.parent.mkdir()
+    project = replace(healthy, path=healthy.path.rename(moved))
+    _, lines = examine(project)
+    assert not_ok(lines) == {"DVC cache": "warning", "DVC remote": "failed"}
+    assert lines["DVC remote"][2] == f"mkdir {shlex.quote(str(moved.parent / 'storage'))}"
+    assert "`dvc exp run --temp` and --queue fail: " in lines["DVC cache"][1]
+    project.lockstep("reproduce", "HEAD", "--current-environment", "--checkout-only")
+    (copy,) = moved.parent.glob("toy-*")
+    assert (copy / "data/raw.csv").exists()
 
 
 def test_only_some_checks_can_be_asked_for(healthy: Tiny, origin: Path) -> None:

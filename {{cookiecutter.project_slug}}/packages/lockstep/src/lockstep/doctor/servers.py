@@ -31,9 +31,15 @@ def git_remote(project: Project) -> Finding:
 
 def cache(project: Project) -> Finding:
     """How DVC links the workspace with its cache."""
-    from lockstep.dvc.cache import link_type
+    from lockstep.dvc.cache import cache_folder, link_type
 
-    kind = link_type(project.root)
+    kind, folder = link_type(project.root), str(cache_folder(project.root))
+    if not folder.isascii():
+        return Finding(
+            "warning",
+            f"DVC writes paths in ASCII only, so `dvc exp run --temp` and --queue fail: {folder}",
+            ["uv run dvc config --local cache.dir /ANOTHER/FOLDER"],
+        )
     notes = {"": "empty so far", "copy": "copy: each file is stored twice"}
     return Finding("ok", notes.get(kind, kind))
 

@@ -4,8 +4,10 @@ DVC's public API finds data by path and revision only. By md5, even of what was 
 only its internals do; they are used here and in `remote`.
 """
 
+import contextlib
 import functools
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,7 +47,10 @@ def share_cache(root: Path, copy: Path, env: Mapping[str, str]) -> None:
     local = Path(".dvc", "config.local")
     if (root / local).exists():
         shutil.copyfile(root / local, copy / local)
-    cache = str(cache_folder(root))
+    cache = str(cache_folder(root).resolve())
+    with contextlib.suppress(ValueError):  # on another drive of Windows
+        # DVC can write ASCII only, which the folders above both may not be.
+        cache = os.path.relpath(cache, copy.resolve())
     run_dvc("config", "--local", "cache.dir", cache, cwd=copy, env=env, quiet=True)
 
 

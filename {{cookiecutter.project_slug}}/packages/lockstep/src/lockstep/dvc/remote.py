@@ -7,6 +7,7 @@ neither the cache nor the remote has. DVC's internals do better; only this folde
 import contextlib
 import logging
 import re
+import shlex
 import ssl
 import urllib.error
 import urllib.request
@@ -46,7 +47,7 @@ def probe_remote(root: Path) -> str:
                 fs.cat_file(path)
             return f"{place} answers; writing was not tried, as nothing can be removed over HTTP"
         if fs.protocol == "local" and not fs.exists(remote.path):
-            raise LockstepError(f"the folder {place} does not exist\nmkdir {place}")
+            raise LockstepError(f"the folder {place} does not exist\nmkdir {shlex.quote(place)}")
         content = uuid.uuid4().bytes
         try:
             fs.pipe_file(path, content)
