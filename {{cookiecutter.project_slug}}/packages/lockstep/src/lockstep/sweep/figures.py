@@ -60,6 +60,8 @@ def _history(trials: "Sequence[FrozenTrial]", plan: Plan) -> "Figure":
 
 def _params(trials: "Sequence[FrozenTrial]", plan: Plan, keys: Sequence[str]) -> "Figure":
     figure, panels = _panels(f"{plan.metric} by what was tried", plan, len(keys))
+    for axes in panels[::COLUMNS]:
+        axes.set_ylabel(plan.metric)
     winner = best_first(trials, plan.direction)[0]
     for axes, key in zip(panels, keys, strict=True):
         tried = [trial for trial in trials if key in trial.params]
@@ -67,17 +69,16 @@ def _params(trials: "Sequence[FrozenTrial]", plan: Plan, keys: Sequence[str]) ->
         axes.scatter(values, [value_of(trial) for trial in tried], s=22, color=ACCENT, alpha=0.7)
         if key in winner.params:
             axes.scatter([_shown(winner.params[key])], [value_of(winner)], s=60, color=SECOND)
-        numbers = [value for value in values if not isinstance(value, str)]
-        if numbers and 0 < min(numbers) < max(numbers) / 50:
+        if all(getattr(trial.distributions[key], "log", False) for trial in tried):
             axes.set_xscale("log")
-        axes.set(xlabel=key, ylabel=plan.metric)
+        axes.set_xlabel(_name(key))
     return figure
 
 
 def _bars(shares: dict[str, float], plan: Plan) -> "Figure":
     figure, (axes,) = _panels(f"What mattered for {plan.metric}", plan, 1)
-    names = list(shares)[::-1]
-    bars = axes.barh(names, [shares[name] for name in names], color=ACCENT)
+    keys = list(shares)[::-1]
+    bars = axes.barh(list(map(_name, keys)), [shares[key] for key in keys], 0.6, color=ACCENT)
     axes.bar_label(bars, fmt="{:.2f}", padding=3, color=INK)
     axes.set(xlabel="share of the differences that the param explains", xlim=(0, 1.08))
     return figure
@@ -91,7 +92,7 @@ def _panels(title: str, plan: Plan, count: int) -> "tuple[Figure, list[Axes]]":
     rows = -(-count // columns)
     size = (7.2, 4.6) if count == 1 else (4.2 * columns, 0.6 + 3.2 * rows)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     figure.suptitle(f"{title}\n{plan.name}", x=0.01, ha="left", color=INK, fontweight="bold")
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
@@ -100,6 +101,11 @@ def _panels(title: str, plan: Plan, count: int) -> "tuple[Figure, list[Axes]]":
     for axes in panels[count:]:
         axes.remove()
     return figure, panels[:count]
+
+
+def _name(key: str) -> str:
+    """A param without the sign that adds it to the config."""
+    return key.lstrip("+")
 
 
 def _shown(value: Any) -> Any:

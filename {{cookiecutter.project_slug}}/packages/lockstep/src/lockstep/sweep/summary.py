@@ -1,6 +1,7 @@
 """What a sweep found: its best trials, and a table of all."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +43,9 @@ def records(trials: "Sequence[FrozenTrial]", direction: str) -> "Iterator[tuple[
 
 
 def overrides_of(trial: "FrozenTrial") -> str:
-    """What a trial tried, as on a command line."""
-    return " ".join(trial.user_attrs.get(OVERRIDES, []))
+    """What a trial tried, for people: numbers have four significant digits."""
+    overrides = " ".join(trial.user_attrs.get(OVERRIDES, []))
+    return re.sub(r"\d+\.\d{4,}(e-?\d+)?", lambda found: f"{float(found[0]):.4g}", overrides)
 
 
 def best_line(trial: "FrozenTrial", plan: Plan) -> str:
