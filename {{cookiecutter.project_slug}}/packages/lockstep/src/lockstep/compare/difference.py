@@ -126,8 +126,8 @@ class Difference:
             interval = _ends(*ends) if ends else ""
             both = number(self.a.metrics[name]), number(self.b.metrics[name])
             rows.append((name, *both, f"{change:+.4g}", interval, self._verdict(name)))
-        numeric = (self.a.name, self.b.name, "change")
-        headings = ("metric", *numeric, share, "")
+        numeric = (self.a.name, self.b.name, "change", share)
+        headings = ("metric", *numeric, "")
         notes = [f"No intervals: {self.problem}."] if self.problem else []
         return Section("Metrics", headings, rows, numeric, notes)
 

@@ -83,8 +83,7 @@ def _text(title: str, results: Sequence[Result], pictures: Sequence[str]) -> Ite
     yield from section("The model", table(names, measured, numeric=names[1:]))
     yield ""
     yield BLIND
-    drawn = [f"![{picture}]({picture})" for picture in pictures]
-    yield from section("Pictures", [line for picture in drawn for line in (picture, "")])
+    yield from section("Pictures", [f"![{picture}]({picture})" for picture in pictures])
     moved = [
         (f"`{d['column']}`", d["measure"], number(d["value"]), number(d["limit"]))
         for d in newest["drift"]

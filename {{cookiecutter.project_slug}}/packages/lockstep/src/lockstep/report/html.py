@@ -21,7 +21,8 @@ a { color: var(--accent); }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: .75rem 0;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
-th { color: var(--pale); font-weight: 600; white-space: nowrap; }
+th { color: var(--pale); font-weight: 600; vertical-align: bottom; }
+td[style] { white-space: nowrap; } /* numbers, aligned to the right */
 code { background: var(--shade); border-radius: 4px; padding: .1em .35em; font-size: .9em;
   overflow-wrap: anywhere; }
 pre { background: var(--shade); border-radius: 6px; padding: .75rem 1rem; overflow-x: auto; }
