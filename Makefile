@@ -4,7 +4,7 @@ GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 SEED ?= $(shell date +%j)
 
-.PHONY: demo lifecycle test test-fast nightly coverage lint clean
+.PHONY: demo lifecycle test test-fast nightly load coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
@@ -20,6 +20,9 @@ test-fast: $(VENV)/ready ## the unit tests, in a few minutes
 
 nightly: $(VENV)/ready ## 300 accidents to all kinds of commands, others each day; takes half an hour
 	$(VENV)/bin/python -m pytest -n0 -s tests/test_accidents.py --accidents 300 --accident-seed $(SEED)
+
+load: $(VENV)/ready ## lockstep serve under load while 100 champions change; takes some minutes
+	$(VENV)/bin/python -m pytest -n0 tests/test_serve_load.py --swaps 100
 
 coverage: $(VENV)/ready ## the same, and what they cover of the glue; takes twice as long
 	$(VENV)/bin/python -m pytest -m unit --cov --cov-report=term

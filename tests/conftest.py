@@ -58,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--accident-seed", type=int, default=0, help="which ones, and when")
     parser.addoption("--accidents-of", default="", help="kinds of commands, with commas in between")
+    parser.addoption("--swaps", type=int, default=6, help="how many tests/test_serve_load.py has")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -59,8 +59,7 @@ def serve(
         second: The challenger, if there is one.
 
     Raises:
-        LockstepError: There is no version that can be served.
-        OSError: The log cannot be written to.
+        LockstepError: There is no version that can be served, or the log cannot be written to.
     """
     import uvicorn
 
@@ -103,6 +102,7 @@ def _app(
     from lockstep.serve.log import PredictionLog
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # the follower says once what is away
     kept = PredictionLog(log) if log else None
     challenger = Challenger(Follower(second, settings.poll), settings.max_rows) if second else None
     return Service(follower, settings, kept, challenger).app()
