@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pyarrow.fs import FileType, S3FileSystem
 
 from project import Project
 
@@ -258,3 +259,25 @@ def mlflow(servers: Servers, project: Project, /, *options: str, **env: str) -> 
             **env,
         },
     )
+
+
+def object_store(servers: Servers) -> dict[str, str]:
+    """An S3 server with the empty bucket `data`; the variables that clients need."""
+    keys = {"AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": PASSWORD}
+    server = Server(
+        servers.folder / "store",
+        lambda port: [
+            *(tool("weed"), "mini", "-dir=.", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"),
+            *(f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-bucket=data"),
+            *("-admin.ui=false", "-webdav=false", "-master.telemetry=false"),
+        ],
+        keys,
+    )
+    servers.add(server)
+    secret = {"access_key": "ada", "secret_key": PASSWORD}
+    system = S3FileSystem(**secret, endpoint_override=server.url, region="us-east-1")
+    deadline = time.monotonic() + 60
+    while system.get_file_info("data").type == FileType.NotFound:  # it listens before
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.1)
+    return {**keys, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from golden import PAGES, WIDTH, Page
 from scaffold import generate
@@ -17,6 +18,8 @@ from tiny import Tiny
 from windows import line, save
 
 from lockstep.cli import VERBS
+from lockstep.serve.places import place_of
+from lockstep.serve.settings import ANSWERS
 from project import Project
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="paths and system errors look differently")
@@ -120,6 +123,17 @@ def test_predict(scenes: Scenes) -> None:
     scenes.play("predict", "none.csv", "out.parquet", "--model", "models:/toy/1", code=2)
     scenes.play("predict", "new.csv", "out.parquet", code=2)
     scenes.play("serve", code=2)
+
+
+def test_feedback(scenes: Scenes) -> None:
+    scenes.project.write("labels.csv", "request_id,value\na1,6.5\na2,many\n")
+    scenes.play("feedback", "labels.csv", code=2)
+    scenes.tell("after `lockstep serve --log` answered the request a1")
+    answers = {"_request": ["a1"], "_row": [0], "_prediction": [6.4]}
+    place_of(str(scenes.project.path / "predictions")).write(ANSWERS, pa.table(answers))
+    scenes.play("feedback", "labels.csv", code=2)
+    scenes.project.write("labels.csv", "request_id,value\na1,6.5\na2,7\n")
+    scenes.play("feedback", "labels.csv")
 
 
 def test_build(scenes: Scenes) -> None:
@@ -296,6 +310,8 @@ def test_promote(scenes: Scenes, empty_store: Path) -> None:
 def test_promote_a_worse_one(rivals: Scenes) -> None:
     rivals.play("promote", code=1)
     rivals.play("promote", "--force", code=2)
+    rivals.tell("by real traffic, of which there is none")
+    rivals.play("promote", "--on-traffic", code=1)
     rivals.play("promote", "--force", "--reason", "a drill")
 
 

@@ -16,6 +16,7 @@ from serving import ROW, Client, penguins, rows, served, until
 from tiny import Tiny
 
 from lockstep.project import Project
+from lockstep.serve.places import place_of
 from lockstep.serve.records import find_request
 from lockstep.serve.settings import LogSettings
 from lockstep.serve.source import Registry, Trust
@@ -70,12 +71,12 @@ def test_columns_and_requests_are_left_out_on_demand(folder: Path, tmp_path: Pat
 
 def test_small_files_of_a_day_become_one(folder: Path, tmp_path: Path) -> None:
     with (
-        mock.patch("lockstep.serve.log.MERGED", 4),
+        mock.patch("lockstep.serve.parquet.MERGED", 4),
         served(folder, LogSettings(str(tmp_path), seconds=0.02)) as client,
     ):
         for number in range(8):
             ask(client, f"r{number}")
-            until(lambda number=number: find_request(str(tmp_path), f"r{number}")[0])
+            until(lambda number=number: find_request(place_of(str(tmp_path)), f"r{number}")[0])
     assert len(list(tmp_path.glob("answers/*/*.parquet"))) <= 4
     assert sorted(kept(tmp_path)["_request"]) == [f"r{number}" for number in range(8)]
 
@@ -167,8 +168,8 @@ def test_a_shadow_predicts_besides_and_is_only_kept(project: Project) -> None:
         answer = ask(client, "both", [{"x": 3}])
         assert answer["version"] == "1"
         until(lambda: "lockstep_shadow_rows_total" in client.get("/metrics").text)
-        until(lambda: len(find_request(log.place, "both")[0]) == 2)
-    roles = {row["_role"]: row for row in find_request(log.place, "both")[0]}
+        until(lambda: len(find_request(place_of(log.place), "both")[0]) == 2)
+    roles = {row["_role"]: row for row in find_request(place_of(log.place), "both")[0]}
     assert roles["champion"]["_prediction"] == answer["predictions"][0]
     assert roles["shadow"]["_version"] == "2"
     assert roles["shadow"]["_prediction"] != answer["predictions"][0]
@@ -211,13 +212,13 @@ def test_a_killed_server_loses_only_what_it_had_not_written(tiny_rivals: Tiny) -
     options = ["--log", str(log), "--log-seconds", "0.2", "--port", "0"]
     with started(tiny_rivals, *options) as (process, client):
         known = [client.post("/predict", {"rows": [{"x": 1}]}).json["request_id"] for _ in range(9)]
-        until(lambda: find_request(str(log), known[-1])[0])
+        until(lambda: find_request(place_of(str(log)), known[-1])[0])
         for _ in range(3):
             client.post("/predict", {"rows": [{"x": 1}]})
         process.kill()
         process.wait()
     for request in known:
-        assert len(find_request(str(log), request)[0]) == 1
+        assert len(find_request(place_of(str(log)), request)[0]) == 1
     assert not [path for path in log.rglob("*") if path.is_file() and path.stat().st_size == 0]
 
 

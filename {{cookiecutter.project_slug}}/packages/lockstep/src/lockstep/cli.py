@@ -27,6 +27,7 @@ VERBS = {
     "serve": "Answer requests over HTTP with the champion, and follow it when it changes.",
     "build": "Write what an image of the champion is built from, and manifests for Kubernetes.",
     "predict": "Predict files of any size with the champion.",
+    "feedback": "Add the true values of answers that `lockstep serve` keeps.",
     "monitor": "Compare new data with the champion's: quality, drift, performance.",
     "retrain": "Train again if data are new or monitoring gave an alarm; the gate decides.",
     "watch": "Monitor and retrain when data arrive, and by the clock.",

@@ -61,5 +61,19 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
     return differ
 
 
+def difference_apart(first: Statistic, second: Statistic, rows: int) -> Statistic:
+    """The difference of two models on rows of their own, as chance assigned them.
+
+    Args:
+        rows: The number of the first one's rows; those of the second one follow.
+    """
+
+    def differ(drawn: Rows) -> dict[str, float]:
+        ours, others = first(drawn[drawn < rows]), second(drawn[drawn >= rows] - rows)
+        return {name: ours[name] - others[name] for name in ours if name in others}
+
+    return differ
+
+
 def _shrunk(values: npt.NDArray[Any], estimate: float, share: float) -> npt.NDArray[Any]:
     return values if share == 1 else estimate + np.sqrt(share) * (values - estimate)

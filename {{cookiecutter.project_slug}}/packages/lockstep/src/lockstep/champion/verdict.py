@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.champion.alias import number_of
 from lockstep.gate.candidate import candidate_of_run
-from lockstep.gate.comparison import comparing, description_with, rules_of, tags_of
+from lockstep.gate.comparison import Evidence, comparing, description_with, rules_of, tags_of
 from lockstep.gate.rules import judge
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import describe_version, judgement_of
@@ -23,8 +23,12 @@ def current_verdict(
     client: "MlflowClient",
     version: "ModelVersion",
     champion: "ModelVersion | None",
+    evidence: Evidence | None = None,
 ) -> tuple[str, list[str]]:
     """The recorded verdict if it holds for this champion and these rules, else a new one.
+
+    Args:
+        evidence: What to compare the two by instead of the test rows; it makes a new verdict.
 
     Returns:
         `passed`, `failed`, `undecided`, or `none` where the project has no gate; and the reasons.
@@ -35,16 +39,21 @@ def current_verdict(
     run = runs.any_run(client, version.run_id)
     tags = judgement_of(version, run)
     judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
-    if tag.VERDICT in tags and judged_by == (number_of(champion) or "none", rules.digest):
+    if (
+        not evidence
+        and tag.VERDICT in tags
+        and judged_by == (number_of(champion) or "none", rules.digest)
+    ):
         return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
     if run is None:
         return "failed", [f"version {version.version} has no run, so it has no metrics"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
-        with comparing(client, project, candidate, champion, rules) as comparison:
+        with comparing(client, project, candidate, champion, rules, evidence) as comparison:
             compared = comparison()
     verdict = judge(candidate.metrics, candidate.evaluation, compared, rules, candidate.warnings)
-    note = description_with(verdict, run)
-    describe_version(client, version, verdict.outcome, note)
-    runs.log(client, run.info.run_id, tags={**tags_of(verdict), tag.NOTE: note})
+    if evidence is None or compared is None or not compared.problem:  # else the old one still holds
+        note = description_with(verdict, run)
+        describe_version(client, version, verdict.outcome, note)
+        runs.log(client, run.info.run_id, tags={**tags_of(verdict), tag.NOTE: note})
     return verdict.outcome, verdict.reasons

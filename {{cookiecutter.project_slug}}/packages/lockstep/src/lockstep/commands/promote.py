@@ -1,5 +1,6 @@
 """`lockstep promote`: a version becomes the champion."""
 
+import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of, move, number_of
 from lockstep.champion.front_page import update_front_page
 from lockstep.champion.verdict import current_verdict
+from lockstep.commands.serve import add_log
+from lockstep.gate.comparison import Evidence
 from lockstep.mlflow.registry import version_called
 from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.project import Project
@@ -23,6 +26,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--force", action="store_true", help="promote even if the gate did not pass"
     )
     parser.add_argument("--reason", help="why; recorded with the version")
+    parser.add_argument(
+        "--on-traffic",
+        nargs="?",
+        type=float,
+        const=math.inf,
+        metavar="DAYS",
+        help="compare with the champion on the answers of `lockstep serve` whose true values came "
+        "later, of the last DAYS or all, instead of on the test rows",
+    )
+    add_log(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -46,7 +59,8 @@ def run(arguments: Namespace) -> int:
         number, champion = str(version.version), champion_of(client, name)
         previous = number_of(champion)
         if previous != number:
-            verdict, reasons = current_verdict(project, client, version, champion)
+            evidence = _evidence(arguments, name, number)
+            verdict, reasons = current_verdict(project, client, version, champion, evidence)
             if verdict != "none":
                 print("\n".join([f"{name} version {number}: gate {verdict}", *reasons]))
             if verdict in ("failed", "undecided") and not force:
@@ -70,6 +84,17 @@ def run(arguments: Namespace) -> int:
         return 1
     print(f"{name}: {CHAMPION} is version {number}, previously {previous or 'none'}")
     return 0
+
+
+def _evidence(arguments: Namespace, model: str, number: str) -> Evidence | None:
+    """Real traffic, if it is to be compared on."""
+    if arguments.on_traffic is None:
+        return None
+    from lockstep.serve.places import place_of
+    from lockstep.serve.traffic import evidence  # imports pandas
+
+    days = arguments.on_traffic if math.isfinite(arguments.on_traffic) else None
+    return evidence(place_of(arguments.log), model, number, days)
 
 
 def _newest(project: Project) -> str:

@@ -64,6 +64,17 @@ def add_trust(parser: ArgumentParser) -> None:
     )
 
 
+def add_log(parser: ArgumentParser) -> None:
+    """Where the log is, for the verbs that read it."""
+    parser.add_argument(
+        "--log",
+        default=from_environment("log", PREDICTIONS),
+        metavar="PLACE",
+        help="where the answers of `lockstep serve` are kept: a folder, or a URL of an object "
+        "store or a database (%(default)s)",
+    )
+
+
 def _add_second_and_log(parser: ArgumentParser) -> None:
     """What serves trying another version, and keeping the answers."""
     parser.add_argument(
@@ -72,7 +83,8 @@ def _add_second_and_log(parser: ArgumentParser) -> None:
         const=PREDICTIONS,
         default=from_environment("log", ""),
         metavar="PLACE",
-        help=f"keep the answers in a folder or at a URL, such as s3://bucket/path ({PREDICTIONS}/)",
+        help="keep the answers in a folder, or at the URL of an object store or a database: "
+        f"s3://bucket/path, postgresql://db/name ({PREDICTIONS}/)",
     )
     _option(parser, "log-drop", "", "columns that are not kept, with commas between")
     _option(parser, "log-sample", 1.0, "the share of requests that is kept")

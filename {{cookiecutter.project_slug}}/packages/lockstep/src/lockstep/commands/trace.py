@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
+from lockstep.commands.serve import add_log
 from lockstep.lineage.partition import trace_partition
 from lockstep.lineage.target import RUNS, find_run
 from lockstep.lineage.trace import Node, trace_file, trace_run
 from lockstep.mlflow.runs import active_run
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
-from lockstep.serve.settings import from_environment
 from lockstep.terminal import show
-from lockstep.values import under
+from lockstep.values import under, without_secrets
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -32,12 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "target",
         help=f"a file, {RUNS}, or the id of a request to `lockstep serve --log`",
     )
-    parser.add_argument(
-        "--log",
-        default=from_environment("log", "predictions"),
-        metavar="PLACE",
-        help="where the answers of `lockstep serve` are kept (%(default)s)",
-    )
+    add_log(parser)
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
 
@@ -61,8 +56,8 @@ def _trace(project: Project, target: str, log: str) -> Node:
         with project.store.errors_explained(CHECK_ADDRESS):
             return trace_run(project.store.client(), run)
     raise LockstepError(
-        f"{target!r} is not a run, model or file of this project, nor a request in {log}\n"
-        "`uv run lockstep runs` lists the runs"
+        f"{target!r} is not a run, model or file of this project, nor a request in "
+        f"{without_secrets(log)}\n`uv run lockstep runs` lists the runs"
     )
 
 
@@ -70,9 +65,10 @@ def _trace_request(project: Project, request: str, log: str) -> Node | None:
     """The answer to a request, the true values that came later, and the run behind it."""
     if "://" not in log and not Path(log).is_dir():
         return None
+    from lockstep.serve.places import place_of
     from lockstep.serve.records import find_request  # imports pyarrow
 
-    rows, truths = find_request(log, request)
+    rows, truths = find_request(place_of(log), request)
     if not rows:
         return None
     first = rows[0]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from lockstep.gate.comparison_process import Opponent
 
+# The champion's number and a folder for files -> the candidate's predictions, and the champion.
+Evidence = Callable[[str, Path], "tuple[Path, Opponent]"]
+
 
 def rules_of(registry: dict[str, Any]) -> Rules | None:
     """The rules in the config group `registry`; None where it is empty or its policy is `none`."""
@@ -40,8 +43,12 @@ def comparing(
     candidate: Candidate,
     champion: "ModelVersion | None",
     rules: Rules,
+    evidence: Evidence | None = None,
 ) -> Iterator[Callable[[], Comparison | None]]:
     """Start to compare a model with the champion.
+
+    Args:
+        evidence: Where to take the predictions from instead of the test rows.
 
     Yields:
         A function that waits for the comparison; it returns None without a champion. What prevents
@@ -55,7 +62,11 @@ def comparing(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             scoring = _scoring_of(project, candidate)
-            opponent = _opponent(client, project, candidate, champion, Path(folder))
+            if evidence:
+                predictions, opponent = evidence(version, Path(folder))
+                candidate = dataclasses.replace(candidate, predictions=predictions)
+            else:
+                opponent = _opponent(client, project, candidate, champion, Path(folder))
         except LockstepError as error:
             problem = str(error)
             yield lambda: Comparison(version, metrics, problem=problem)

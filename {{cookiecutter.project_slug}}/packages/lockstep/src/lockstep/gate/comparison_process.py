@@ -17,7 +17,7 @@ from lockstep import LockstepError
 from lockstep.config.components import estimators_of
 from lockstep.gate.candidate import Candidate
 from lockstep.gate.rules import Comparison, Rules, deciding_metric
-from lockstep.intervals import Statistic, difference, intervals
+from lockstep.intervals import Statistic, difference, difference_apart, intervals
 from lockstep.mlflow.load import load_any
 from lockstep.record.metrics import beside_baseline
 from lockstep.values import first_line
@@ -35,6 +35,8 @@ class Opponent:
         test: The test rows to predict then.
         from_own_store: Whether the model comes from a store that is this project's alone.
         rescored: Whether it was originally tested on other data.
+        paired: Whether its predictions are for the same rows as the candidate's.
+        rows: Which rows these are, if they are not the test rows: ` on 120 answers`.
     """
 
     version: str
@@ -43,6 +45,8 @@ class Opponent:
     test: Path | None = None
     from_own_store: bool = False
     rescored: bool = False
+    paired: bool = True
+    rows: str = ""
 
 
 def compare(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rules) -> Comparison:
@@ -70,17 +74,19 @@ def _compared(scoring: str, candidate: Candidate, opponent: Opponent, rules: Rul
     ours = pd.read_parquet(candidate.predictions)
     theirs = _predictions(project, candidate, opponent)
     wanted = [metric] if metric else []
-    paired = paired_differences(project.scorer, ours, theirs, wanted, rules)
-    if metric not in paired:
+    compared = paired_differences if opponent.paired else differences_apart
+    differences = compared(project.scorer, ours, theirs, wanted, rules)
+    if metric not in differences:
         raise LockstepError(f"{metric} is undefined for one of the models, or in most resamples")
-    differ, interval = paired[metric]
-    everything = pd.RangeIndex(len(ours)).to_numpy()
+    differ, interval = differences[metric]
+    everything = pd.RangeIndex(len(theirs)).to_numpy()
     return Comparison(
         opponent.version,
         metrics=project.scorer(theirs, names)(everything),
         difference=differ,
         interval=interval,
         rescored=opponent.rescored,
+        rows=opponent.rows,
     )
 
 
@@ -102,8 +108,22 @@ def paired_differences(
     if not np.array_equal(ours["actual"], theirs["actual"]):
         raise LockstepError("the predictions of the two models are for different rows")
     differ = difference(scorer(ours, names), scorer(theirs, names))
-    ends = intervals(differ, len(ours), confidence=rules.confidence, resamples=rules.resamples)
-    estimates = differ(pd.RangeIndex(len(ours)).to_numpy())
+    return _with_intervals(differ, len(ours), rules)
+
+
+def differences_apart(
+    scorer: Scorer, ours: pd.DataFrame, theirs: pd.DataFrame, names: list[str], rules: Rules
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """The same as `paired_differences` for two models that predicted for rows of their own."""
+    differ = difference_apart(scorer(ours, names), scorer(theirs, names), len(ours))
+    return _with_intervals(differ, len(ours) + len(theirs), rules)
+
+
+def _with_intervals(
+    differ: Statistic, rows: int, rules: Rules
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    ends = intervals(differ, rows, confidence=rules.confidence, resamples=rules.resamples)
+    estimates = differ(pd.RangeIndex(rows).to_numpy())
     return {name: (estimates[name], interval) for name, interval in ends.items()}
 
 

@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model and the champion on the same test rows.
+    """A model and the champion, on the same test rows or on real traffic.
 
     Attributes:
         version: The champion's.
@@ -62,6 +62,7 @@ class Comparison:
             compared.
         rescored: Whether the champion was originally tested on other data.
         problem: Why the two could not be compared.
+        rows: On which rows, if not on the test rows: ` on 120 answers`.
     """
 
     version: str
@@ -70,6 +71,7 @@ class Comparison:
     interval: tuple[float, float] | None = None
     rescored: bool = False
     problem: str | None = None
+    rows: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def _against_champion(
     rules: Rules,
 ) -> Check:
     """Whether the whole interval of the gain lies beyond the margin."""
-    subject = f"{metric} against the champion, version {comparison.version}"
+    subject = f"{metric} against the champion, version {comparison.version}{comparison.rows}"
     required = f"better{f' by more than {rules.margin:g}' if rules.margin else ''}, beyond chance"
     if comparison.difference is None or comparison.interval is None or direction is None:
         lacking = f"set registry.direction in conf/: is more or less {metric} better?"
@@ -238,7 +240,8 @@ def _against_champion(
     low, high = sorted(sign * end for end in comparison.interval)
     word, ends = ("worse", (-high, -low)) if gain < 0 else ("better", (low, high))
     interval = f"{rules.confidence:.0%} interval {number(ends[0])} to {number(ends[1])}"
-    champion, by = f"the champion, version {comparison.version}", f"by {number(abs(gain))}"
+    champion = f"the champion, version {comparison.version}{comparison.rows}"
+    by = f"by {number(abs(gain))}"
     words = f"{word} than {champion}, {by} ({interval})" if gain else f"as good as {champion}"
     if gain and low <= 0 <= high:
         words += ", which may be chance"

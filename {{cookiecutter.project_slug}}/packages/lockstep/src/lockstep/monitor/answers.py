@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockstep.serve.records import ANSWERS, FEEDBACK
-
-KEY = ["_request", "_row"]
-ACTUAL = "actual"
+from lockstep.serve import traffic
+from lockstep.serve.places import place_of
+from lockstep.serve.settings import ANSWERS
 
 
 def is_log(source: Path) -> bool:
@@ -16,15 +15,10 @@ def is_log(source: Path) -> bool:
 
 
 def true_values(log: Path, target: str) -> pd.DataFrame:
-    """The true values in a log, the newest for each row: the columns of `KEY`, and the target."""
-    files = sorted((log / FEEDBACK).rglob("*.parquet"))
-    if not files:
-        return pd.DataFrame(columns=[*KEY, target])
-    told = pd.concat([pd.read_parquet(file) for file in files]).sort_values("_time")
-    newest = told.drop_duplicates(KEY, keep="last")
-    return newest[[*KEY, ACTUAL]].rename(columns={ACTUAL: target})
+    """The true values in a log, the newest for each row: the columns of a row, and the target."""
+    return traffic.true_values(place_of(str(log))).rename(columns={"actual": target})
 
 
 def labelled(answers: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
     """Answers of a log with their true values; missing where these are not known yet."""
-    return answers.merge(truths, how="left", on=KEY, validate="many_to_one")
+    return answers.merge(truths, how="left", on=traffic.ROW, validate="many_to_one")

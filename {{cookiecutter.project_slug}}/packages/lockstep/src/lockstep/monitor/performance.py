@@ -11,12 +11,12 @@ from lockstep.monitor.quality import Finding
 from lockstep.monitor.reference import TARGET, Reference
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import PROBABILITY, possible_classes, possible_numbers
+from lockstep.serve.traffic import LEAST_LABELS
 from lockstep.values import number
 
 DRAWS = 10  # labels that each row may have, behind an estimate
 RESAMPLES = 200
 CHECKS = 10  # windows that are drawn from the test rows, to measure the error of an estimate
-LEAST_LABELS = 30  # with fewer, a metric says nothing
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from lockstep import LockstepError
 from lockstep.files import tree_digest
 from lockstep.monitor.distribution import Bins, bins_of
 from lockstep.monitor.drift import Drift, drifts
-from lockstep.monitor.performance import LEAST_LABELS, findings, performance
+from lockstep.monitor.performance import findings, performance
 from lockstep.monitor.quality import Finding, broken_rules, quality
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc
 from lockstep.monitor.window import Window, read_window
+from lockstep.serve.traffic import LEAST_LABELS
 from lockstep.values import first_line, number
 
 Verdict = Literal["fine", "warning", "alarm"]

@@ -12,7 +12,7 @@ from lockstep import LockstepError
 from lockstep.files import TABLES, file_digest, tables_in
 from lockstep.monitor.answers import is_log, labelled, true_values
 from lockstep.monitor.distribution import Bins, Counts, Numbers
-from lockstep.serve.records import ANSWERS, FEEDBACK
+from lockstep.serve.settings import ANSWERS, FEEDBACK
 from lockstep.values import digest
 
 BATCH = 100_000  # rows that are read at a time

@@ -1,36 +1,28 @@
-"""The prediction log: what was asked and answered, as Parquet files by day, and true values.
+"""The prediction log: what was asked and answered, and true values that came later.
+
+In a folder or an object store, it is Parquet files by day:
 
     predictions/answers/date=2026-11-28/120501-3f2a.parquet   one row for each predicted row
     predictions/feedback/date=2026-11-29/080000-9b1c.parquet  true values that came later
 
 The columns are those of the model, and `_request`, `_row`, `_time`, `_model`, `_version`, `_run`,
-`_commit`, `_role`, `_prediction`, `_probability.CLASS`. Files are written every few seconds in the
-background and appear complete; a process that is killed loses what it has not written yet.
+`_commit`, `_role`, `_prediction`, `_probability.CLASS`. In a database, it is the tables
+`lockstep_answers` and `lockstep_feedback`, with the columns of the model as JSON.
+
+Rows are written every few seconds in the background, and a file appears complete; a process that is
+killed loses what it has not written yet.
 """
 
 import logging
-import os
 import threading
-import uuid
 from collections import deque
-from datetime import UTC, datetime
-from typing import Any
 
-from lockstep.serve.records import (
-    ANSWERS,
-    FEEDBACK,
-    Entry,
-    TrueValue,
-    answers_table,
-    feedback_table,
-    filesystem,
-    share_of,
-)
-from lockstep.serve.settings import LogSettings
+from lockstep.serve.places import place_of
+from lockstep.serve.records import Entry, TrueValue, answers_table, feedback_table, share_of
+from lockstep.serve.settings import ANSWERS, FEEDBACK, LogSettings
 from lockstep.values import first_line
 
 MOST_ROWS = 200_000  # that wait to be written; more are dropped and counted
-MERGED = 60  # small files of a day that become one
 
 log = logging.getLogger("lockstep.serve")
 
@@ -42,17 +34,16 @@ class PredictionLog:
         """Open the place.
 
         Raises:
-            OSError: It cannot be written to.
+            LockstepError: It cannot be written to.
         """
         self.settings = settings
         self.dropped = 0
         self.problem = ""
-        self._files, self._root = filesystem(settings.place)
-        self._files.create_dir(self._root, recursive=True)
+        self._place = place_of(settings.place)
+        self._place.open()
         self._answers: deque[Entry] = deque()
         self._truths: deque[TrueValue] = deque()
         self._waiting = 0
-        self._small: dict[str, list[str]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
@@ -87,9 +78,9 @@ class PredictionLog:
         self._waiting -= sum(len(entry.predictions) for entry in answers)
         try:
             if answers:
-                self._write(ANSWERS, answers_table(answers, self.settings.drop))
+                self._place.write(ANSWERS, answers_table(answers, self.settings.drop))
             if truths:
-                self._write(FEEDBACK, feedback_table(truths))
+                self._place.write(FEEDBACK, feedback_table(truths))
         except Exception as error:  # a full disk must not stop the answers
             self.dropped += sum(len(entry.predictions) for entry in answers) + len(truths)
             problem = f"the prediction log cannot be written: {first_line(error)}"
@@ -103,33 +94,3 @@ class PredictionLog:
     def _run(self) -> None:
         while not self._stop.wait(self.settings.seconds):
             self.flush()
-
-    def _write(self, kind: str, table: Any) -> None:
-        day = f"{self._root}/{kind}/date={datetime.now(UTC):%Y-%m-%d}"
-        small = self._small.setdefault(day, [])
-        small.append(self._write_file(day, table))
-        if len(small) >= MERGED:
-            self._small.pop(day)
-            try:
-                self._merge(day, small)
-            except Exception as error:  # they stay as they are
-                log.warning("small files of the prediction log are not merged: %s", error)
-
-    def _merge(self, day: str, small: list[str]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        tables = [pq.read_table(name, filesystem=self._files, partitioning=None) for name in small]
-        self._write_file(day, pa.concat_tables(tables, promote_options="permissive"))
-        for name in small:  # a reader that sees both drops the duplicates
-            self._files.delete_file(name)
-
-    def _write_file(self, day: str, table: Any) -> str:
-        import pyarrow.parquet as pq
-
-        name = f"{datetime.now(UTC):%H%M%S}-{os.getpid()}-{uuid.uuid4().hex[:8]}.parquet"
-        self._files.create_dir(day, recursive=True)
-        draft, final = f"{day}/.{name}", f"{day}/{name}"
-        pq.write_table(table, draft, filesystem=self._files, compression="zstd")
-        self._files.move(draft, final)
-        return final

@@ -1,18 +1,16 @@
 """The rows of the prediction log: as tables, and found again by the id of their request."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lockstep.inference.columns import Values
 from lockstep.inference.version import Version
-
-ANSWERS, FEEDBACK = "answers", "feedback"
-TRIES = 3  # to read a log while its server merges small files
+from lockstep.serve.places import Place
+from lockstep.serve.settings import ANSWERS, FEEDBACK, PROBABILITY
 
 
 class Entry(NamedTuple):
@@ -36,51 +34,22 @@ class TrueValue(NamedTuple):
     time: float
 
 
-def filesystem(place: str) -> tuple[Any, str]:
-    """The file system of a folder or URL, and the path in it."""
-    from pyarrow import fs
-
-    found: tuple[Any, str] = fs.FileSystem.from_uri(
-        place if "://" in place else Path(place).absolute().as_uri()
-    )
-    return found
-
-
 def share_of(key: str) -> float:
     """A number from 0 to 1 that is always the same for a key."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48
 
 
-def find_request(place: str, request: str) -> tuple[list[dict[str, Any]], dict[int, Any]]:
+def find_request(log: Place, request: str) -> tuple[list[dict[str, Any]], dict[int, Any]]:
     """The rows of a request in a log, and the true values by row.
 
     Raises:
-        OSError: The log cannot be read.
+        LockstepError: The log cannot be read.
     """
-    rows = {(row["_role"], row["_row"]): row for row in _found(place, ANSWERS, request)}
-    truths = sorted(_found(place, FEEDBACK, request), key=lambda row: row["_time"])
+    answers = log.read(ANSWERS, _request=request).to_pylist()
+    rows = {(row["_role"], row["_row"]): row for row in answers}
+    truths = log.read(FEEDBACK, _request=request).to_pylist()
+    truths.sort(key=lambda row: row["_time"])
     return [rows[key] for key in sorted(rows)], {row["_row"]: row["actual"] for row in truths}
-
-
-def _found(place: str, kind: str, request: str) -> Iterator[dict[str, Any]]:
-    import pyarrow.dataset as ds
-    from pyarrow import fs
-
-    files, root = filesystem(place)
-    if files.get_file_info(f"{root}/{kind}").type == fs.FileType.NotFound:
-        return
-    for attempt in range(TRIES):
-        data = ds.dataset(f"{root}/{kind}", filesystem=files, format="parquet")
-        if not data.files:
-            return
-        try:
-            found = data.to_table(filter=ds.field("_request") == request).to_pylist()
-        except FileNotFoundError:  # the server has just merged small files
-            if attempt == TRIES - 1:
-                raise
-            continue
-        yield from found
-        return
 
 
 def answers_table(entries: Sequence[Entry], drop: Collection[str]) -> Any:
@@ -126,7 +95,7 @@ def _answers_of(version: Version, entries: Sequence[Entry], drop: Collection[str
     }
     shares = [entry.probabilities for entry in entries if entry.probabilities]
     for place, label in enumerate(version.classes or [] if shares else []):
-        named[f"_probability.{label}"] = pa.array(np.concatenate(shares)[:, place])
+        named[f"{PROBABILITY}{label}"] = pa.array(np.concatenate(shares)[:, place])
     return pa.table(named)
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 PREFIX = "LOCKSTEP_SERVE_"
 TOKEN = f"{PREFIX}TOKEN"
+# The two parts of a log, and how the columns with the probability of each class begin.
+ANSWERS, FEEDBACK = "answers", "feedback"
+PROBABILITY = "_probability."
 
 
 @dataclass(frozen=True)
