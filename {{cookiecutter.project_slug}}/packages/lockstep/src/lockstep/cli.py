@@ -74,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
     argv = sys.argv[1:] if argv is None else argv
+    # Threads of OpenMP that spin while they wait keep the others of a shared core from their work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if not argv:
         print(DAY)
         return 0
