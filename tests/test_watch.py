@@ -63,6 +63,46 @@ def test_a_complete_file_is_judged_once(tmp_path: Path, calls: Calls) -> None:
     assert calls.since() == ["monitor july.csv", "retrain --push"], "it was replaced"
 
 
+def test_commits_of_others_are_pulled_and_imports_looked_at(
+    tiny_project: Tiny,
+    origin: Path,
+    tmp_path: Path,
+    calls: Calls,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    project, branch = tiny_project, tiny_project.git("branch", "--show-current")
+    project.git("remote", "add", "origin", str(origin))
+    project.git("push", "--quiet", "--set-upstream", "origin", branch)
+    loop = Watcher(project.path, Plan([], 1, 3600, 0, ("origin", branch)), calls)
+    loop.look()
+    loop.look()
+    assert calls.since() == ["retrain"], "the project has what its remote has"
+
+    other = tmp_path / "other"
+    project.git("clone", "--quiet", str(origin), str(other))
+    project.git("-C", str(other), "commit", "--quiet", "--allow-empty", "--message", "theirs")
+    project.git("-C", str(other), "push", "--quiet")
+    loop.look()
+    loop.look()
+    assert calls.since() == ["pull", "retrain"], "once, even if that failed"
+
+    # Data of another repository, which DVC imports, and which has moved on.
+    dep = f"{{path: data, repo: {{url: '{other.as_posix()}', rev_lock: {'0' * 40}}}}}"
+    pointer = project.path / "shared.dvc"
+    pointer.write_text(f"frozen: true\ndeps: [{dep}]\nouts: [{{path: shared}}]\n", "utf-8")
+    project.git("add", "--force", "shared.dvc")
+    loop.look()
+    loop.look()
+    assert calls.since() == ["retrain"]
+
+    capfd.readouterr()
+    project.git("remote", "set-url", "origin", str(tmp_path / "gone"))
+    loop.look()
+    loop.look()
+    assert calls.since() == [], "a remote that is away is no reason"
+    assert capfd.readouterr().out.count("origin cannot be asked for new commits") == 1
+
+
 def test_a_file_that_cannot_be_judged_keeps_no_other_from_it(tmp_path: Path, calls: Calls) -> None:
     (tmp_path / "new").mkdir()
     for name in ("bad.csv", "good.csv", ".hidden.csv", "notes.txt"):

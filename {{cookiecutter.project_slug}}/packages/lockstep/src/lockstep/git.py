@@ -122,8 +122,14 @@ def changed_files(workspace: Path, base: str | None, generated: Iterable[str]) -
     )
 
 
-def ask_remote(root: Path, remote: str, seconds: float) -> None:
-    """Ask a remote for its HEAD; no terminal or window ever prompts for a password.
+def ask_remote(root: Path, remote: str, seconds: float, ref: str = "HEAD") -> str:
+    """Ask a remote for a commit; no terminal or window ever prompts for a password.
+
+    Args:
+        ref: `HEAD`, or the full name of a branch.
+
+    Returns:
+        The commit's id; empty if the remote has no such ref.
 
     Raises:
         TimeoutError: It did not answer in time.
@@ -138,7 +144,7 @@ def ask_remote(root: Path, remote: str, seconds: float) -> None:
         env["GIT_SSH_COMMAND"] = ssh
     try:
         done = subprocess.run(
-            ["git", "-c", "credential.interactive=false", "ls-remote", "--quiet", remote, "HEAD"],
+            ["git", "-c", "credential.interactive=false", "ls-remote", "--quiet", remote, ref],
             cwd=root,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -153,3 +159,4 @@ def ask_remote(root: Path, remote: str, seconds: float) -> None:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reasons = [line for line in lines if not line.lower().startswith("warning")]
         raise LockstepError((reasons or lines or ["no answer"])[0])
+    return done.stdout.partition("\t")[0]

@@ -8,6 +8,7 @@ from types import FrameType
 from lockstep import LockstepError
 from lockstep.project import Project
 from lockstep.retrain.watch import Plan, Watcher
+from lockstep.team.route import route_if_any
 from lockstep.workspace import one_at_a_time
 
 EXAMPLE = "lockstep watch data/new --every 360"
@@ -36,6 +37,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="between two looks at the folders (%(default)s)",
     )
+    parser.add_argument(
+        "--remotes",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="between two looks at git's remotes, for commits to pull and new data behind "
+        "`dvc import` (%(default)s)",
+    )
     parser.add_argument("--push", action="store_true", help="push the result of each retraining")
 
 
@@ -46,7 +55,15 @@ def run(arguments: Namespace) -> None:
     if missing := [place.as_posix() for place in arguments.data if not place.exists()]:
         raise LockstepError(f"there is no {', '.join(missing)} to watch")
     options = ["--push"] if arguments.push else []
-    plan = Plan(arguments.data, arguments.poll, arguments.every * 60, options)
+    route = route_if_any(project.root)
+    plan = Plan(
+        arguments.data,
+        arguments.poll,
+        arguments.every * 60,
+        arguments.remotes,
+        (route.remote, route.ref) if route else None,
+        options,
+    )
     signal.signal(signal.SIGTERM, _stop)
     with one_at_a_time(project.root, "watch", BUSY):
         print("watching; Ctrl-C stops it", flush=True)

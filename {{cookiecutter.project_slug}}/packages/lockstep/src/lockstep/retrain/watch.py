@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.files import tables_in, write_whole
+from lockstep.retrain.heads import Heads
 from lockstep.values import counted
 from lockstep.workspace import TEMPORARY
 
@@ -30,12 +31,16 @@ class Plan:
         poll: Seconds between two looks at them.
         every: Seconds between two retrainings without a new file: `lockstep retrain` looks for new
             data behind imports, and for alarms, itself.
+        remotes: Seconds between two looks at git's remotes: the project's, and those of imports.
+        own: The remote and the branch that the project is pulled from; None if there is none.
         options: More arguments of `lockstep retrain`.
     """
 
     folders: Sequence[Path]
     poll: float
     every: float
+    remotes: float = float("inf")
+    own: tuple[str, str] | None = None
     options: Sequence[str] = ()
 
 
@@ -59,6 +64,8 @@ class Watcher:
         self._failed: dict[str, list[int]] = {}
         self._last: dict[Path, Signature] = {}
         self._due = time.monotonic()
+        self._heads = Heads(root, plan.own)
+        self._ask = self._due + plan.remotes
 
     def run(self) -> None:
         """Look at the folders until the process is stopped."""
@@ -68,6 +75,8 @@ class Watcher:
 
     def look(self) -> None:
         """Judge files that have arrived and are complete; then train again, as when that is due.
+
+        The same when a remote of git has new commits; those of the project itself are pulled first.
 
         A file counts as complete when it has not changed since the last look.
         """
@@ -85,9 +94,21 @@ class Watcher:
             _say(f"{counted(len(files), 'new file')}: {files[0][0].as_posix()}{more}")
             for start in range(0, len(files), MOST_AT_ONCE):
                 self._judge(dict(files[start : start + MOST_AT_ONCE]))
-        if arrived or due:
+        if self._pulled() or arrived or due:
             self._call(["retrain", *self._plan.options])
             self._due = time.monotonic() + self._plan.every
+
+    def _pulled(self) -> bool:
+        """Whether a remote had something new, which was pulled if it belongs to the project."""
+        if time.monotonic() < self._ask:
+            return False
+        news = list(self._heads.moved())
+        self._ask = time.monotonic() + self._plan.remotes
+        for item in news:
+            _say(item.text)
+        if any(item.commits for item in news):
+            self._call(["pull"])
+        return any(item.commits or item.data for item in news)
 
     def _judge(self, arrived: dict[Path, list[int]]) -> None:
         """Judge files; one that cannot be judged is tried later, and keeps no other from it."""
