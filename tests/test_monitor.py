@@ -14,6 +14,7 @@ import pytest
 import yaml
 from aiosmtpd.controller import Controller
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tiny import Tiny
 from windows import limits, line, save
@@ -22,8 +23,11 @@ from lockstep.config.group import settings_of
 from lockstep.monitor.distribution import bins_of
 from lockstep.monitor.drift import Drift, drifts
 from lockstep.monitor.notify import notify
+from lockstep.monitor.performance import findings
+from lockstep.monitor.reference import Reference
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc, possible_classes, possible_numbers
+from lockstep.monitor.slices import by_slice
 from lockstep.project import Project
 from lockstep.retrain.reasons import reasons
 from project import runs_of
@@ -49,6 +53,8 @@ def test_a_window_like_the_reference_is_fine_and_judged_once(watched: Tiny) -> N
     assert run["name"] == "toy v1"
     assert [step for step, _ in run["history"]["drift.psi.x"]] == [1]
     assert run["metrics"]["now.mean_absolute_error"] == pytest.approx(0.8, abs=0.1)
+    version = MlflowClient(f"sqlite:///{watched.path / 'mlflow.db'}").get_model_version("toy", "1")
+    assert version.tags["monitor.verdict"] == "fine"
 
 
 def test_drift_is_a_warning_first_and_an_alarm_when_it_stays(watched: Tiny) -> None:
@@ -86,6 +92,14 @@ def test_invalid_data_are_an_alarm_at_once(watched: Tiny, broken: Any, text: str
     assert text in output
 
 
+def test_an_invalid_window_says_nothing_of_the_world(watched: Tiny) -> None:
+    broken = save(watched, "1.csv", line(300, seed=1, shift=1).assign(x="n/v"))
+    drifted = save(watched, "2.csv", line(300, seed=2, shift=1))
+    code, output = watched.answer("monitor", broken, drifted, "--json")
+    assert [result["verdict"] for result in json.loads(output)] == ["alarm", "warning"]
+    assert code == 0
+
+
 def test_worse_predictions_are_measured_or_estimated(watched: Tiny) -> None:
     noisy = save(watched, "noisy.csv", line(300, seed=1, noise=3.0))
     output = watched.lockstep("monitor", noisy, ok=None)
@@ -103,6 +117,37 @@ def test_a_folder_is_one_window(watched: Tiny) -> None:
         save(watched, f"log/date={day}/part.parquet", line(80, seed=day).assign(request="a"))
     output = watched.lockstep("monitor", "new/log", "--json")
     assert json.loads(output)[0]["rows"] == 160
+
+
+def test_a_window_is_the_newest_rows(watched: Tiny) -> None:
+    rows = pd.concat([line(300, seed=1, shift=9), line(300, seed=2)])
+    for name in ("a.csv", "a.parquet"):
+        output = watched.lockstep("monitor", save(watched, name, rows), "--rows", "300", "--json")
+        (result,) = json.loads(output)
+        assert (result["rows"], result["verdict"]) == (300, "fine")
+
+
+def test_a_slice_that_became_worse_is_named() -> None:
+    def scorer(predictions: pd.DataFrame, names: list[str]) -> Any:
+        right = (predictions.actual == predictions.predicted).to_numpy()
+        return lambda rows: {"accuracy": float(right[rows].mean())}
+
+    def answers(wrong_in_north: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        random = np.random.default_rng(seed)
+        rows = pd.DataFrame({"place": random.choice(["north", "south"], 800), "y": "yes"})
+        wrong = random.random(800) < np.where(rows.place == "north", wrong_in_north, 0.05)
+        return rows, pd.DataFrame({"actual": "yes", "predicted": np.where(wrong, "no", "yes")})
+
+    tested, before = answers(0.05, seed=0)
+    about = Reference(
+        "1", "run", tested, tested, before, ["accuracy"], {"accuracy": "maximize"}, ".parquet",
+        OmegaConf.create({"data": {"target": "y"}}), None, lambda file: before, scorer, ["place"],
+    )  # fmt: skip
+    settings = settings_of(Settings, yaml.safe_load(limits()), "conf/monitor")
+    for wrong, subjects in ((0.05, []), (0.4, ["accuracy, place = north"])):
+        rows, now = answers(wrong, seed=1)
+        found = findings(by_slice(about, now, rows, 0.95), about, settings)
+        assert [item.subject for item in found] == subjects
 
 
 def test_the_results_are_files_and_a_page(watched: Tiny) -> None:
@@ -137,7 +182,7 @@ def test_a_log_of_predictions_is_judged_with_the_true_values_that_came(watched: 
     assert result["performance"][0]["now"] is None
     told = keys[:150].assign(actual=rows.y[:150], _time=pd.Timestamp("2026-11-29", tz="UTC"))
     save(watched, "log/feedback/date=2026-11-29/b.parquet", told)
-    _, output = watched.answer("monitor", "new/log", "--json")
+    _, output = watched.answer("monitor", "new/log", "--each", "--json")
     (result,) = json.loads(output)
     assert (result["rows"], result["verdict"]) == (200, "fine")
     assert result["performance"][0]["now"] == pytest.approx(0.8, abs=0.15)

@@ -36,7 +36,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--each",
         action="store_true",
-        help="in a folder, each file is a window, in alphabetic order",
+        help="in a folder, each file is a window, in alphabetic order; in a log, each day",
+    )
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="only the newest N rows of each window"
     )
     parser.add_argument(
         "-o", "--output", type=Path, help="a folder to write: the results, and report.html"
@@ -57,16 +60,17 @@ def run(arguments: Namespace) -> int:
         from lockstep.monitor.reference import reference_of
         from lockstep.monitor.report import report
         from lockstep.monitor.result import Monitor
-        from lockstep.monitor.window import files_of
+        from lockstep.monitor.window import files_of, parts_of
 
         # A mistyped name should not cost the wait for the others.
-        files = {source: files_of(source) for source in arguments.data}
-        sources = [file for found in files.values() for file in found] if arguments.each else files
+        divided = parts_of if arguments.each else files_of
+        found = {source: divided(source) for source in arguments.data}
+        sources = [part for parts in found.values() for part in parts] if arguments.each else found
         client = project.store.client()
         settings = settings_of_group(project.workspace, "monitor", Settings)
         monitor = Monitor(reference_of(client, project, arguments.version), settings)
         history = History(client, project, monitor.reference)
-        results = [_judged(source, monitor, history) for source in sources]
+        results = [_judged(source, arguments.rows, monitor, history) for source in sources]
         if arguments.output:
             write(arguments.output, results, report(history.name, results))
     if arguments.as_json:
@@ -79,17 +83,17 @@ def run(arguments: Namespace) -> int:
     return int(results[-1]["verdict"] == "alarm" and not arguments.exit_zero)
 
 
-def _judged(source: Path, monitor: "Monitor", history: "History") -> "Result":
+def _judged(source: Path, newest: int | None, monitor: "Monitor", history: "History") -> "Result":
     """The result of a window: from an earlier call, or new, and then sent to the channels."""
     from lockstep.monitor.notify import news, notify
     from lockstep.monitor.result import verdict
     from lockstep.monitor.window import digest_of
 
     settings, version = monitor.settings, monitor.reference.number
-    identity = digest([digest_of(source), vars(settings), monitor.rules])
+    identity = digest([digest_of(source), newest, vars(settings), monitor.rules])
     if known := history.find(identity):
         return known
-    judged = monitor.judge(monitor.read(source))
+    judged = monitor.judge(monitor.read(source, newest))
     earlier = history.newest(settings.of)
     result = {"window": source.as_posix(), "verdict": verdict(judged, earlier, settings), **judged}
     history.add(identity, result)

@@ -55,8 +55,8 @@ SWEEP = "sweep"
 TRIAL = "sweep.trial"
 SWEEP_RUN = "sweep.run"
 
-# On the run of a version's monitoring: the version's run; the verdict on the newest window, and the
-# kinds of what was found in it.
+# On the run of a version's monitoring: the version's run; the verdict on the newest window, which
+# the version has, too; and the kinds of what was found in it.
 MONITORED = "monitor.run"
 MONITOR_VERDICT = "monitor.verdict"
 MONITOR_KINDS = "monitor.findings"

@@ -9,9 +9,11 @@ from lockstep.serve.places import place_of
 from lockstep.serve.settings import ANSWERS
 
 
-def is_log(source: Path) -> bool:
-    """Whether a folder is a log of predictions."""
-    return (source / ANSWERS).is_dir()
+def log_of(source: Path) -> Path | None:
+    """The log of predictions that a folder is, or is a day of; None if there is none."""
+    if (source / ANSWERS).is_dir():
+        return source
+    return source.parent.parent if source.is_dir() and source.parent.name == ANSWERS else None
 
 
 def true_values(log: Path, target: str) -> pd.DataFrame:

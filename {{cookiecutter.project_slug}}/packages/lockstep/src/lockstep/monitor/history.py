@@ -74,6 +74,8 @@ class History:
         kinds = sorted({item["kind"] for item in result["findings"]})
         tags = {tag.MONITOR_VERDICT: result["verdict"], tag.MONITOR_KINDS: " ".join(kinds)}
         runs.log(self._client, self.run_id, metrics=points, tags=tags)
+        verdict = (tag.MONITOR_VERDICT, str(result["verdict"]))
+        self._client.set_model_version_tag(self.name, self._reference.number, *verdict)
         self._steps[identity[:DIGEST]] = step
         # The file comes last: a window whose metrics were logged, but not its file, is repeated.
         with tempfile.TemporaryDirectory() as folder:

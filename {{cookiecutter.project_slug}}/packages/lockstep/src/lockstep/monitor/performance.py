@@ -28,6 +28,8 @@ class Performance:
         now: In the window, on the rows whose label is known, with its interval.
         estimated: In the window, on all rows, without their labels.
         error: The mean error of such estimates, measured on test rows.
+        where: The slice that it is about; empty for all rows.
+        chance: The interval of `before`, where that was measured on few rows.
     """
 
     metric: str
@@ -36,6 +38,8 @@ class Performance:
     interval: tuple[float, float] | None = None
     estimated: float | None = None
     error: float | None = None
+    where: str = ""
+    chance: tuple[float, float] | None = None
 
 
 def performance(
@@ -75,7 +79,8 @@ def findings(
         sign = 1 if reference.directions.get(item.metric) == "minimize" else -1
         if item.interval:
             value, words = item.now, ""
-            loss = min(sign * (end - item.before) for end in item.interval)
+            befores = item.chance or (item.before,)
+            loss = min(sign * (end - before) for end in item.interval for before in befores)
         elif item.estimated is not None:
             value, words = item.estimated, "estimated at "
             loss = sign * (item.estimated - item.before) - 2 * (item.error or 0.0)
@@ -83,7 +88,8 @@ def findings(
             continue
         if loss > settings.worse * abs(item.before):
             text = f"{words}{number(value)}, {number(item.before)} on the test rows"
-            yield Finding("performance", item.metric, text)
+            subject = f"{item.metric}, {item.where}" if item.where else item.metric
+            yield Finding("performance", subject, text)
 
 
 def _estimates(

@@ -19,7 +19,7 @@ from lockstep.mlflow.registry import download_model, version_called
 from lockstep.record.metrics import beside_baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mlflow import MlflowClient
     from omegaconf import DictConfig
@@ -44,6 +44,7 @@ class Reference:
         suffix: Of the file of test rows, which the project's `scoring` reads.
         config: The params that the version was made with.
         incoming: The project's module that reads new data, if it has one.
+        slices: The columns whose values the pipeline's evaluation scores separately.
     """
 
     number: str
@@ -58,6 +59,7 @@ class Reference:
     incoming: Any
     _predict: "Callable[[Path], pd.DataFrame]"
     _scorer: "Callable[..., Any]"
+    slices: "Sequence[str]" = ()
 
     @cached_property
     def target(self) -> str | None:
@@ -80,9 +82,16 @@ class Reference:
             _write(rows, file)
             return self._predict(file)
 
-    def measure(self, predictions: pd.DataFrame) -> "Callable[[Any], dict[str, float]]":
-        """A function that computes the metrics of predictions, given the positions of rows."""
-        measure: Callable[[Any], dict[str, float]] = self._scorer(predictions, self.metrics)
+    def measure(
+        self, predictions: pd.DataFrame, names: "Sequence[str]" = ()
+    ) -> "Callable[[Any], dict[str, float]]":
+        """A function that computes the metrics of predictions, given the positions of rows.
+
+        Args:
+            names: Some of the metrics; by default, all.
+        """
+        measure: Callable[[Any], dict[str, float]]
+        measure = self._scorer(predictions, list(names) or self.metrics)
         return measure
 
 
@@ -134,6 +143,7 @@ def reference_of(client: "MlflowClient", project: "Project", word: str) -> Refer
             importlib.import_module(incoming) if incoming else None,
             _predictor(client, project, version, config, module),
             module.scorer,
+            list(candidate.evaluation.get("slices", {})),
         )
 
 

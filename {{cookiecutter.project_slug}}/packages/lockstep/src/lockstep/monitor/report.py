@@ -73,7 +73,7 @@ def _text(title: str, results: Sequence[Result], pictures: Sequence[str]) -> Ite
             item["metric"],
             number(item["before"]),
             number(item["now"]),
-            " to ".join(map(number, item["interval"] or ())),
+            _ends(item["interval"]),
             number(item["estimated"]),
             number(item["error"]),
         )
@@ -83,6 +83,13 @@ def _text(title: str, results: Sequence[Result], pictures: Sequence[str]) -> Ite
     yield from section("The model", table(names, measured, numeric=names[1:]))
     yield ""
     yield BLIND
+    parts = [
+        (item["where"], number(item["before"]), number(item["now"]), _ends(item["interval"]))
+        for item in newest.get("slices", ())
+    ]
+    headings = ("rows with", "on test rows", "measured", "interval")
+    title = f"Slices: {newest['performance'][0]['metric']}" if parts else ""
+    yield from section(title, table(headings, parts, numeric=headings[1:]))
     yield from section("Pictures", [f"![{picture}]({picture})" for picture in pictures])
     moved = [
         (f"`{d['column']}`", d["measure"], number(d["value"]), number(d["limit"]))
@@ -106,6 +113,10 @@ def _pictures(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     for column, shares in list(results[-1].get("shares", {}).items())[:MOST_COLUMNS]:
         both = {"training data": shares["before"], "window": shares["now"]}
         yield _link(column), bars(shares["bins"], both, column)
+
+
+def _ends(interval: Sequence[float] | None) -> str:
+    return " to ".join(map(number, interval or ()))
 
 
 def _link(title: str) -> str:

@@ -17,6 +17,7 @@ from lockstep.monitor.quality import Finding, broken_rules, quality
 from lockstep.monitor.reference import Reference
 from lockstep.monitor.settings import Settings
 from lockstep.monitor.shift import domain_auc
+from lockstep.monitor.slices import by_slice
 from lockstep.monitor.window import Window, read_window
 from lockstep.serve.traffic import LEAST_LABELS
 from lockstep.values import first_line, number
@@ -55,27 +56,23 @@ class Monitor:
                 f"{window.rows} rows are too few to judge: monitor.least_rows is "
                 f"{settings.least_rows}"
             )
-        target = self.reference.target
-        valid = {name: column for name, column in self.bins.items() if name != target}
-        found = list(broken_rules(window, self._problems(window.sample), settings))
-        known = {item.subject for item in found}
-        others = quality(window, self.counts, valid, settings)
-        found += [item for item in others if item.subject not in known]
-        predictions, measured = None, []
+        found = self.invalid(window)
+        predictions, measured, slices = None, [], []
         try:
             predictions = self.reference.predict(window.sample)
         except Exception as error:  # of the model, or of the project's code: any
             text = f"the model refuses these rows: {first_line(error)}"
             found.append(Finding("quality", PREDICTION, text))
         else:
-            measured = performance(self.reference, predictions, window.sample, settings.confidence)
+            about = (self.reference, predictions, window.sample, settings.confidence)
+            measured, slices = performance(*about), by_slice(*about)
         moved, shares = self._drifts(window, predictions)
         found += [_of_drift(drift) for drift in _furthest(moved)]
         area, deviation = self._classifier(window)
         if area - SURE * deviation > 0.5 + settings.classifier:
             text = f"a classifier tells the window from the training data: ROC AUC {number(area)}"
             found.append(Finding("drift", CLASSIFIER, text))
-        found += findings(measured, self.reference, settings)
+        found += findings([*measured, *slices], self.reference, settings)
         return {
             "version": self.reference.number,
             "run": self.reference.run_id,
@@ -83,10 +80,19 @@ class Monitor:
             "checked": datetime.now(UTC).isoformat(timespec="seconds"),
             "findings": [item._asdict() for item in found],
             "performance": [asdict(item) for item in measured],
+            "slices": [asdict(item) for item in slices],
             "classifier": {"roc_auc": area, "error": deviation},
             "drift": [asdict(drift) for drift in moved],
             "shares": {drift.column: shares(drift.column) for drift in _furthest(moved)},
         }
+
+    def invalid(self, window: Window) -> list[Finding]:
+        """The columns whose values are invalid; at most one finding by schema.yaml and others."""
+        found = list(broken_rules(window, self._problems(window.sample), self.settings))
+        known = {item.subject for item in found}
+        features = {k: column for k, column in self.bins.items() if k != self.reference.target}
+        others = quality(window, self.counts, features, self.settings)
+        return [*found, *(item for item in others if item.subject not in known)]
 
     @property
     def rules(self) -> str:
@@ -94,15 +100,18 @@ class Monitor:
         file = getattr(self.reference.incoming, "SCHEMA", None)
         return tree_digest(file) if file else ""
 
-    def read(self, source: Path) -> Window:
+    def read(self, source: Path, newest: int | None = None) -> Window:
         """A file, or a folder of files, as a window; raw files are read as the project does.
+
+        Args:
+            newest: The number of rows to take, the last ones; None for all.
 
         Raises:
             LockstepError: There are no data, or they cannot be read.
         """
         about = self.reference
         read = (lambda file: about.incoming.read(file, about.config)) if about.incoming else None
-        return read_window(source, self.bins, about.tested[:0], read, about.target)
+        return read_window(source, self.bins, about.tested[:0], read, about.target, newest)
 
     def _problems(self, rows: pd.DataFrame) -> Mapping[str, Mapping[str, int]]:
         """How many rows break the project's rules."""
@@ -148,19 +157,18 @@ class Monitor:
 def verdict(result: Result, earlier: Sequence[Result], settings: Settings) -> Verdict:
     """What the newest window means, given those before it.
 
-    Invalid data are an alarm at once. Drift and worse performance are one if enough of the newest
-    windows show them; a single one is a warning.
+    Invalid data are an alarm at once, and say nothing of the world. Drift and worse performance are
+    an alarm if enough of the newest windows show them; a single one is a warning.
 
     Args:
         earlier: The results before it, the oldest first.
     """
-    kinds = {item["kind"] for item in result["findings"]}
-    if "quality" in kinds:
+    newest = [{item["kind"] for item in one["findings"]} for one in (*earlier, result)]
+    if "quality" in newest[-1]:
         return "alarm"
-    if not kinds:
+    if not newest[-1]:
         return "fine"
-    newest = [*earlier, result][-settings.of :]
-    unusual = sum(bool(item["findings"]) for item in newest)
+    unusual = sum(bool(kinds) and "quality" not in kinds for kinds in newest[-settings.of :])
     return "alarm" if unusual >= settings.windows else "warning"
 
 

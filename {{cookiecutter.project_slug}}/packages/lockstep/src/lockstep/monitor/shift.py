@@ -107,7 +107,8 @@ def possible_numbers(
     """Targets that the window's rows may have: predictions plus errors of the size expected there.
 
     A regressor learns from the test rows how large the model's error is, as in direct loss
-    estimation; the errors of the test rows, relative to that, are drawn from.
+    estimation. A row gets the error of a test row of which about the same was expected, in
+    proportion: so the errors of large ones have their tails, and those of small ones have not.
 
     Args:
         tested: Predictions of the test rows: actual and predicted.
@@ -130,9 +131,13 @@ def possible_numbers(
     least = max(float(size.mean()) / 10, 1e-300)
     expected = np.maximum(cross_val_predict(model, known, size, cv=FOLDS), least)
     there = np.maximum(model.fit(known, size).predict(new), least)
-    relative = errors / expected
-    # On the test rows themselves, errors of the right size on average.
-    relative *= size.mean() / max(float(np.abs(relative).mean() * expected.mean()), 1e-300)
+    order = np.argsort(expected, kind="stable")
+    near = min(max(len(order) // 20, 10), (len(order) - 1) // 2)
+    places = np.clip(np.searchsorted(expected[order], there), near, len(order) - 1 - near)
     random = np.random.default_rng(seed)
     predicted = current["predicted"].to_numpy()
-    return [predicted + random.choice(relative, len(new)) * there for _ in range(draws)]
+    targets = []
+    for _ in range(draws):
+        alike = order[places + random.integers(-near, near + 1, len(new))]
+        targets.append(predicted + errors[alike] * there / expected[alike])
+    return targets

@@ -1,6 +1,6 @@
 """A window of current data: read in batches, counted, and thinned to a sample of rows."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ import pandas as pd
 
 from lockstep import LockstepError
 from lockstep.files import TABLES, file_digest, tables_in
-from lockstep.monitor.answers import is_log, labelled, true_values
+from lockstep.monitor.answers import labelled, log_of, true_values
 from lockstep.monitor.distribution import Bins, Counts, Numbers
 from lockstep.serve.settings import ANSWERS, FEEDBACK
 from lockstep.values import digest
@@ -99,10 +99,12 @@ def read_window(
     kinds: pd.DataFrame,
     read: Callable[[Path], Batch] | None = None,
     target: str | None = None,
+    newest: int | None = None,
 ) -> Window:
     """Read a file, all files of a folder, or a log of predictions, as one window.
 
     Args:
+        newest: The number of rows to take, the last ones; None for all.
         read: Reads a raw file as the project does; without it, CSV files are read as pandas does.
         target: The column that the true values in a log belong to.
 
@@ -110,14 +112,12 @@ def read_window(
         LockstepError: There are no data, or they cannot be read.
     """
     window = Window()
-    truths = true_values(source, target) if target and is_log(source) else None
-    for path in files_of(source):
-        try:
-            for rows, unreadable in _batches(path, read):
-                table = rows if truths is None else labelled(rows, truths)
-                window.add((table, unreadable), bins, kinds)
-        except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are ValueErrors
-            raise LockstepError(f"{path} cannot be read: {error}") from error
+    log = log_of(source)
+    truths = true_values(log, target) if target and log else None
+    batches = (batch for path in files_of(source) for batch in _batches(path, read))
+    for rows, unreadable in batches if newest is None else _last(batches, newest):
+        table = rows if truths is None else labelled(rows, truths)
+        window.add((table, unreadable), bins, kinds)
     if not window.rows:
         raise LockstepError(f"{source} has no rows")
     if not set(window.columns) & set(kinds.columns):
@@ -138,7 +138,7 @@ def files_of(source: Path) -> list[Path]:
         if source.suffix not in TABLES:
             raise LockstepError(f"{source} is neither CSV nor Parquet")
         return [source]
-    found = tables_in(source / ANSWERS if is_log(source) else source)
+    found = tables_in(source / ANSWERS if log_of(source) == source else source)
     if not found:
         raise LockstepError(
             f"there are no data at {source}: name a CSV or Parquet file, or a folder"
@@ -149,12 +149,52 @@ def files_of(source: Path) -> list[Path]:
 def digest_of(source: Path) -> str:
     """The identity of a window's data."""
     files = files_of(source)
-    if is_log(source):
-        files += sorted((source / FEEDBACK).rglob("*.parquet"))
+    if log := log_of(source):
+        files += sorted((log / FEEDBACK).rglob("*.parquet"))
     return digest([file_digest(path) for path in files])
 
 
+def parts_of(source: Path) -> list[Path]:
+    """The windows in a folder: its files or, of a log, its days."""
+    return (
+        sorted({path.parent for path in files_of(source)}) if log_of(source) else files_of(source)
+    )
+
+
+def _last(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """The last rows; no more than them and a batch are in memory.
+
+    Where a batch is cut, the unreadable values are among the missing ones of the rest.
+    """
+    kept: deque[Batch] = deque()
+    total = 0
+    for batch in batches:
+        kept.append(batch)
+        total += len(batch[0])
+        while total - len(kept[0][0]) >= count:
+            total -= len(kept.popleft()[0])
+    for number, (rows, unreadable) in enumerate(kept):
+        if number or total <= count:
+            yield rows, unreadable
+        else:
+            rest = rows.iloc[total - count :]
+            lost = {name: int(rest[name].isna().sum()) for name in unreadable}
+            yield rest, {name: min(lost[name], many) for name, many in unreadable.items()}
+
+
 def _batches(path: Path, read: Callable[[Path], Batch] | None) -> Iterator[Batch]:
+    """The rows of a file.
+
+    Raises:
+        LockstepError: It cannot be read.
+    """
+    try:
+        yield from _batches_of(path, read)
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are ValueErrors
+        raise LockstepError(f"{path} cannot be read: {error}") from error
+
+
+def _batches_of(path: Path, read: Callable[[Path], Batch] | None) -> Iterator[Batch]:
     if path.suffix != ".parquet":
         if read:
             yield read(path)
