@@ -1,5 +1,7 @@
 """The command line as a whole: the map, suggestions, completion, colours, the number of a stage."""
 
+import os
+
 import pytest
 from tiny import Tiny, captured
 
@@ -77,3 +79,10 @@ def test_promote_and_doctor_agree_on_who_you_are(tiny_published: Tiny) -> None:
     assert "Ben <ben@example.org>" in output
     tiny_published.lockstep("promote")
     assert '"by": "Ben <ben@example.org>"' in tiny_published.lockstep("models", "--json")
+
+
+def test_threads_spin_less_unless_the_user_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    for chosen, expected in ({}, "1000"), ({"OMP_WAIT_POLICY": "active"}, None):
+        monkeypatch.setattr(os, "environ", dict(chosen))
+        printed()
+        assert os.environ.get("GOMP_SPINCOUNT") == expected
