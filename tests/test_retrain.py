@@ -3,11 +3,18 @@
 import contextlib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
 import pytest
 from tiny import Tiny
+from windows import line, save
 
 from lockstep import LockstepError
+from lockstep.project import Project as Facts
+from lockstep.retrain.feedback import bring_in_feedback
 from lockstep.retrain.remote_lock import remote_lock
+from lockstep.workspace import import_from_workspace
 from project import Project
 
 
@@ -83,3 +90,45 @@ def test_what_is_not_committed_stops_it(tiny_published: Tiny) -> None:
     code, output = tiny_published.answer("retrain")
     assert code == 2
     assert "not committed: conf/config.yaml" in output
+
+
+def test_true_values_become_raw_data_unless_they_are_invalid(
+    watched: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The raw data become a folder first: `data/raw`, with the file of before."""
+    raw = watched.path / "data" / "raw"
+    raw.mkdir()
+    (watched.path / "data" / "raw.csv").rename(raw / "2026.csv")
+    for name in ("dvc.yaml", "dvc.lock"):
+        watched.edit(name, "data/raw.csv", "data/raw")
+    watched.run("dvc", "add", "--quiet", "data/raw")
+    for day, rows in {"01": line(50, 1), "02": line(50, 2) * 1000, "03": line(50, 3)}.items():
+        keys = pd.DataFrame({"_request": [f"{day}-{n:02}" for n in range(50)], "_row": np.int32(0)})
+        when = {"_time": pd.Timestamp(f"2026-11-{day}", tz="UTC")}
+        answers = keys.assign(x=rows.x, _prediction=2 * rows.x, **when)
+        # A version in the shadow answers, too; the true values of some rows are never known.
+        both = pd.concat([answers.assign(_role=role) for role in ("champion", "shadow")])
+        save(watched, f"log/answers/date=2026-11-{day}/a.parquet", both)
+        told = keys[:40].assign(actual=rows.y[:40], **when)
+        if day != "03":
+            save(watched, f"log/feedback/date=2026-11-{day}/b.parquet", told)
+
+    def bring_in() -> list[str]:
+        with watched.entered():
+            import_from_workspace()
+            project = Facts(watched.path)
+            return bring_in_feedback(project, project.store.client(), "new/log")
+
+    assert bring_in() == ["2026-11-01"]
+    assert "left out: the true values of 2026-11-02: x: 10" in capsys.readouterr().out
+    assert sorted(path.name for path in raw.iterdir()) == [
+        "2026.csv",
+        "feedback-2026-11-01.parquet",
+    ]
+    kept = raw / "feedback-2026-11-01.parquet"
+    pd.testing.assert_frame_equal(pd.read_parquet(kept), line(50, 1)[:40])
+    about = pyarrow.parquet.read_schema(kept).metadata
+    assert (about[b"lockstep.log"], about[b"lockstep.day"]) == (b"new/log", b"2026-11-01")
+    before = kept.read_bytes()
+    assert bring_in() == []
+    assert kept.read_bytes() == before

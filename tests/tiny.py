@@ -102,6 +102,7 @@ FILES = {
         reasons: [data, alarm]
         per_day: 4
         pause: 0
+        feedback: null
         push: false
         """,
     "conf/sweep/default.yaml": """

@@ -14,11 +14,12 @@ from lockstep.mlflow.uri import SAME_AGAIN
 from lockstep.monitor.notify import notify
 from lockstep.project import Project
 from lockstep.retrain.cycle import Outcome, keep, offer, push_offer, train
+from lockstep.retrain.feedback import bring_in_feedback
 from lockstep.retrain.limits import hindrance
 from lockstep.retrain.reasons import bring_in_new_data, reasons
 from lockstep.retrain.remote_lock import remote_lock
 from lockstep.retrain.settings import Settings
-from lockstep.team.route import find_route
+from lockstep.team.route import route_if_any
 from lockstep.values import first_line
 from lockstep.workspace import one_at_a_time
 
@@ -53,11 +54,14 @@ def run(arguments: Namespace) -> int:
     settings = settings_of_group(project.workspace, "retrain", Settings)
     with one_at_a_time(project.root, "retrain", BUSY), _alone(project):
         _require_clean(project)
+        with project.store.errors_explained(SAME_AGAIN):
+            client = project.store.client()
+            log = settings.feedback
+            days = bring_in_feedback(project, client, log) if log else []
         pointers = bring_in_new_data(project)
         try:
             with project.store.errors_explained(SAME_AGAIN):
-                client = project.store.client()
-                why = _why(arguments, project, client, settings)
+                why = _why(arguments, project, client, settings, days)
                 if why is None:
                     return 0
                 print(f"training again: {why}", flush=True)
@@ -68,14 +72,20 @@ def run(arguments: Namespace) -> int:
         finally:
             if pointers:  # what they name stays in DVC's cache
                 git.git_or_fail("checkout", "--quiet", "HEAD", "--", *pointers, cwd=project.root)
-        return _conclude(project, outcome, pushes=settings.push or arguments.push)
+        return _conclude(project, outcome, why, pushes=settings.push or arguments.push)
 
 
 def _why(
-    arguments: Namespace, project: Project, client: "MlflowClient", settings: Settings
+    arguments: Namespace,
+    project: Project,
+    client: "MlflowClient",
+    settings: Settings,
+    days: list[str],
 ) -> str | None:
     """Why to train again; None if there is nothing to do, which is said."""
     found = [text for kind, text in reasons(project, client) if kind in settings.reasons]
+    if found and days:
+        found.append(f"true values of {', '.join(days)}")
     if arguments.force or arguments.reason:
         return ", ".join([*found, arguments.reason or "asked for"])
     if not found:
@@ -91,10 +101,10 @@ def _why(
 def _alone(project: Project) -> contextlib.AbstractContextManager[None]:
     """Keep other clones of the project from retraining, where git has a remote."""
     try:
-        remote = find_route(project.root).remote
-    except LockstepError:  # there is none
-        return contextlib.nullcontext()
-    return remote_lock(project.root, remote)
+        route = route_if_any(project.root)
+    except LockstepError:  # no branch is checked out
+        route = None
+    return remote_lock(project.root, route.remote) if route else contextlib.nullcontext()
 
 
 def _require_clean(project: Project) -> None:
@@ -105,7 +115,7 @@ def _require_clean(project: Project) -> None:
         raise LockstepError(f"not committed: {', '.join(files)}\ncommit or discard these changes")
 
 
-def _conclude(project: Project, outcome: Outcome, *, pushes: bool) -> int:
+def _conclude(project: Project, outcome: Outcome, reason: str, *, pushes: bool) -> int:
     """Put a new champion on the branch; offer what a person has to decide on."""
     number, branch = str(outcome.version.version), None
     if outcome.promoted:
@@ -113,7 +123,7 @@ def _conclude(project: Project, outcome: Outcome, *, pushes: bool) -> int:
     elif outcome.verdict == "failed":
         told = f"version {number} does not become the champion: its gate failed"
     else:
-        branch = offer(project, outcome)
+        branch = offer(project, outcome, reason)
         told = f"version {number}: gate {outcome.verdict}; the branch {branch} waits for a person"
         print(
             f"compare: uv run lockstep diff {CHAMPION} {number}\n"
@@ -126,7 +136,8 @@ def _conclude(project: Project, outcome: Outcome, *, pushes: bool) -> int:
     if pushes and outcome.promoted:
         push(project, experiments=False, dry_run=False)
     elif pushes and branch:
-        print(push_offer(project, outcome, branch, find_route(project.root).remote))
+        route = route_if_any(project.root)
+        print(push_offer(project, outcome, branch, route.remote if route else None))
     return int(outcome.verdict == "failed")
 
 

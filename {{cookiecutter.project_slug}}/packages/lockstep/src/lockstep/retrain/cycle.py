@@ -1,14 +1,19 @@
 """One retraining, as a DVC experiment in a temporary copy: if it fails, nothing has changed."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lockstep import LockstepError, git
 from lockstep.champion.alias import champion_of
+from lockstep.compare.difference import Difference
+from lockstep.compare.section import as_markdown
+from lockstep.compare.states import restored
 from lockstep.dvc.command import DVCError, run_dvc
 from lockstep.dvc.experiments import experiment_refs
 from lockstep.dvc.history import pipeline_at
+from lockstep.lineage.target import resolve_target
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import version_of_state
 from lockstep.values import counted
@@ -83,19 +88,40 @@ def keep(project: "Project", outcome: Outcome) -> str:
     return f"{git.branch(project.root) or 'HEAD'} is at {outcome.commit[:7]}"
 
 
-def offer(project: "Project", outcome: Outcome) -> str:
-    """Make a branch of the commit, for a person to look at.
+def offer(project: "Project", outcome: Outcome, reason: str) -> str:
+    """Make a branch with one commit, for a person to look at.
+
+    The message of the commit has what differs from the champion: metrics, params, data.
 
     Returns:
         The name of the branch.
     """
+    message = "\n\n".join([f"Train again: {reason}", *_difference(project, outcome)])
+    tree, base = f"{outcome.commit}^{{tree}}", f"{outcome.commit}^"
+    commit = git.git_or_fail("commit-tree", tree, "-p", base, "-m", message, cwd=project.root)
     branch = f"{BRANCH}/{outcome.experiment.removeprefix('retrain-')}"
-    git.git_or_fail("branch", "--force", branch, outcome.commit, cwd=project.root)
+    git.git_or_fail("branch", "--force", branch, commit, cwd=project.root)
     return branch
 
 
-def push_offer(project: "Project", outcome: Outcome, branch: str, remote: str) -> str:
+def _difference(project: "Project", outcome: Outcome) -> list[str]:
+    """What differs from the champion, as Markdown; nothing where there is none."""
+    champion = champion_of(project.store.client(), project.model_name)
+    if champion is None:
+        return []
+    targets = [resolve_target(str(one.version), project) for one in (champion, outcome.version)]
+    with contextlib.ExitStack() as stack:
+        states = [stack.enter_context(restored(target, project)) for target in targets]
+        found = Difference(project, *states)
+        title = f"Version {outcome.version.version} compared with {champion.version}"
+        return [as_markdown(title, found.headline(), found.sections())]
+
+
+def push_offer(project: "Project", outcome: Outcome, branch: str, remote: str | None) -> str:
     """Push a branch that waits for a person, its data first.
+
+    Args:
+        remote: Git's; None if there is none.
 
     Returns:
         What was done.
@@ -103,5 +129,8 @@ def push_offer(project: "Project", outcome: Outcome, branch: str, remote: str) -
     from lockstep.dvc.remote import push_data
 
     count, place = push_data(project.root, [outcome.commit])
+    data = f"{counted(count, 'file')} to {place}"
+    if remote is None:
+        return f"pushed {data}; git has no remote for {branch}"
     git.git_or_fail("push", "--quiet", "--no-verify", remote, branch, cwd=project.root)
-    return f"pushed {branch} to {remote}, {counted(count, 'file')} to {place}"
+    return f"pushed {branch} to {remote}, {data}"
