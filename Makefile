@@ -4,13 +4,16 @@ GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 SEED ?= $(shell date +%j)
 
-.PHONY: demo lifecycle test test-fast nightly load coverage lint clean
+.PHONY: demo lifecycle orchestrators test test-fast nightly load coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
 
 lifecycle: $(VENV)/ready ## a year of a model: drift, alarms, retraining, hot swaps
 	$(VENV)/bin/python -m scripts.lifecycle
+
+orchestrators: $(VENV)/ready ## what `lockstep export` writes, run by the real Airflow and Dagster
+	$(VENV)/bin/python -m scripts.orchestrators
 
 test: $(VENV)/ready ## the whole suite
 	$(VENV)/bin/python -m pytest

@@ -232,7 +232,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     wrong = verbs.add_parser("errors")
     wrong.add_argument("--windows", type=int, default=200)
-    wrong.add_argument("--changed", type=int, default=50)
+    wrong.add_argument("--changed", type=int, default=30)
     wrong.add_argument("--sizes", type=int, nargs="+", default=[500, 2000])
     fast = verbs.add_parser("speed")
     fast.add_argument("--rows", type=int, default=1_000_000)

@@ -3,10 +3,10 @@
 A model of the bundled sample is trained on the first three months of 2011 and served. Then the
 other months arrive, one after another: they are judged, and learned from after an alarm. One file
 has its temperatures in another unit, one retraining makes a worse model. Meanwhile clients ask the
-server all the time. At the end, the error of each month with and without retraining is shown, and
-the last champion is rebuilt.
+server all the time. At the end, the last champion is
+rebuilt, and a page shows the error of each month with and without retraining, and what happened.
 
-The project is made in the folder `lifecycle`, or in the one that is named.
+The project and `lifecycle.html` are made in the folder `lifecycle`, or in the one that is named.
 """
 
 import argparse
@@ -30,10 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.demo import TEMPLATE, environment, say, shell
+from scripts.lifecycle_page import page_of
 
 SAMPLE = TEMPLATE / "samples" / "bikes"
 TARGET, FAULTY = "rentals", "temperature"
 UNSEEN = ("casual", "registered", TARGET)  # columns that the model does not take
+METRIC = "root mean squared error, in rentals an hour"
+PUT_OFF = "put off: invalid data are not learned from"
+FAILED = "the pipeline stops; champion, branch and files stay as they were"
 TRAINED = 3  # months that the first champion learns from
 
 
@@ -51,7 +55,7 @@ def main() -> None:
     with Channel() as channel:
         life = Life(project, arguments.bin, arguments.folder / "arrivals", channel)
         life.play(arguments.months, arguments.trees)
-        life.report(arguments.folder / "lifecycle.json")
+        life.report(arguments.folder)
 
 
 def scaffold(folder: Path) -> Path:
@@ -172,6 +176,15 @@ class Month:
     unchanged: float = 0.0
 
 
+@dataclass
+class Event:
+    """Something that happened, and what came of it."""
+
+    month: str
+    what: str
+    outcome: str
+
+
 class Life:
     """The life of a project."""
 
@@ -182,9 +195,11 @@ class Life:
         self.arrivals = arrivals
         self.channel = channel
         self.months: list[Month] = []
+        self.events: list[Event] = []
         self.clients = Clients("", [])
         self.tally: Counter[str] = Counter()
         self._champion = "1"
+        self._found: list[str] = []  # kinds of findings in the newest window
         # With the commands of another environment, there is none to install.
         self._rebuild = ["--current-environment"] if binaries else []
         binaries = binaries or project / ".venv" / ("Scripts" if os.name == "nt" else "bin")
@@ -199,40 +214,49 @@ class Life:
             for number in range(TRAINED + 1, last + 1):
                 self._month(number, faulty=number == min(TRAINED + 3, last))
                 if number == TRAINED + 2:
-                    self._smaller(trees)
+                    self._smaller(trees, self.months[-1].name)
             self.clients.stop()
         say("how the first champion would have done")
         files = [self._arrival(month.name) for month in self.months]
+        self._env.pop("LOCKSTEP_NOTIFY")  # nobody served these answers
         _, results = self._judge(*files, options=["--version", "1"])
         for month, result in zip(self.months, results, strict=True):
             month.unchanged = error_of(result)
 
-    def report(self, path: Path) -> None:
-        """Show what became of the year, and rebuild the last champion."""
-        width = max(len(month.name) for month in self.months)
-        say("the error of each month (RMSE, rentals an hour)")
-        print(f"{'month':{width}}  champion  verdict    with retraining  without")
-        for month in self.months:
-            print(
-                f"{month.name:{width}}  {month.champion:>8}  {month.verdict:9}  "
-                f"{month.error:15.1f}  {month.unchanged:7.1f}"
-            )
-        asked = sum(self.clients.answers.values())
-        by_version = ", ".join(f"version {k}: {n}" for k, n in sorted(self.clients.answers.items()))
-        print(f"\nrequests: {asked} answered ({by_version}), {len(self.clients.failures)} failed")
-        print(f"retrainings: {self.tally['promoted']} promoted, {self.tally['refused']} refused")
-        print(f"notifications: {len(self.channel.messages)}")
-        self._run("lockstep", "reproduce", "champion", *self._rebuild)
-        content = {
+    def report(self, folder: Path) -> None:
+        """Rebuild the last champion, and show what became of the year."""
+        _, output = self._run("lockstep", "reproduce", "champion", *self._rebuild)
+        story = {
+            "project": self.project.name,
+            "metric": METRIC,
             "months": [vars(month) for month in self.months],
-            "answers": dict(self.clients.answers),
+            "events": [vars(event) for event in self.events],
+            "answers": dict(sorted(self.clients.answers.items(), key=lambda item: int(item[0]))),
             "failures": self.clients.failures,
             "retrainings": dict(self.tally),
             "notifications": self.channel.messages,
+            "rebuilt": output.strip(),
         }
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (folder / "lifecycle.json").write_text(json.dumps(story, indent=2) + "\n", "utf-8")
+        page = folder / "lifecycle.html"
+        page.write_text(page_of(story), encoding="utf-8")
+        self._summary()
+        print(f"wrote {page}")
         if self.clients.failures:
             sys.exit(f"{len(self.clients.failures)} requests failed: {self.clients.failures[0]}")
+
+    def _summary(self) -> None:
+        say(f"the error of each month: {METRIC}")
+        print("month    champion  verdict  trained again  never again")
+        for month in self.months:
+            print(
+                f"{month.name}  {month.champion:>8}  {month.verdict:7}  "
+                f"{month.error:13.1f}  {month.unchanged:11.1f}"
+            )
+        asked = sum(self.clients.answers.values())
+        print(f"\nrequests: {asked} answered, {len(self.clients.failures)} lost")
+        print(f"retrainings: {self.tally['promoted']} promoted, {self.tally['refused']} refused")
+        print(f"notifications: {len(self.channel.messages)}")
 
     def _begin(self, trees: int) -> None:
         """Train on the first months, and make the result the champion."""
@@ -270,7 +294,7 @@ class Life:
         code, (result,) = self._judge(self._arrival(name))
         self.months.append(Month(name, self._champion, result["verdict"], error_of(result)))
         if code == 1:
-            self._retrain()
+            self._retrain(name, f"an alarm: {', '.join(self._found)}")
 
     def _fault(self, name: str, number: int) -> None:
         """The month comes with its temperatures in Fahrenheit, and somebody adds it to the data."""
@@ -282,40 +306,52 @@ class Life:
         head = self._head()
         if self._judge(file)[0] != 1:
             sys.exit("the fault was not found")
-        _, output = self._run("lockstep", "retrain")
-        if "put off" not in output:
+        self._retrain(name, f"temperatures in °F, an alarm: {', '.join(self._found)}")
+        self._retrain(name, "somebody forces a retraining all the same", "--force")
+        if [event.outcome for event in self.events[-2:]] != [PUT_OFF, FAILED]:
             sys.exit("invalid data were learned from")
-        self._run("lockstep", "retrain", "--force", codes=(2,))  # the stage `validate` stops it
         if self._head() != head:
             sys.exit("the branch moved")
         self.tally["faults"] += 1
 
-    def _smaller(self, trees: int) -> None:
+    def _smaller(self, trees: int, month: str) -> None:
         """Somebody tries a forest of one tree: that is worse, and the gate says so."""
         say("somebody tries a forest of one tree")
         names = ("conf/model/random_forest.yaml", f"n_estimators: {trees}", "n_estimators: 1")
         self._edit(*names)
         self._commit("One tree")
-        self._retrain("--reason", "a smaller forest")
+        self._retrain(month, "somebody tries a forest of one tree", "--reason", "one tree")
         self._edit(names[0], f"{names[2]}\n", f"{names[1]}\n")
         self._commit("More trees again")
 
-    def _retrain(self, *options: str) -> None:
-        code, output = self._run("lockstep", "retrain", *options, codes=(0, 1))
+    def _retrain(self, month: str, why: str, *options: str) -> None:
+        """Train again, and note what came of it."""
+        code, output = self._run("lockstep", "retrain", *options, codes=(0, 1, 2))
         promoted = re.search(r"version (\d+) is the champion", output)
+        refused = re.search(r"version (\d+) does not become the champion", output)
         if promoted:
             self._champion = promoted[1]
             seconds = self.clients.until(self._champion)
             print(f"the server answers with version {self._champion}: {seconds:.1f} s later")
-        self.tally["promoted"] += bool(promoted)
-        self.tally["refused"] += code
+            kind, outcome = "promoted", f"version {promoted[1]} is promoted"
+        elif refused:
+            kind, outcome = "refused", f"the gate refuses version {refused[1]}"
+        elif code == 2:
+            kind, outcome = "failed", FAILED
+        elif "put off" in output:
+            kind, outcome = "put off", PUT_OFF
+        else:
+            sys.exit("neither trained again nor put off")
+        self.tally[kind] += 1
+        self.events.append(Event(month, why, outcome))
 
     def _judge(self, *files: Path, options: Sequence[str] = ()) -> tuple[int, list[dict[str, Any]]]:
         """Judge windows; the exit code, and a row of numbers for each."""
         output = self.arrivals / "judged"
         shown = [os.path.relpath(self.project / file, self.project) for file in files]
         words = ["lockstep", "monitor", *shown, "--output", str(output), *options]
-        code, _ = self._run(*words, codes=(0, 1))
+        code, printed = self._run(*words, codes=(0, 1))
+        self._found = sorted(set(re.findall(r"^  (\w+): ", printed, re.MULTILINE)))
         results: list[dict[str, Any]] = json.loads((output / "windows.json").read_text("utf-8"))
         return code, results
 
@@ -371,7 +407,8 @@ class Life:
         """Run a command of the project; its exit code must be one of those given."""
         if not quiet:
             say(" ".join(command))
-        done = subprocess.run(
+        printed = []
+        with subprocess.Popen(
             command,
             cwd=self.project,
             env=self._env,
@@ -379,13 +416,14 @@ class Life:
             stderr=None if quiet else subprocess.STDOUT,
             text=True,
             encoding="utf-8",
-            check=False,
-        )
-        if not quiet:
-            print(done.stdout, end="", flush=True)
-        if done.returncode not in codes:
-            sys.exit(f"{' '.join(command)} ended with exit code {done.returncode}\n{done.stdout}")
-        return done.returncode, done.stdout
+        ) as process:
+            for line in process.stdout or ():
+                printed.append(line)
+                if not quiet:
+                    print(line, end="", flush=True)
+        if process.returncode not in codes:
+            sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
+        return process.returncode, "".join(printed)
 
 
 class Server:

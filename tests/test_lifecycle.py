@@ -33,5 +33,9 @@ def test_a_model_follows_the_world(scaffold: Scaffold, equipped: Project, tmp_pa
     assert min(counts["promoted"], counts["refused"]) >= 1
     assert told["months"][-1]["verdict"] == "alarm"
     assert any("alarm" in text for text in told["notifications"])
-    assert "identical" in done.stdout
+    assert "identical" in told["rebuilt"]
+    page = (tmp_path / "lifecycle.html").read_text(encoding="utf-8")
+    assert {event["outcome"] for event in told["events"]} >= {"version 2 is promoted"}
+    assert all(event["outcome"] in page for event in told["events"])
+    assert "data:image/svg+xml;base64," in page, "each month with and without retraining"
     assert "put off (an alarm about version 1): the newest window" in done.stdout

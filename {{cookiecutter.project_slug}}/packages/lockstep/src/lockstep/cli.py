@@ -74,10 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the answer is no, 2 on a usage error or if it could not be done.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # Threads of OpenMP spin while they wait, which keeps the others of a shared core from
-        # working; GCC's OpenMP spins 300,000 times. This many cost an idle machine nothing.
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _spin_less()
     if not argv:
         print(DAY)
         return 0
@@ -113,11 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # `lockstep runs | head` has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        reason = str(error) or type(error).__name__
-        fail(f"{reason}\nfix that, then run the same command again")
+        fail(f"{str(error) or type(error).__name__}\nfix that, then run the same command again")
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _spin_less() -> None:
+    """Keep threads of OpenMP that wait from taking a shared core from those that work.
+
+    GCC's OpenMP spins 300,000 times. With 1,000, it is as fast on cores of its own.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _clear_locks() -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lockstep.intervals import intervals
-from lockstep.monitor.performance import LEAST_LABELS, RESAMPLES, Performance
+from lockstep.monitor.performance import RESAMPLES, Performance
+from lockstep.serve.traffic import LEAST_LABELS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

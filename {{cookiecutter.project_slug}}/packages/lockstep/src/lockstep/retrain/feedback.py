@@ -11,7 +11,7 @@ from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of
 from lockstep.config.group import settings_of_group
 from lockstep.monitor.settings import Settings
-from lockstep.serve.records import ANSWERS
+from lockstep.serve.settings import ANSWERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,8 @@ def labelled_days(log: Path, target: str) -> "Iterator[tuple[str, pd.DataFrame]]
     """
     import pandas as pd
 
-    from lockstep.monitor.answers import KEY, labelled, true_values
+    from lockstep.monitor.answers import labelled, true_values
+    from lockstep.serve.traffic import ROW
 
     truths = true_values(log, target)
     today = datetime.now(UTC).date().isoformat()
@@ -73,7 +74,7 @@ def labelled_days(log: Path, target: str) -> "Iterator[tuple[str, pd.DataFrame]]
             continue
         answers = pd.concat([pd.read_parquet(file) for file in files])
         # A version in the shadow predicts the same row again.
-        answers = answers.sort_values(["_time", *KEY]).drop_duplicates(KEY)
+        answers = answers.sort_values(["_time", *ROW]).drop_duplicates(ROW)
         rows = labelled(answers, truths).dropna(subset=target)
         if len(rows):
             yield day, rows[[name for name in rows if not name.startswith("_")]]
