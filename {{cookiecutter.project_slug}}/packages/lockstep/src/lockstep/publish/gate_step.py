@@ -76,8 +76,7 @@ def judging(
                 tags, note = tags_of(verdict), description_with(verdict, run)
             if version is None:
                 about = note or description(record, candidate.evaluation)
-                known = {key: tags[key] for key in (tag.VERDICT,) if key in tags}
-                known |= record.version_tags
+                known = record.version_tags | {k: v for k, v in tags.items() if k == tag.VERDICT}
                 version = create_version(client, name, run_id, model_id, known, about, ABOUT_MODEL)
             elif note:
                 describe_version(client, version, tags[tag.VERDICT], note)
