@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 from measure import Lab
@@ -78,8 +79,9 @@ def main() -> None:
         (lab.project / "naive.py").write_text(FASTAPI)
         lab.env["MLFLOW_TRACKING_URI"] = f"sqlite:///{lab.project / 'mlflow.db'}"
         ports = {name: free_port() for name in SERVERS}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         running = [
-            subprocess.Popen([*command, str(ports[name])], cwd=lab.project, env=lab.env)
+            subprocess.Popen([*command, str(ports[name])], cwd=lab.project, env=lab.env, **quiet)
             for name, command in SERVERS.items()
         ]
         try:
