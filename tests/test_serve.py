@@ -3,7 +3,11 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import html
 import json
+import re
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -16,6 +20,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from servers import tool
 from serving import ROW, Answer, Client, estimator, packaged, penguins, rows, served, until
 from sklearn.linear_model import LinearRegression
 
@@ -170,6 +175,22 @@ def reference(folder: Path) -> Any:
         return found.status, found.response
 
     return answer
+
+
+def test_the_clients_of_mlflow_and_curl_are_answered(client: Client) -> None:
+    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+    asked = ScoringServerClient("127.0.0.1", client.port)
+    asked.wait_server_ready(timeout=30)
+    answer = asked.invoke(pd.DataFrame([ROW])).get_predictions()
+    assert answer[0].tolist() == ["Adelie"]
+    page = client.get("/docs").text
+    found = re.search(r"<code[^>]*>(curl .*?)</code>", page, re.DOTALL)
+    assert found, page
+    words = shlex.split(html.unescape(found[1]))[1:]
+    done = subprocess.run([tool("curl"), "--silent", *words], capture_output=True, check=True)
+    (prediction,) = json.loads(done.stdout)["predictions"]
+    assert prediction in ("Adelie", "Gentoo")
 
 
 VALUES = {
