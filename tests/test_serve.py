@@ -180,7 +180,7 @@ def reference(folder: Path) -> Any:
 def test_the_clients_of_mlflow_and_curl_are_answered(client: Client) -> None:
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    asked = ScoringServerClient("127.0.0.1", client.port)
+    asked: Any = ScoringServerClient("127.0.0.1", client.port)  # type: ignore[no-untyped-call]
     asked.wait_server_ready(timeout=30)
     answer = asked.invoke(pd.DataFrame([ROW])).get_predictions()
     assert answer[0].tolist() == ["Adelie"]
