@@ -4,7 +4,7 @@ GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 SEED ?= $(shell date +%j)
 
-.PHONY: demo lifecycle orchestrators test test-fast nightly load coverage lint clean
+.PHONY: demo lifecycle orchestrators test test-fast nightly load image coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
@@ -26,6 +26,9 @@ nightly: $(VENV)/ready ## 300 accidents to all kinds of commands, others each da
 
 load: $(VENV)/ready ## lockstep serve under load while 100 champions change; takes some minutes
 	$(VENV)/bin/python -m pytest -n0 tests/test_serve_load.py --swaps 100
+
+image: ## build the image in the folder IMAGE, without a daemon, and ask it; as root on Debian, some minutes
+	scripts/image.sh "$(IMAGE)"
 
 coverage: $(VENV)/ready ## the same, and what they cover of the glue; takes twice as long
 	$(VENV)/bin/python -m pytest -m unit --cov --cov-report=term
