@@ -128,7 +128,7 @@ class Mistaken(DecisionTreeClassifier):  # type: ignore[misc]
 
 
 def test_a_mistake_in_fit_is_a_message(
-    composed: Compose, table: pd.DataFrame
+    composed: Compose, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "build", lambda section: Mistaken())
     with pytest.raises(LockstepError, match="cannot be fitted: TypeError: unsupported operand"):
@@ -211,9 +211,7 @@ def test_some_rows_at_a_time_teach_the_same_from_a_file(
     assert from_file[-1].t_ > cfg.model.epochs * len(table), "each row in each epoch"
 
 
-def test_a_training_that_takes_much_memory_says_so(
-    composed: Compose, table: pd.DataFrame
-) -> None:
+def test_a_training_that_takes_much_memory_says_so(composed: Compose, table: pd.DataFrame) -> None:
     cfg = composed("model=random_forest")
     features, target = table.drop(columns="outcome"), table["outcome"]
     preprocess, model = (part for _, part in train.fit(features, target, cfg).steps)

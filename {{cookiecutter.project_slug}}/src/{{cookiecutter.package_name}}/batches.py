@@ -6,15 +6,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psutil
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.pipeline import Pipeline
 
 Batch = tuple[pd.DataFrame, "pd.Series[Any]"]
 FORESTS = (
-    ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor,
-)  # fmt: skip
-COPIES = 3  # of the preprocessed rows: scikit-learn's ColumnTransformer makes one, most models another
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+COPIES = 3  # of the preprocessed rows: its parts, the whole, and most models make another
 NODES = 100  # bytes of those that a row adds to a tree that grows until it knows each row
 MUCH = 1e9  # bytes, of which a user is told
 

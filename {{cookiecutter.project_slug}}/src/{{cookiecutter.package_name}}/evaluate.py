@@ -233,8 +233,8 @@ def importance(
     scorer = get_scorer(metric)
 
     def scored(model: Any, rows: pd.DataFrame, truth: "pd.Series[Any]") -> float:
-        if rows is features:
-            model, rows = predicted, np.arange(len(rows))
+        if rows is features:  # they are predicted already
+            return float(scorer(predicted, np.arange(len(rows)), truth))
         return float(scorer(model, rows, truth))
 
     result = permutation_importance(

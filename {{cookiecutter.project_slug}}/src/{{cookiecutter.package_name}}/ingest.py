@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -54,7 +55,11 @@ def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
                     inferred[name] = infer_rule(column.values, name == cfg.data.target, column.read)
                 yield column.values
 
-    with tempfile.TemporaryDirectory(prefix=".ingest-", dir=table.parent) as folder:
+    for left in table.parent.glob(".ingest-*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".ingest-", dir=table.parent, ignore_cleanup_errors=True
+    ) as folder:
         rows, decimals = open_raw(raw, cfg.data, Path(folder))
         count = write_columns(typed(), table, Path(folder))
     report = pd.DataFrame(lines, columns=REPORT)
@@ -67,7 +72,7 @@ def main(cfg: Any, raw: Path, table: Path, columns: Path, schema: Path) -> None:
 
 
 def type_columns(
-    raw: Mapping[str, "pd.Series[Any]"],
+    raw: pd.DataFrame,
     data: Any,
     decimals: str,
     rules: Mapping[str, Rule] | None = None,
@@ -80,7 +85,8 @@ def type_columns(
         The typed table, without the rows whose target is missing; the report; and how the text of
         each column was read.
     """
-    columns = dict(typed_columns(raw, data, decimals, rules, part=part))
+    given = {str(name): values for name, values in raw.items()}
+    columns = dict(typed_columns(given, data, decimals, rules, part=part))
     typed = {name: column.values for name, column in columns.items() if column.kind in KINDS}
     report = [line(name, column) for name, column in columns.items()]
     read = {name: column.read for name, column in columns.items()}

@@ -66,7 +66,7 @@ def leaks(table: Table, is_train: Array, is_test: Array, data: Any, split: Any) 
 
 def _sample(table: Table, positions: Array, seed: int) -> pd.DataFrame:
     """Some of the rows at these positions, in random order."""
-    drawn = pd.Series(positions).sample(min(len(positions), SAMPLE), random_state=seed)
+    drawn: Any = pd.Series(positions).sample(min(len(positions), SAMPLE), random_state=seed)
     return table.loc(table.index[drawn])
 
 

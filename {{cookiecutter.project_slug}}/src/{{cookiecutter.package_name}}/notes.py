@@ -37,8 +37,7 @@ def on_dates(text: "pd.Series[Any]", dates: Dates, *, settled: bool) -> str:
     first, last = dates.values.min(), dates.values.max()
     parts = [f"read as {' or '.join(dates.formats)}"] if dates.formats != ("ISO8601",) else []
     in_english = plain(text)
-    differs = text.notna() & (in_english != text) if in_english is not text else []
-    for row in text.index[differs][:1]:
+    for row in text.index[text.notna() & (in_english != text)][:1]:
         parts.append(f"{text[row]!r} is {str(dates.values[row]).removesuffix(' 00:00:00')}")
     if not settled and (others := also_fitting(text, dates.formats)):
         parts[-1] += f", but {' or '.join(others)} fits as well: data.types decides"

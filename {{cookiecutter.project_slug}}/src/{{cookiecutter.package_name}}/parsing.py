@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain, product
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -152,7 +151,8 @@ def _in_bulk(text: pd.Series, head: Numbers) -> pd.Series | None:
             return None
         digits = bare.str.replace(group, "", regex=False).str.replace(head.mark, ".", regex=False)
         numbers.append(_floats(digits))
-    return pd.concat(numbers)
+    joined: pd.Series = pd.concat(numbers)
+    return joined
 
 
 def table_decimals(columns: Mapping[str, pd.Series], likely: str) -> str:

@@ -40,12 +40,15 @@ class Columns(Mapping[str, "pd.Series[Any]"]):
         self._read, self._names, self._rows = read, list(names), rows
 
     def __iter__(self) -> Iterator[str]:
+        """The names of the columns."""
         return iter(self._names)
 
     def __len__(self) -> int:
+        """The number of columns."""
         return len(self._names)
 
     def __getitem__(self, name: str) -> "pd.Series[Any]":
+        """The values of a column."""
         table = pa.table([_plain(self._read(self._names.index(name)))], [name])
         values: pd.Series[Any] = table.to_pandas(date_as_object=False)[name]
         values.index = _numbers(self._rows)

@@ -16,6 +16,7 @@ from .leaks import leaks
 from .tables import Table, in_order, manifest, write_table
 
 Rows = npt.NDArray[np.bool_]
+Columns = Table | pd.DataFrame
 
 
 def main(
@@ -42,7 +43,7 @@ def main(
     report.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def choose_test_rows(table: Table, data: Any, split: Any) -> Rows:
+def choose_test_rows(table: Columns, data: Any, split: Any) -> Rows:
     """Choose the rows to test on; the same input gives the same choice.
 
     Args:
@@ -99,11 +100,11 @@ def list_partitions(
             )
 
 
-def _random(table: Table, data: Any, split: Any) -> Any:
+def _random(table: Columns, data: Any, split: Any) -> Any:
     return _draw(table, split)
 
 
-def _stratified(table: Table, data: Any, split: Any) -> Any:
+def _stratified(table: Columns, data: Any, split: Any) -> Any:
     if data.task != "classification":
         raise LockstepError("split=stratified needs classes: use split=random for regression")
     sizes = table[data.target].value_counts()
@@ -117,7 +118,7 @@ def _stratified(table: Table, data: Any, split: Any) -> Any:
     return _draw(table, split, stratify=pd.factorize(table[data.target], sort=True)[0])
 
 
-def _group(table: Table, data: Any, split: Any) -> Any:
+def _group(table: Columns, data: Any, split: Any) -> Any:
     groups = _column(table, data.group, "group")
     drawn = GroupShuffleSplit(1, test_size=split.test_size, random_state=split.seed)
     codes = pd.factorize(groups, sort=True)[0]
@@ -130,14 +131,14 @@ def _group(table: Table, data: Any, split: Any) -> Any:
         ) from error
 
 
-def _time(table: Table, data: Any, split: Any) -> Any:
+def _time(table: Columns, data: Any, split: Any) -> Any:
     """The last rows; rows with the same time stay together."""
     times = _column(table, data.time, "time")
     first = times.sort_values().iloc[int(len(times) * (1 - split.test_size))]
     return (times >= first).to_numpy()
 
 
-def _partitions(table: Table, data: Any, split: Any) -> Any:
+def _partitions(table: Columns, data: Any, split: Any) -> Any:
     """The rows of the last partitions.
 
     Partitions are in the order of their names or, with data.time, of the time in the middle of
@@ -177,7 +178,7 @@ STRATEGIES = {
 }
 
 
-def _draw(table: Table, split: Any, stratify: Any = None) -> Any:
+def _draw(table: Columns, split: Any, stratify: Any = None) -> Any:
     try:
         return train_test_split(
             np.arange(len(table)),
@@ -192,7 +193,7 @@ def _draw(table: Table, split: Any, stratify: Any = None) -> Any:
         ) from error
 
 
-def _column(table: Table, name: str | None, strategy: str) -> "pd.Series[Any]":
+def _column(table: Columns, name: str | None, strategy: str) -> "pd.Series[Any]":
     key = f"data.{strategy}"
     if name is None:
         raise LockstepError(

@@ -5,7 +5,7 @@ data/table is one file or, for raw data in a folder, one for each partition.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ GROUP = 2**20  # rows that are read or written at once, as pyarrow does
 
 
 class Table:
-    """The columns of a table, each read when it is asked for."""
+    """The columns of a table, each read when it is asked for; those of a folder are in memory."""
 
     def __init__(self, path: Path) -> None:
         """Read the names of the columns and the index.
@@ -28,35 +28,41 @@ class Table:
             path: As for `read_table`.
         """
         self.path = path
-        file = path if path.is_file() else _files(path)[0][1]
-        empty = pq.read_schema(file).empty_table().to_pandas()
+        self._whole = read_table(path) if path.is_dir() else None
+        empty = pq.read_schema(path).empty_table().to_pandas() if path.is_file() else self._whole
         self._names, self.dates = list(empty), list(empty.select_dtypes("datetime"))
         self.index = self[self._names[0]].index
 
     def __iter__(self) -> Iterator[str]:
+        """The names of the columns."""
         return iter(self._names)
 
     def __len__(self) -> int:
+        """The number of rows."""
         return len(self.index)
 
     def __getitem__(self, name: str) -> "pd.Series[Any]":
-        return read_table(self.path, [name])[name]
+        """The values of a column."""
+        return (self._whole if self._whole is not None else read_table(self.path, [name]))[name]
 
-    def loc(self, labels: Sequence[Any]) -> pd.DataFrame:
-        """The rows with these values of the index."""
+    def loc(self, labels: Any) -> pd.DataFrame:
+        """The rows with these values of the index, in their order."""
         chosen = self.index.isin(labels)
-        rows = pd.concat(list(self.batches(chosen)), ignore_index=True)
-        return rows.set_axis(self.index[chosen]).loc[labels]
+        rows: Any = pd.concat(list(self.batches(chosen)), ignore_index=True)
+        found: pd.DataFrame = rows.set_axis(self.index[chosen]).loc[labels]
+        return found
 
-    def batches(self, chosen: Any, size: int = GROUP) -> Iterator[pd.DataFrame]:
+    def batches(self, chosen: Any) -> Iterator[pd.DataFrame]:
         """All columns of the chosen rows, a part of them at a time.
 
         Args:
             chosen: Whether each row is one of them, shape (rows,), bool.
-            size: The most rows to read at once.
         """
+        if self._whole is not None:
+            yield self._whole[chosen].reset_index(drop=True)
+            return
         start = 0
-        for rows in batches(self.path, size):
+        for rows in batches(self.path):
             yield rows[chosen[start : start + len(rows)]]
             start += len(rows)
 
@@ -73,7 +79,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """
     if path.is_file():
         return pd.read_parquet(path, columns=columns)
-    parts = {name: pd.read_parquet(file, columns=columns) for name, file in _files(path)}
+    parts = {
+        name: pd.read_parquet(path / entry["out"], columns=columns)
+        for name, entry in manifest(path).items()
+        if "problem" not in entry
+    }
     return pd.concat(parts, names=["partition", "row"])
 
 
@@ -81,14 +91,13 @@ def batches(path: Path, rows: int = GROUP) -> Iterator[pd.DataFrame]:
     """Read some rows at a time, all columns of them; the index is that of the batch.
 
     Args:
-        path: As for `read_table`.
+        path: A Parquet file.
         rows: The most of them.
     """
-    for _, file in [("", path)] if path.is_file() else _files(path):
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(rows):
-                frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas()
-                yield frame.reset_index(drop=True)
+    with pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(rows):
+            frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas()
+            yield frame.reset_index(drop=True)
 
 
 def write_table(groups: Iterable[pd.DataFrame], index: "pd.Index[Any]", path: Path) -> None:
@@ -123,7 +132,9 @@ def write_columns(columns: Iterable["pd.Series[Any]"], path: Path, folder: Path)
     Returns:
         The number of rows.
     """
-    files, names, index = [], [], pd.RangeIndex(0)
+    files: list[Path] = []
+    names: list[str] = []
+    index: pd.Index[Any] = pd.RangeIndex(0)
     for values in columns:
         names.append(str(values.name))
         index = values.index
@@ -158,12 +169,6 @@ def manifest(folder: Path) -> dict[str, dict[str, Any]]:
 def in_order(name: str) -> list[Any]:
     """A key to sort names by, with numbers as numbers: part-2 comes before part-10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
-
-
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    """The partitions and their files."""
-    entries = manifest(folder).items()
-    return [(name, folder / entry["out"]) for name, entry in entries if "problem" not in entry]
 
 
 def _regrouped(groups: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

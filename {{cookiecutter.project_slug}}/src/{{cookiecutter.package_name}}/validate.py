@@ -71,9 +71,7 @@ def check_columns(table: Table, rules: dict[str, Rule], names: list[str]) -> pd.
     new = [name for name in names if name not in rules]
     found = [check(pd.DataFrame(columns=new), {})]
     found += [check(pd.DataFrame(), {name: rules[name]}) for name in rules if name not in table]
-    found += [
-        check(table[name].to_frame(), {name: rules[name]}) for name in rules if name in table
-    ]
+    found += [check(table[name].to_frame(), {name: rules[name]}) for name in rules if name in table]
     return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
 
 
