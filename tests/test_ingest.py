@@ -324,7 +324,7 @@ def test_a_table_is_read_the_same_in_small_pieces(
         monkeypatch.setattr(stage("tables"), "GROUP", piece)
         monkeypatch.setattr(stage("reading"), "BLOCK", 128 * piece)
         found.append(run(composed(), folder / "raw.csv"))
-        printed = capsys.readouterr().out.replace(str(piece), "")
+        printed = capsys.readouterr().out.replace(folder.as_posix(), "")
         found[-1] += (printed, (folder / "schema.yaml").read_text())
         assert sorted(path.name for path in folder.iterdir()) == [
             "columns.csv",

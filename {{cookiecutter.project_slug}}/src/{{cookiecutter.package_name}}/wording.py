@@ -82,7 +82,9 @@ def plain(text: pd.Series) -> pd.Series:
 def spread(values: pd.Series) -> pd.Series:
     """Some of the values that are not missing, evenly spread: they show how a column is written."""
     rows = range(len(values)) if values.notna().all() else np.flatnonzero(values.notna())
-    return values.iloc[list(rows[:: max(1, len(rows) // SAMPLE)])]
+    some = list(rows[:: max(1, len(rows) // SAMPLE)])
+    # One by one: pyarrow would copy the whole column to take several.
+    return pd.Series([values.iloc[row] for row in some], values.index[some], dtype="str")
 
 
 def looks_unread(text: str) -> bool:
