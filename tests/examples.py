@@ -1,8 +1,8 @@
 """Pipelines that tests live through: the files of each, to be dedented."""
 
-# One model per region by a matrix; a sub-pipeline that makes one model of them; a stage of the
-# shell in a separate folder; raw data within a folder that `dvc add` tracks; a path that conf/
-# sets; metrics in a folder, which the top of dvc.yaml names.
+# Images in a folder, within another one that `dvc add` tracks, with labels beside them; one model
+# per region by a matrix; a sub-pipeline that makes one model of them; a stage of the shell in a
+# separate folder; a path that conf/ sets; metrics in a folder, which the top of dvc.yaml names.
 REGIONS = {
     "dvc.yaml": """
         vars:
@@ -14,9 +14,13 @@ REGIONS = {
             outs:
               - params.yaml: {cache: false, persist: true}
               - composed.yaml: {cache: false, persist: true}
+          measure:
+            cmd: lockstep run toy.measure data/in/images data/in/labels.csv data/rows.csv
+            deps: [src/toy/measure.py, data/in/images, data/in/labels.csv]
+            outs: [data/rows.csv]
           split:
-            cmd: lockstep run toy.split data/in/rows/raw.csv data/train.csv data/test.csv
-            deps: [src/toy/split.py, data/in/rows]
+            cmd: lockstep run toy.split data/rows.csv data/train.csv data/test.csv
+            deps: [src/toy/split.py, data/rows.csv]
             params: [data.rows]
             outs: [data/train.csv, data/test.csv]
           note:
@@ -63,6 +67,21 @@ REGIONS = {
             params: [../../params.yaml: [data.target]]
             outs: [model.joblib, example.parquet]
         """,
+    "src/toy/measure.py": '''
+        """Measure the brightness of images, which are in a folder for each region."""
+
+        import numpy as np
+        import pandas as pd
+        from PIL import Image
+
+
+        def main(cfg, images, labels, rows):
+            """Run the stage."""
+            table = pd.read_csv(labels)
+            files = [images / region / name for region, name in zip(table.region, table.image)]
+            table["x"] = [np.asarray(Image.open(file)).mean() for file in files]
+            table[["region", "x", "y"]].to_csv(rows, index=False)
+        ''',
     "src/toy/regional.py": '''
         """Fit the model of one region."""
 
@@ -77,6 +96,24 @@ REGIONS = {
             assert cfg.fit.seed == 7
             features = table[["x"]]
             joblib.dump(instantiate(cfg.model).fit(features, table[cfg.data.target]), model)
+        ''',
+    "src/toy/tune.py": '''
+        """Score a config for a region on its training rows."""
+
+        import pandas as pd
+        from hydra.utils import instantiate
+
+
+        class Objective:
+            """The error on the rows that the model has seen."""
+
+            def __init__(self, train, note, *, target):
+                table = pd.read_csv(train).query("region == 'north'")
+                self._features, self._target = table[["x"]], table[target]
+
+            def __call__(self, cfg):
+                model = instantiate(cfg.model).fit(self._features, self._target)
+                yield float(abs(model.predict(self._features) - self._target).mean())
         ''',
     "src/toy/join.py": '''
         """Make one model of those of the regions."""
@@ -107,12 +144,43 @@ REGIONS = {
             rows = pd.read_csv(train).drop(columns=cfg.data.target)
             rows.astype({"x": float}).to_parquet(example)
         ''',
-    "data/in/rows/raw.csv": (
-        "region,x,y\nnorth,1,2\nsouth,1,1\nnorth,2,4\nsouth,2,2\nnorth,3,6.5\nsouth,3,3\n"
-        "north,4,8\nsouth,4,4.5\nnorth,5,9\nsouth,5,5\n"
+    "data/in/labels.csv": "region,image,y\n"
+    + "".join(
+        f"north,{x}.pgm,{north}\nsouth,{x}.pgm,{south}\n"
+        for x, north, south in [(1, 2, 1), (2, 4, 2), (3, 6.5, 3), (4, 8, 4.5), (5, 9, 5)]
     ),
+    **{
+        f"data/in/images/{region}/{x}.pgm": f"P2 2 2 9\n{x} {x} {x} {x}\n"
+        for region in ("north", "south")
+        for x in range(1, 6)
+    },
     "more.toml": "[fit]\nseed = 7\n",
     "notes/.keep": "",
+}
+
+# What a project adds to a pipeline that was brought over: a search, and rows of input for a server.
+SWEEP = {
+    "conf/sweep/default.yaml": """
+        space: {train.n_est: "range(1,4)"}
+        metric: acc.test
+        direction: maximize
+        objective: {_target_: tune.Objective}
+        """,
+    "src/tune.py": """
+        import pickle
+
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.model_selection import cross_val_score
+
+
+        class Objective:
+            def __init__(self, features):
+                self.data = pickle.load((features / "train.pkl").open("rb"))
+
+            def __call__(self, cfg):
+                forest = RandomForestClassifier(n_estimators=cfg.train.n_est)
+                yield float(cross_val_score(forest, *self.data, cv=2).mean())
+        """,
 }
 
 # The form of DVC's own example (example-get-started): four scripts, a pickle, metrics and plots in
@@ -258,3 +326,100 @@ TEXT = {
     ".dvc/config": "[core]\n    analytics = false\n",
     ".gitignore": "__pycache__/\n",
 }
+
+# A time series with a model of statsmodels, and a page that a notebook makes; stages are scripts of
+# other tools, and `params` stands in a TOML file besides.
+SERIES = {
+    "dvc.yaml": """
+        stages:
+          compose:
+            cmd: lockstep compose
+            deps: [conf]
+            outs:
+              - params.yaml: {cache: false, persist: true}
+              - composed.yaml: {cache: false, persist: true}
+          fit:
+            cmd: python src/fit.py
+            deps: [src/fit.py, data/months.csv]
+            params: [order, {test.toml: [months]}]
+            outs: [model.pickle, example.parquet, test.parquet]
+          evaluate:
+            cmd: papermill evaluate.ipynb reports/evaluate.ipynb --no-progress-bar --kernel python3
+            deps: [evaluate.ipynb, src/scoring.py, model.pickle, test.parquet]
+            outs: [predictions.parquet]
+            metrics: [metrics.json: {cache: false}]
+          publish:
+            cmd: lockstep publish
+            deps: [model.pickle, example.parquet, metrics.json, predictions.parquet]
+            params: [order, tracking, registry, {test.toml: [months]}]
+        artifacts:
+          forecast:
+            path: model.pickle
+            type: model
+            meta:
+              example: example.parquet
+              test: test.parquet
+              predictions: predictions.parquet
+        """,
+    "conf/config.yaml": """
+        order: [1, 0, 0]
+        tracking: {experiment: months}
+        registry:
+          {name: months, alias: challenger, policy: manual, metric: error, direction: minimize}
+        environment: [statsmodels]
+        """,
+    "test.toml": "months = 4\n",
+    "pyproject.toml": '[tool.lockstep]\nscoring = "scoring"\n',
+    "src/fit.py": """
+        import tomllib
+
+        import pandas as pd
+        import yaml
+        from statsmodels.tsa.arima.model import ARIMA
+
+        params = yaml.safe_load(open("params.yaml"))
+        months = tomllib.load(open("test.toml", "rb"))["months"]
+        values = pd.read_csv("data/months.csv")["value"]
+        last = len(values) - 1
+        ARIMA(values[:-months], order=params["order"]).fit().save("model.pickle")
+        pd.DataFrame({"start": [last - months + 1], "end": [last]}).to_parquet("example.parquet")
+        values[-months:].to_frame().to_parquet("test.parquet")
+        """,
+    "src/scoring.py": '''
+        """Measure a forecast."""
+
+        import pandas as pd
+
+
+        def predict(model, test, cfg):
+            """The forecast for the months of a file."""
+            actual = pd.read_parquet(test)["value"]
+            wanted = pd.DataFrame({"start": [actual.index[0]], "end": [actual.index[-1]]})
+            predicted = pd.Series(model.predict(wanted).to_numpy().ravel(), actual.index)
+            return pd.DataFrame({"actual": actual, "predicted": predicted})
+
+
+        def scorer(predictions, names):
+            """A function that measures some of the months."""
+            errors = (predictions["actual"] - predictions["predicted"]).abs().to_numpy()
+            return lambda rows: {name: float(errors[rows].mean()) for name in names}
+        ''',
+    "data/months.csv": "value\n" + "".join(f"{10 + n % 5 + n % 3 / 2}\n" for n in range(40)),
+    ".dvc/config": "[core]\n    analytics = false\n[hydra]\n    enabled = true\n",
+    ".gitignore": "/mlflow.db*\n/mlartifacts/\n/reports/\n__pycache__/\n.ipynb_checkpoints/\n",
+}
+NOTEBOOK = """
+import json, pickle, sys
+sys.path.insert(0, "src")
+import pandas as pd
+import scoring
+
+class Model:
+    def predict(self, rows):
+        results = pickle.load(open("model.pickle", "rb"))
+        return results.predict(rows["start"][0], rows["end"][0])
+
+table = scoring.predict(Model(), "test.parquet", None)
+table.to_parquet("predictions.parquet")
+json.dump(scoring.scorer(table, ["error"])(range(len(table))), open("metrics.json", "w"))
+"""

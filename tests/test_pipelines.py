@@ -7,14 +7,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from examples import REGIONS, TEXT
+from examples import REGIONS, SWEEP, TEXT
 from scaffold import render
 from tiny import DVC_INSIDE, Tiny
 
 from lockstep import LockstepError
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.dvc.resolver import NOTE
+from lockstep.dvc.values import load
 from lockstep.project import Project
 from lockstep.workspace import TEMPORARY
 
@@ -125,6 +127,22 @@ def _relative(path: str, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix().removeprefix(".").lstrip("/")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "train: {sizes: [1, {deep: 1e-3}]}"),
+        ("a.json", '{"train": {"sizes": [1, {"deep": 1e-3}]}}'),
+        ("a.toml", "[train]\nsizes = [1, {deep = 1e-3}]"),
+        ("a.py", "class train:\n    sizes = [1, {'deep': 1e-3}]"),
+    ],
+)
+def test_params_and_metrics_are_read_in_each_form_that_dvc_takes(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert load(tmp_path / name) == {"train": {"sizes": [1, {"deep": 0.001}]}}
+
+
 def test_what_is_known_of_an_unchanged_pipeline_is_not_asked_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,12 +223,12 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
     traced = project.lockstep("trace", second["id"], "--json")
     came_from = json.loads(traced)["came_from"]
     assert came_from["code"]["changed"] == []
-    assert {*came_from["data"]} == {"data/in/rows"}
+    assert {*came_from["data"]} == {"data/in/images", "data/in/labels.csv"}
     assert came_from["params"]["more.toml:fit.seed"] == "7"
     assert {"note", "train@north", "train@south"} < {*came_from["stages"]}
-    for word in ("data/in", "data/in/rows/raw.csv"):
+    for word in ("data/in", "data/in/images/north/1.pgm"):
         found = json.loads(project.lockstep("trace", word, "--json"))["used_in"]
-        assert found["read_by"] == ["split"]
+        assert found["read_by"] == ["measure"]
         assert {run["id"] for run in found["runs"]} == {first["id"], second["id"]}
     joined = json.loads(project.lockstep("trace", "models/all/model.joblib", "--json"))
     assert joined["came_from"]["stage"] == "models/all/dvc.yaml:join"
@@ -218,10 +236,37 @@ def test_a_pipeline_of_every_shape_has_a_whole_life(
         "doctor", "--only", "dvc.lock", ok=None
     )
     assert "champion is version 2" in project.lockstep("promote")
+    trials = ("sweep.stage=train@north", "model.positive=true,false")
+    assert "best: trial " in project.lockstep("sweep", *trials)
+    project.lockstep("predict", "models/all/example.parquet", "out.parquet")
+    predicted = pd.read_parquet(project.path / "out.parquet")
+    assert predicted["prediction"][:2].tolist() == pytest.approx([2.0, 1.0], rel=0.2)
     with project.entered():
         monkeypatch.chdir(project.path / "notes")
         with pytest.raises(LockstepError, match=r"is in the project .*: run this there"):
             _ = Project(Path.cwd()).pipeline
+
+
+def test_a_model_that_differs_at_each_fit_is_explained(
+    tiny_project: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tiny_project
+    fit = "instantiate(cfg.model).fit(features, table[cfg.data.target])"
+    project.edit(
+        "src/toy/train.py",
+        f"joblib.dump({fit}, model)",
+        f"""fitted = {fit}
+    fitted.steps_ = [{{"seconds": time.perf_counter()}}]
+    joblib.dump(fitted, model)""",
+    )
+    project.edit("src/toy/train.py", "import joblib", "import time\n\nimport joblib")
+    project.repro("train", "evaluate")
+    project.commit("a clock")
+    monkeypatch.setattr("lockstep.dvc.command._command", inside)
+    output = project.lockstep("reproduce", "HEAD", "--current-environment")
+    assert "models/model.joblib differs in steps_[0]['seconds'] (" in output
+    assert "the stage train made a different models/model.joblib; it read the same" in output
+    assert output.endswith(": same metrics\n"), output
 
 
 def test_what_dvc_keeps_stays_out_of_git_after_a_stage_failed(tiny_project: Tiny) -> None:
@@ -298,6 +343,14 @@ def test_a_text_pipeline_of_dvc_alone_is_brought_over_and_recomputes_nothing(
         assert f"Stage '{stage}' didn't change, skipping" in output
     assert "stackoverflow version 1" in output
     project.commit("Lockstep")
+    for name, text in SWEEP.items():
+        project.write(name, textwrap.dedent(text).lstrip("\n"))
+    with (project.path / "src/evaluate.py").open("a") as script:
+        script.write("import pandas as pd\nrows = pd.DataFrame(features[:2]).add_prefix('word')\n")
+        script.write("rows.to_parquet('eval/example.parquet')\n")
+    project.edit(
+        "dvc.yaml", "type: model\n", "type: model\n    meta: {example: eval/example.parquet}\n"
+    )
     project.dvc("exp", "run", "-S", "train.n_est=1")
     second, first = json.loads(project.lockstep("runs", "--json"))
     assert (second["options"], first["options"]) == ({"train.n_est": "1"}, {"train.n_est": "5"})
@@ -306,6 +359,9 @@ def test_a_text_pipeline_of_dvc_alone_is_brought_over_and_recomputes_nothing(
     again = project.lockstep("reproduce", first["id"], "--current-environment")
     assert again.endswith(": identical\n"), again
     assert "champion is version 2" in project.lockstep("promote")
+    assert "best: trial " in project.lockstep("sweep", "+sweep.n_trials=2")
+    project.lockstep("predict", "eval/example.parquet", "out.parquet")
+    assert pd.read_parquet(project.path / "out.parquet")["prediction"].dtype == bool
 
 
 def test_a_stage_can_be_renamed_removed_and_added_in_dvc_yaml_alone(tmp_path: Path) -> None:

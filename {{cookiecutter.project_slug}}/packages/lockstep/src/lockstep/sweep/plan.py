@@ -14,9 +14,10 @@ from lockstep.config.compose import composer
 from lockstep.config.grammar import parsed
 from lockstep.config.overrides import differences
 from lockstep.dvc.command import DVCError, dvc_beside, run_dvc
-from lockstep.files import read_yaml, tree_digest
+from lockstep.files import tree_digest
 from lockstep.project import Project
 from lockstep.sweep.check import check_trials
+from lockstep.sweep.settings import complete, require_group
 from lockstep.sweep.space import Space
 from lockstep.values import selected
 
@@ -34,7 +35,7 @@ class Plan:
         overrides: What all trials share beyond conf/, in Hydra's grammar.
         space: What they try; see `Space`.
         options: The option of each config group in trials that do not try others.
-        settings: The config group `sweep`, composed.
+        settings: The config group `sweep`, composed and completed.
         inputs: The data that trials learn from.
         basis: What makes two trials comparable: the params, data, code and packages they share.
     """
@@ -85,7 +86,7 @@ def plan_of(workspace: Path, words: Sequence[str]) -> Plan:
     with composer(workspace) as compose:
         require_no_environment(compose, overrides, workspace)
         params = compose(overrides)
-        settings = params.pop("sweep")
+        settings = complete(params.pop("sweep"))
         del settings["storage"]
         lines = _merged(settings.pop("space"), overrides, tried)
         options = compose.options(overrides)
@@ -116,31 +117,7 @@ def settings_of(workspace: Path, words: Sequence[str]) -> dict[str, Any]:
     """The config group `sweep`, with the overrides of the command line."""
     require_group(workspace)
     with composer(workspace) as compose:
-        settings: dict[str, Any] = compose(_read(words)[0])["sweep"]
-    return settings
-
-
-def require_group(workspace: Path) -> None:
-    """Check that conf/ can have a section `sweep`; Hydra's hint to append the group would not do.
-
-    Raises:
-        LockstepError: It cannot.
-    """
-    conf = workspace / "conf"
-    defaults = (read_yaml(conf / "config.yaml") or {}).get("defaults", [])
-    groups = {key.split()[-1] for entry in defaults if isinstance(entry, dict) for key in entry}
-    lacking = [
-        words
-        for words, there in (
-            ("the folder conf/sweep/", (conf / "sweep").is_dir()),
-            ("the line `- sweep: null` in the defaults of conf/config.yaml", "sweep" in groups),
-        )
-        if not there
-    ]
-    if conf.is_dir() and lacking:
-        raise LockstepError(
-            f"a sweep needs {' and '.join(lacking)}: see docs/contract.md in Lockstep's repository"
-        )
+        return complete(compose(_read(words)[0])["sweep"])
 
 
 def require_same(plan: Plan, again: Plan) -> None:
