@@ -18,6 +18,7 @@ import yaml
 from serving import lock_server, penguins
 from tiny import Tiny
 
+from lockstep.adapters.trusted_model import needs_mlflow
 from project import Project
 
 
@@ -101,6 +102,12 @@ def test_what_the_model_needs_to_load_is_said_in_the_image(tmp_path: Path) -> No
     (folder / "code/own").mkdir(parents=True)
     assert Trust((), code=True, pickle=True).options(folder) == ["--allow-code"]
     assert Trust(()).options(folder) == []
+    assert not needs_mlflow(folder)
+    about = yaml.safe_load((folder / "MLmodel").read_text())
+    about["flavors"]["spacy"] = about["flavors"].pop("sklearn")
+    (folder / "MLmodel").write_text(yaml.safe_dump(about))
+    assert Trust((), pickle=True).options(folder) == ["--allow-pickle"]
+    assert needs_mlflow(folder)
 
 
 class Steps:

@@ -78,6 +78,11 @@ def needs_pickle(folder: Path) -> bool:
     return bool(flavors.get("sklearn", {}).get("serialization_format") != "skops")
 
 
+def needs_mlflow(folder: Path) -> bool:
+    """Whether only a module of MLflow loads an MLflow model."""
+    return needs_pickle(folder) and "sklearn" not in flavors_of(folder)
+
+
 def loaded_by_own_code(folder: Path) -> bool:
     """Whether a module that comes with an MLflow model loads it, not a flavor of MLflow."""
     loader = flavors_of(folder).get("python_function", {}).get("loader_module", "")

@@ -3,13 +3,16 @@
 import contextlib
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep import LockstepError, git
+from lockstep.adapters.trusted_model import needs_mlflow
 from lockstep.workspace import PYPROJECT, UV_LOCK, uv_program
 
 EXTRA = "serve"  # of the project; it names the server's packages
-# What the pipeline needs and no answer does; and what nothing else needs goes with them.
+# What the pipeline needs and no answer does, but for some kinds of models; and what nothing else
+# needs goes with them.
 PRUNED = ("dvc", "mlflow", "optuna", "matplotlib", "pandera", "shtab")
 
 
@@ -27,12 +30,13 @@ def requirements_of(root: Path, revision: str | None, model: Path) -> tuple[str,
     Raises:
         LockstepError: Neither uv.lock locks a server and the packages of the model.
     """
+    pruned = [name for name in PRUNED if name != "mlflow" or not needs_mlflow(model)]
     if revision:
         with tempfile.TemporaryDirectory() as temporary:
             _restore(root, revision, Path(temporary))
             with contextlib.suppress(LockstepError):
-                return _exported(Path(temporary)), "the model's run"
-    text = _exported(root)
+                return _exported(Path(temporary), pruned), "the model's run"
+    text = _exported(root, pruned)
     listed = (model / "requirements.txt").read_text(encoding="utf-8").split()
     pinned = {line.partition(" ")[0] for line in text.splitlines()}
     if other := [item for item in listed if not item.startswith("mlflow==") and item not in pinned]:
@@ -54,8 +58,8 @@ def _restore(root: Path, revision: str, folder: Path) -> None:
             copy.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _exported(folder: Path) -> str:
-    """What a uv.lock pins for the server.
+def _exported(folder: Path, pruned: Sequence[str]) -> str:
+    """What a uv.lock pins for the server, without some packages.
 
     Raises:
         LockstepError: It locks none.
@@ -65,7 +69,7 @@ def _exported(folder: Path) -> str:
         raise LockstepError("uv is not installed: it reads uv.lock")
     command = [uv, "export", "--frozen", "--quiet", "--no-dev", "--extra", EXTRA, "--no-annotate"]
     command += ["--no-emit-workspace", "--no-emit-package", "lockstep"]
-    command += [word for name in PRUNED for word in ("--prune", name)]
+    command += [word for name in pruned for word in ("--prune", name)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode or "\nuvicorn==" not in done.stdout:
         reason = f": {done.stderr.strip()}" if done.stderr else ""
