@@ -4,7 +4,7 @@ GLUE := {{cookiecutter.project_slug}}/packages/lockstep
 PYTHON ?= python3
 SEED ?= $(shell date +%j)
 
-.PHONY: demo lifecycle orchestrators test test-fast nightly load image coverage lint clean
+.PHONY: demo lifecycle orchestrators test test-fast nightly frameworks load image coverage lint clean
 
 demo: $(VENV)/ready ## scaffold a project, train four models, compare
 	$(VENV)/bin/python scripts/demo.py
@@ -21,8 +21,11 @@ test: $(VENV)/ready ## the whole suite
 test-fast: $(VENV)/ready ## the unit tests, in a few minutes
 	$(VENV)/bin/python -m pytest -m unit
 
-nightly: $(VENV)/ready ## 300 accidents to all kinds of commands, others each day; takes half an hour
+nightly: $(VENV)/ready frameworks ## 300 accidents to all kinds of commands, others each day; takes half an hour
 	$(VENV)/bin/python -m pytest -n0 -s tests/test_accidents.py --accidents 300 --accident-seed $(SEED)
+
+frameworks: $(VENV)-frameworks/ready ## models of PyTorch, CatBoost, spaCy and others, in an environment of their own
+	$(VENV)-frameworks/bin/python -m pytest -n0 --frameworks tests/test_frameworks.py
 
 load: $(VENV)/ready ## lockstep serve under load while 100 champions change; takes some minutes
 	$(VENV)/bin/python -m pytest -n0 tests/test_serve_load.py --swaps 100
@@ -46,5 +49,12 @@ $(VENV)/ready: pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group dev
 	touch $@
 
+# The default build of PyTorch brings CUDA. PIP_FIND_LINKS may name a folder with a wheel of the CPU build.
+$(VENV)-frameworks/ready: $(VENV)/ready
+	$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(VENV)-frameworks
+	VIRTUAL_ENV=$(VENV)-frameworks $(VENV)/bin/uv pip install --quiet --group dev --group frameworks \
+		$(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend cpu)
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-frameworks

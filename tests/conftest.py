@@ -51,14 +51,21 @@ class Once(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the golden pages and of the random accidents."""
+    """Add the options of the golden pages and of the nightly tests."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
     parser.addoption(
         "--accidents", type=int, default=30, help="how many tests/test_accidents.py has"
     )
     parser.addoption("--accident-seed", type=int, default=0, help="which ones, and when")
+    parser.addoption("--frameworks", action="store_true", help="run tests/test_frameworks.py, too")
     parser.addoption("--accidents-of", default="", help="kinds of commands, with commas in between")
     parser.addoption("--swaps", type=int, default=6, help="how many tests/test_serve_load.py has")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests of frameworks that take minutes to install: `make nightly` has them."""
+    heavy = collection_path.name == "test_frameworks.py"
+    return True if heavy and not config.getoption("frameworks") else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -344,7 +344,7 @@ SERIES = {
             params: [order, {test.toml: [months]}]
             outs: [model.pickle, example.parquet, test.parquet]
           evaluate:
-            cmd: papermill evaluate.ipynb reports/evaluate.ipynb --no-progress-bar --kernel python3
+            cmd: papermill evaluate.ipynb evaluated.ipynb --no-progress-bar --kernel python3
             deps: [evaluate.ipynb, src/scoring.py, model.pickle, test.parquet]
             outs: [predictions.parquet]
             metrics: [metrics.json: {cache: false}]
@@ -406,7 +406,7 @@ SERIES = {
         ''',
     "data/months.csv": "value\n" + "".join(f"{10 + n % 5 + n % 3 / 2}\n" for n in range(40)),
     ".dvc/config": "[core]\n    analytics = false\n[hydra]\n    enabled = true\n",
-    ".gitignore": "/mlflow.db*\n/mlartifacts/\n/reports/\n__pycache__/\n.ipynb_checkpoints/\n",
+    ".gitignore": "/mlflow.db*\n/mlartifacts/\n/evaluated.ipynb\n__pycache__/\n",
 }
 NOTEBOOK = """
 import json, pickle, sys

@@ -15,16 +15,9 @@ from .net import Net, save
 
 def main(cfg, train, checkpoint, model, example, history_file):
     """Run the stage."""
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(cfg.model.threads)  # it decides the order of sums
     table = pd.read_parquet(train)
-    features = table.drop(columns=cfg.data.target)
-    features[:5].to_parquet(example)
-    torch.manual_seed(cfg.model.seed)
-    net = Net(list(features), cfg.model.hidden).to(cfg.model.device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=cfg.model.lr)
-    rows = net.tensor(features)
-    target = torch.tensor(table[cfg.data.target].to_numpy("float32")).to(cfg.model.device)
+    table.drop(columns=cfg.data.target)[:5].to_parquet(example)
+    net, optimizer, rows, target = prepare(cfg, table)
     origin = digest(cfg, train)
     losses = resume(checkpoint, origin, net, optimizer)
     with history(history_file) as log:
@@ -37,6 +30,18 @@ def main(cfg, train, checkpoint, model, example, history_file):
             keep(checkpoint, origin, net, optimizer, losses)
     save(net, model)
     checkpoint.unlink(missing_ok=True)
+
+
+def prepare(cfg, table):
+    """A net that has learned nothing, its optimizer, and the data on its device."""
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(cfg.model.threads)  # it decides the order of sums
+    torch.manual_seed(cfg.model.seed)
+    features = table.drop(columns=cfg.data.target)
+    net = Net(list(features), cfg.model.hidden).to(cfg.model.device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=cfg.model.lr)
+    target = torch.tensor(table[cfg.data.target].to_numpy("float32")).to(cfg.model.device)
+    return net, optimizer, net.tensor(features), target
 
 
 def learn(net, optimizer, rows, target, batch):
