@@ -13,6 +13,8 @@ from tiny import Tiny
 
 from lockstep.commands import runs
 from lockstep.compare.listing import Listing, Row, differing, special
+from lockstep.mlflow.runs import finished
+from lockstep.project import Project
 from lockstep.values import shortest_names
 
 FOREST, SVM = "sklearn.ensemble.RandomForestClassifier", "sklearn.svm.SVC"
@@ -141,6 +143,20 @@ def test_options_are_below_the_model_where_they_do_not_fit_beside(
     _, headings, first, below = shown(80)[:4]
     assert headings[1:3] == ["model,", "options"]
     assert (first[0], below) == ("1234567", ["min_samples_leaf=5"])
+
+
+def test_what_a_training_logs_is_not_compared(tiny_rivals: Tiny) -> None:
+    with tiny_rivals.entered():
+        store = Project(tiny_rivals.path).store
+        client = store.client()
+        for run in finished(client, store.experiment_id(client)):
+            client.log_metric(run.info.run_id, "train_loss", 1.0)
+    output = tiny_rivals.lockstep("diff", "1", "2")
+    assert "worse" in output
+    assert "train_loss" not in output
+    assert "No intervals" not in output
+    tiny_rivals.edit("conf/registry/default.yaml", "margin: 0.0", "margin: 0.1")
+    assert "gate failed" in tiny_rivals.lockstep("promote", "2", ok=False), "judged again"
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tiny_rivals: Tiny) -> None:

@@ -14,7 +14,7 @@ from lockstep.lineage.target import Target
 from lockstep.mlflow import runs
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.project import Project
-from lockstep.record.metrics import metrics_of
+from lockstep.record.metrics import metrics_in
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -66,11 +66,13 @@ def restored(target: Target, project: Project) -> Iterator[State]:
             if path
         }
         data = pipeline.data()
+        # MLflow also has what was logged during training, which no predictions have.
+        measured = metrics_in(file for path in pipeline.metric_files() if (file := found[path]))
         yield State(
             target.name,
             target.revision,
             copy,
-            metrics=target.run.data.metrics if target.run else metrics_of(pipeline),
+            metrics=measured or (dict(target.run.data.metrics) if target.run else {}),
             evaluation=read_evaluation(found.get(about.get("evaluation", ""))),
             predictions=found.get(about.get("predictions", "")),
             test=data.get(about.get("test", ""), (None,))[0],

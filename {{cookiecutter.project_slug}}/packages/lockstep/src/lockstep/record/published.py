@@ -48,7 +48,10 @@ def stages_of(client: "MlflowClient", run: "Run") -> dict[str, Any]:
 def metrics_with_baseline(
     client: "MlflowClient", run: "Run", pipeline: Pipeline, folder: Path
 ) -> dict[str, float]:
-    """The metrics of a run, with those of the baseline, which only its metric files hold.
+    """The metrics of a run and of the baseline, as its metric files hold them.
+
+    What MLflow has besides them was logged during training: no predictions have such a metric. A
+    run without these files has only MLflow's.
 
     Args:
         pipeline: Knows where the metric files are.
@@ -59,4 +62,4 @@ def metrics_with_baseline(
         for path in pipeline.metric_files()
         if (file := runs.download(client, run.info.run_id, path, folder))
     ]
-    return {**metrics_in(files), **run.data.metrics}
+    return metrics_in(files) or dict(run.data.metrics)
