@@ -25,20 +25,20 @@ def headline(record: RunRecord, evaluation: dict[str, Any]) -> str:
         for name, value, baseline in beside_baseline(record.metrics)
         if name == metric
     ]
-    rows = [f"{evaluation['rows']} test rows"] if "rows" in evaluation else []
-    result = ", ".join([*shown, *rows])
-    return ": ".join(part for part in (record.model, result) if part) or record.name
+    return ": ".join(part for part in (record.model, *shown) if part) or record.name
 
 
 def opening(record: RunRecord, evaluation: dict[str, Any]) -> list[str]:
-    """What matters of a run, a line each."""
+    """What matters of a run, a line each; MLflow shows about four of them at once."""
     lines = [headline(record, evaluation)]
+    if record.snapshot:
+        lines.append(f"Rebuild it: `uv run lockstep reproduce {record.label}`")
     sources = record.pipeline.sources()
     if data := ", ".join(f"`{path}` (md5 `{md5[:8]}`)" for path, md5 in sources.items()):
         target = record.project.params.get("data", {}).get("target")
-        lines.append(f"Data: {data}" + (f", to predict `{target}`" if target else ""))
-    if record.snapshot:
-        lines.append(f"Rebuild it: `uv run lockstep reproduce {record.label}`")
+        rows = evaluation.get("rows")
+        data += f", to predict `{target}`" if target else ""
+        lines.append(f"Data: {data}" + (f", tested on {rows} rows" if rows else ""))
     if record.overrides:
         lines.append(f"Options: `conf/` with `{' '.join(record.overrides)}`")
     if record.origin.commit:
