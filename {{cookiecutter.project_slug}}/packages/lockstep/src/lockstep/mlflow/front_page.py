@@ -21,6 +21,7 @@ TRAINING = "workflowType=machine_learning"
 CURVES = "/model-metrics"  # the tab with the metrics over time
 SHOWN_METRICS, SHOWN_CHARTS = 2, 8  # MLflow adds the charts of others
 TIMES = {"runDateAndNestInfo": 150, "duration": 90}  # columns that MLflow always has
+OF_SWEEPS = ("trials.complete", "trials.pruned", "trials.fail")  # which only their pages show
 PAIRED = ("loss", "score")  # curves of a training: train and validation are in one chart
 SECTION = "metrics"  # of the charts
 OWN = "**Champion**"  # starts a note that may be replaced; what follows the rule is the user's
@@ -68,10 +69,11 @@ def _view(metrics: Sequence[str]) -> str:
     columns |= {"tags.`gate.verdict`": 105, "tags.`overrides`": 330}
     widths = {"0": 73, "attributes.`Run Name`": 270, **columns, **TIMES}
     charts = [_chart("BAR", name) for name in metrics[:SHOWN_CHARTS]]
+    # MLflow gives each metric a chart of its own, unless the user has deleted that one.
     for name in PAIRED:
         charts.append(_chart("LINE", f"train_{name}", f"validation_{name}"))
-        # MLflow would also give it a separate chart, unless the user has deleted that one.
         charts.append(_chart("LINE", f"validation_{name}") | {"deleted": True})
+    charts += [_chart("BAR", name) | {"deleted": True} for name in OF_SWEEPS]
     section = {"uuid": SECTION, "name": "Model metrics", "display": True, "isGenerated": True}
     state = {
         "searchFilter": "",
