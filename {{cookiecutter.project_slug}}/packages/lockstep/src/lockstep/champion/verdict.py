@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from lockstep.champion.alias import number_of
 from lockstep.gate.candidate import candidate_of_run
 from lockstep.gate.comparison import Evidence, comparing, description_with, rules_of, tags_of
-from lockstep.gate.rules import judge
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import describe_version, judgement_of
 
@@ -27,6 +26,8 @@ def current_verdict(
 ) -> tuple[str, list[str]]:
     """The recorded verdict if it holds for this champion and these rules, else a new one.
 
+    What was undecided is judged again: what prevented the comparison may be gone.
+
     Args:
         evidence: What to compare the two by instead of the test rows; it makes a new verdict.
 
@@ -41,7 +42,7 @@ def current_verdict(
     judged_by = (tags.get(tag.GATE_CHAMPION), tags.get(tag.RULES))
     if (
         not evidence
-        and tag.VERDICT in tags
+        and tags.get(tag.VERDICT, "undecided") != "undecided"
         and judged_by == (number_of(champion) or "none", rules.digest)
     ):
         return tags[tag.VERDICT], tags[tag.REASONS].splitlines()
@@ -51,7 +52,7 @@ def current_verdict(
         candidate = candidate_of_run(client, run, project.pipeline, Path(folder))
         with comparing(client, project, candidate, champion, rules, evidence) as comparison:
             compared = comparison()
-    verdict = judge(candidate.metrics, candidate.evaluation, compared, rules, candidate.warnings)
+    verdict = candidate.judged(compared, rules)
     if evidence is None or compared is None or not compared.problem:  # else the old one still holds
         note = description_with(verdict, run)
         describe_version(client, version, verdict.outcome, note)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep.dvc.cache import fetch
 from lockstep.dvc.pipeline import Pipeline
 from lockstep.files import file_digest
+from lockstep.gate.rules import Comparison, Rules, Verdict, judge
 from lockstep.mlflow import runs, tag
 from lockstep.record.published import metrics_with_baseline
 from lockstep.record.run_record import RunRecord
@@ -38,6 +39,10 @@ class Candidate:
     test: tuple[str, str] | None
     workspace: Path
     warnings: Sequence[str] = ()
+
+    def judged(self, comparison: Comparison | None, rules: Rules) -> Verdict:
+        """What the gate says, after a comparison with the champion if there is one."""
+        return judge(self.metrics, self.evaluation, comparison, rules, self.warnings)
 
     def test_rows(self, folder: Path) -> Path:
         """The file of test rows: the workspace's own if unchanged, else a copy from DVC."""

@@ -10,7 +10,7 @@ from lockstep.champion.alias import CHAMPION, champion_of, history_of, move, num
 from lockstep.champion.front_page import ABOUT_MODEL
 from lockstep.gate.candidate import candidate_of_workspace
 from lockstep.gate.comparison import comparing, description_with, metrics_of, rules_of, tags_of
-from lockstep.gate.rules import Comparison, Rules, judge
+from lockstep.gate.rules import Comparison, Rules
 from lockstep.gate.summary import description
 from lockstep.mlflow import runs, tag
 from lockstep.mlflow.registry import (
@@ -70,9 +70,7 @@ def judging(
             tags = judgement_of(version, run) if version else {}
             if rules and tag.RULES not in tags:
                 comparison = compare()
-                verdict = judge(
-                    candidate.metrics, candidate.evaluation, comparison, rules, candidate.warnings
-                )
+                verdict = candidate.judged(comparison, rules)
                 tags, note = tags_of(verdict), description_with(verdict, run)
             if version is None:
                 about = note or description(record, candidate.evaluation)
