@@ -100,6 +100,9 @@ def test_a_bad_row_stops_the_part_and_leaves_nothing_half_written(predict: Any) 
         (("many", "out.parquet"), "many has 2 files, and out.parquet is one: name a folder"),
         (("empty.csv", "out.parquet"), "empty.csv"),
         (("words.csv", "out.parquet"), "words.csv cannot be read"),
+        (("latin.csv", "out.parquet"), "latin.csv, in the rows after 0: 'utf-8' codec"),
+        (("words.csv", "words.csv"), "words.csv is read, and would be overwritten"),
+        (("twice", "out"), "two files of twice would become one of out"),
         (("nope://x/y", "out"), "nope://x/y cannot be used"),
     ],
 )
@@ -107,6 +110,10 @@ def test_what_cannot_be_predicted(predict: Any, words: tuple[str, str], message:
     Path("many").mkdir()
     for name in ("many/a.csv", "many/b.csv"):
         rows(5).to_csv(name, index=False)
+    Path("twice").mkdir()
+    rows(5).to_csv("twice/a.csv", index=False)
+    rows(5).to_parquet("twice/a.parquet")
+    Path("latin.csv").write_bytes("größe\n1\n".encode("latin-1"))
     rows(0).to_csv("empty.csv", index=False)
     rows(5).astype({"mass": "str"}).assign(mass="heavy").to_csv("words.csv", index=False)
     code, output = predict(*words)

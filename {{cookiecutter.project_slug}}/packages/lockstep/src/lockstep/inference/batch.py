@@ -65,19 +65,17 @@ def parts_of(source: str, target: str) -> list[Part]:
     if not files:
         raise LockstepError(f"there is no CSV or Parquet file at {source}")
     target_system, place = _system(target)
-    if place.endswith(TABLES):
-        if len(files) > 1:
-            raise LockstepError(
-                f"{source} has {len(files)} files, and {target} is one: name a folder"
-            )
-        return [Part(system, files[0], target_system, place)]
-    names = [path.removeprefix(base).lstrip("/") for path in files]
-    return [
-        Part(
-            system, path, target_system, f"{place}/{Path(name).with_suffix('.parquet').as_posix()}"
-        )
-        for path, name in zip(files, names, strict=True)
-    ]
+    targets = [place]
+    if not place.endswith(TABLES):
+        names = (path.removeprefix(base).strip("/").rpartition(".")[0] for path in files)
+        targets = [f"{place}/{name}.parquet" for name in names]
+    elif len(files) > 1:
+        raise LockstepError(f"{source} has {len(files)} files, and {target} is one: name a folder")
+    if len(set(targets)) < len(targets):
+        raise LockstepError(f"two files of {source} would become one of {target}: rename one")
+    if system == target_system and (both := {*files}.intersection(targets)):
+        raise LockstepError(f"{both.pop()} is read, and would be overwritten: name another output")
+    return [Part(system, old, target_system, new) for old, new in zip(files, targets, strict=True)]
 
 
 def predict_part(
@@ -127,9 +125,8 @@ def _write(
         for table in _batches(part, version, rows):
             try:
                 done = _with_predictions(table, version)
-            except InvalidRows as error:
-                place = f"{part.source}, in the rows after {count}"
-                raise LockstepError(f"{place}: {error}") from error
+            except (InvalidRows, UnicodeDecodeError) as error:  # that of a column's name
+                raise LockstepError(f"{part.source}, in the rows after {count}: {error}") from error
             if writer is None:
                 schema = done.schema.with_metadata({**(done.schema.metadata or {}), **metadata})
                 writer = closing.enter_context(_writer(stream, part.target, schema))
@@ -177,6 +174,10 @@ def _batches(part: Part, version: "Version", rows: int) -> "Iterator[pa.Table]":
             for batch in csv.open_csv(file, convert_options=options):
                 for start in range(0, batch.num_rows, rows):
                     yield pa.Table.from_batches([batch.slice(start, rows)])
+    except UnicodeDecodeError as error:
+        raise LockstepError(
+            f"{part.source} is not UTF-8: save it as such, or as Parquet"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise LockstepError(f"{part.source} cannot be read: {first_line(error)}") from error
 
@@ -206,11 +207,10 @@ def _complete(part: Part, metadata: dict[str, str]) -> int | None:
     """The number of rows of an output that the same version made of the same input."""
     from pyarrow import parquet
 
-    if not part.target.endswith(".parquet"):
+    system, target = part.target_system, part.target
+    if not (target.endswith(".parquet") and system.get_file_info(target).is_file):
         return None
-    if not part.target_system.get_file_info(part.target).is_file:
-        return None
-    with part.target_system.open_input_file(part.target) as file:
+    with system.open_input_file(target) as file:
         found = parquet.ParquetFile(file)
         known = found.schema_arrow.metadata or {}
         same = all(known.get(key.encode()) == value.encode() for key, value in metadata.items())

@@ -37,7 +37,7 @@ def listening(settings: Settings, *, no_token: bool) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         bound.close()
         raise LockstepError(
             f"{settings.host}:{settings.port} cannot be used ({error}): choose another --port"
