@@ -182,8 +182,8 @@ class Life:
             again = self._patiently(*words)
             if again.code in command.codes:
                 return again
-            if killed := re.search("if that was killed: (.*)", again.output):
-                self._do(killed[1])
+            if cure := re.search("(if that was killed: |remove it with `)([^`\n]*)", again.output):
+                self._do(cure[2])
         for cure in self._cures():
             self._do(cure)
         return self._patiently(*retries[-1])
@@ -251,7 +251,10 @@ def forbid_writing(life: Life, command: Command, seconds: float) -> None:
     """Run it where nothing can be written, which fails unless it only reads."""
     del seconds
     disk = life.project.path.parent
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    deadline = time.monotonic() + PATIENCE
+    while subprocess.run(["mount", "-o", "remount,ro", disk], check=False).returncode:
+        assert time.monotonic() < deadline, "something writes, though a worker of a queue ends"
+        time.sleep(0.5)
     ending = life.run(*command.words)
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     if command.words[1] != "push":  # which writes elsewhere
