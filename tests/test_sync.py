@@ -103,6 +103,14 @@ def test_what_one_pushes_the_other_has(tiny: Tiny, remote: Path) -> None:
     grace.lockstep("publish")
     assert states(grace) == states(tiny), "the same run, without computing"
 
+    raw = grace.path / "data" / "raw.csv"
+    known = raw.read_text()
+    raw.write_text(f"{known}9,18\n")
+    output = refused(grace, "pull")
+    assert "data/raw.csv has changes that are not committed, and pulling would replace" in output
+    assert raw.read_text() == f"{known}9,18\n"
+    raw.write_text(known)
+
     middle = add_data(tiny, "one")
     add_data(tiny, "two")
     tiny.write("uv.lock", (tiny.path / "uv.lock").read_text() + "\n# an upgrade\n")

@@ -19,10 +19,11 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[str] = []
+        self.fails = ""
 
     def __call__(self, words: Sequence[str]) -> int:
         self.made.append(" ".join(Path(word).name for word in words))
-        return 2 if "bad.csv" in self.made[-1] else 0
+        return 2 if self.made[-1] == self.fails or "bad.csv" in self.made[-1] else 0
 
     def since(self) -> list[str]:
         """The new calls."""
@@ -84,7 +85,13 @@ def test_commits_of_others_are_pulled_and_imports_looked_at(
     project.git("-C", str(other), "push", "--quiet")
     loop.look()
     loop.look()
-    assert calls.since() == ["pull", "retrain"], "once, even if that failed"
+    assert calls.since() == ["pull", "retrain"], "once"
+    calls.fails = "pull"
+    again = Watcher(project.path, Plan([], 1, 3600, 0, ("origin", branch)), calls)
+    again.look()
+    again.look()
+    assert calls.since() == ["pull", "retrain"], "at the start, as always; not after a refusal"
+    calls.fails = ""
 
     # Data of another repository, which DVC imports, and which has moved on.
     dep = f"{{path: data, repo: {{url: '{other.as_posix()}', rev_lock: {'0' * 40}}}}}"

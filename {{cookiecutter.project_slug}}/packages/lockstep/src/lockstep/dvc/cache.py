@@ -96,6 +96,22 @@ def fetch_missing(root: Path, outs: Mapping[str, str], folder: Path) -> None:
                 raise LockstepError(f"{path}: {error}") from error
 
 
+def changed_data(root: Path) -> dict[str, str]:
+    """The data that differ from what their .dvc files record: path -> .dvc file."""
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        return {
+            Path(out.fs_path).relative_to(repo.root_dir).as_posix(): Path(stage.path)
+            .relative_to(repo.root_dir)
+            .as_posix()
+            for stage in repo.index.stages
+            if stage.is_data_source
+            for out in stage.outs
+            if out.is_in_repo and out.exists and out.changed_checksum()
+        }
+
+
 @functools.cache
 def repo_of(root: Path) -> "Repo":
     """DVC's own view of a project, whose root is a resolved path."""

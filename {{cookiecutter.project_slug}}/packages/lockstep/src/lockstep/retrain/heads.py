@@ -36,6 +36,10 @@ class Heads:
         self._own = own
         self._seen: dict[tuple[str, str], str] = {}
 
+    def forget(self) -> None:
+        """Say what is still new once more."""
+        self._seen.clear()
+
     def moved(self) -> Iterator[News]:
         """What the project does not have, and was not said before."""
         if self._own:

@@ -86,6 +86,7 @@ class Watcher:
         due = time.monotonic() >= self._due
         if due:
             self._failed.clear()
+            self._heads.forget()
         known = self._judged | self._failed
         arrived = {p: list(sign) for p, sign in complete.items() if known.get(str(p)) != list(sign)}
         if arrived:
@@ -106,8 +107,8 @@ class Watcher:
         self._ask = time.monotonic() + self._plan.remotes
         for item in news:
             _say(item.text)
-        if any(item.commits for item in news):
-            self._call(["pull"])
+        if any(item.commits for item in news) and self._call(["pull"]):
+            return False  # it said why; the next try is when a retraining is due
         return any(item.commits or item.data for item in news)
 
     def _judge(self, arrived: dict[Path, list[int]]) -> None:

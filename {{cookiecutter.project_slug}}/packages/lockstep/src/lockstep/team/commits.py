@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lockstep import LockstepError, git
+from lockstep.files import parse_yaml, tree_digest
 from lockstep.project import Project
 from lockstep.team.route import Route
 from lockstep.values import counted
@@ -67,7 +68,8 @@ def pull_commits(root: Path, route: Route | None) -> str:
     """Fetch the branch and fast-forward to it.
 
     Raises:
-        LockstepError: The branches have diverged, or the remote cannot be reached.
+        LockstepError: The branches have diverged, the remote cannot be reached, or there are data
+            that pulling would replace and no commit has.
     """
     if route is None:
         return NO_REMOTE
@@ -82,8 +84,24 @@ def pull_commits(root: Path, route: Route | None) -> str:
             f"{route.branch} and {route.tracking} have diverged: {counted(ours, 'commit')} here, "
             f"{theirs} there\ngit rebase {route.tracking}"
         )
+    _require_data_kept(root, route.tracking)
     git.git_or_fail("merge", "--ff-only", "--quiet", route.tracking, cwd=root)
     return f"{counted(theirs, 'commit')} from {route.tracking}"
+
+
+def _require_data_kept(root: Path, tracking: str) -> None:
+    """Refuse to pull while there are data that neither this commit nor the pulled one records."""
+    from lockstep.dvc.cache import changed_data
+
+    for path, pointer in changed_data(root).items():
+        text = git.git("show", f"{tracking}:{git.prefix(root)}{pointer}", cwd=root)
+        outs = (parse_yaml(text, pointer) or {}).get("outs", []) if text else []
+        if tree_digest(root / path) not in [out.get("md5") for out in outs]:
+            raise LockstepError(
+                f"{path} has changes that are not committed, and pulling would replace them\n"
+                f"keep them: uv run dvc add {path} && git commit {pointer}\n"
+                f"discard them: uv run dvc checkout --force {path}"
+            )
 
 
 def require_commit(root: Path) -> None:
