@@ -182,8 +182,8 @@ class Life:
             again = self._patiently(*words)
             if again.code in command.codes:
                 return again
-            if cure := re.search("(if that was killed: |remove it with `)([^`\n]*)", again.output):
-                self._do(cure[2])
+            if said := re.search("(if that was killed: |remove it with `)([^`\n]*)", again.output):
+                self._do(said[2])
         for cure in self._cures():
             self._do(cure)
         return self._patiently(*retries[-1])

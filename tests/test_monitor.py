@@ -20,6 +20,7 @@ from tiny import Tiny
 from windows import limits, line, save
 
 from lockstep.config.group import settings_of
+from lockstep.monitor import window
 from lockstep.monitor.distribution import bins_of
 from lockstep.monitor.drift import Drift, drifts
 from lockstep.monitor.notify import notify
@@ -201,6 +202,22 @@ class Received(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: Any) -> None:
         """Be quiet."""
+
+
+def test_a_file_that_a_server_merges_meanwhile_is_read_again(
+    watched: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, gone = window._batches_of, ["at first"]
+
+    def read_later(*arguments: Any) -> Iterator[window.Batch]:
+        if gone:
+            raise FileNotFoundError(gone.pop())
+        yield from read(*arguments)
+
+    monkeypatch.setattr(window, "_batches_of", read_later)
+    code, output = watched.answer("monitor", save(watched, "july.csv", line(300, seed=1)))
+    assert code == 0, output
+    assert not gone
 
 
 def test_an_alarm_is_told_once_and_its_end(watched: Tiny) -> None:

@@ -1,5 +1,6 @@
 """`lockstep monitor`: compare new data with what the champion was trained and tested on."""
 
+import contextlib
 import json
 import sys
 from argparse import ArgumentParser, Namespace
@@ -11,6 +12,7 @@ from lockstep.config.group import settings_of_group
 from lockstep.mlflow.uri import CHECK_ADDRESS
 from lockstep.monitor.settings import Settings
 from lockstep.project import Project
+from lockstep.serve.parquet import TRIES
 from lockstep.terminal import show, table
 from lockstep.values import counted, digest, number
 
@@ -84,6 +86,14 @@ def run(arguments: Namespace) -> int:
 
 
 def _judged(source: Path, newest: int | None, monitor: "Monitor", history: "History") -> "Result":
+    """The result of a window, which may be a log that a server writes to."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):  # it has just merged small files
+            return _judge(source, newest, monitor, history)
+    return _judge(source, newest, monitor, history)
+
+
+def _judge(source: Path, newest: int | None, monitor: "Monitor", history: "History") -> "Result":
     """The result of a window: from an earlier call, or new, and then sent to the channels."""
     from lockstep.monitor.notify import news, notify
     from lockstep.monitor.result import verdict

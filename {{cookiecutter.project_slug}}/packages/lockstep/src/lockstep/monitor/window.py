@@ -190,6 +190,8 @@ def _batches(path: Path, read: Callable[[Path], Batch] | None) -> Iterator[Batch
     """
     try:
         yield from _batches_of(path, read)
+    except FileNotFoundError:  # a server has just merged small files of its log
+        raise
     except (ValueError, OSError) as error:  # pandas' and pyarrow's errors are ValueErrors
         raise LockstepError(f"{path} cannot be read: {error}") from error
 
