@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import random
+import re
 import threading
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import pytest
 from conftest import Scaffold
 
 
-def write_houses(path: Path, rows: int = 300, delimiter: str = ",") -> Path:
+def write_houses(path: Path, rows: int = 300, delimiter: str = ",", seed: int = 7) -> Path:
     """A table as they come: dates, missing values in many spellings, ids, text, yes and no."""
-    draw = random.Random(7)  # noqa: S311
+    draw = random.Random(seed)  # noqa: S311
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream, delimiter=delimiter)
@@ -81,6 +82,39 @@ def test_the_life_of_a_csv_with_a_number_to_predict(scaffold: Scaffold, tmp_path
     assert "Traceback" not in output
     assert "Running stage 'split'" not in output
     assert len(project.runs()) == 2
+
+
+def test_the_life_of_data_that_arrive_as_files(scaffold: Scaffold, tmp_path: Path) -> None:
+    for year in (2020, 2021, 2022):
+        write_houses(tmp_path / "sold" / f"{year}.csv", rows=120, seed=year)
+    project = scaffold(data_source=str(tmp_path / "sold"), target_column="price")
+    project.edit("conf/config.yaml", "model: random_forest", "model: ridge")
+    assert "3 partitions: 3 to compute, 0 unchanged" in project.run("dvc", "repro")
+    project.commit("three years")
+
+    # A year more: it alone is read, also in a temporary copy.
+    write_houses(project.path / "data/raw/2023.csv", rows=120, seed=2023)
+    project.run("dvc", "add", "data/raw")
+    tried = project.experiment("--temp", "--name", "fourth")
+    assert "4 partitions: 1 to compute, 3 unchanged" in tried
+    assert "partitions: 360 rows to train on, 120 to test on" in tried
+    assert "4 partitions: 1 to compute, 3 unchanged" in project.run("dvc", "repro")
+    assert project.repro() == []
+    assert [run["status"] for run in project.runs()] == ["FINISHED"] * 2
+
+    # A year turns out to be bad: what has learned from it, and without it.
+    traced = json.loads(project.run("lockstep", "trace", "data/raw/2021.csv", "--json"))
+    used = [run["rows"] for run in traced["used_in"]["runs"]]
+    assert used == ["120 to train, 0 to test"] * 2
+    project.edit("conf/data/default.yaml", "exclude: []", "exclude: [2021.csv]")
+    without = project.run("dvc", "repro", "split")
+    assert "0 to compute, 3 unchanged, 1 removed" in without
+    listed = (project.path / "reports/partitions.csv").read_text(encoding="utf-8")
+    assert re.findall(r"^\d+", listed, re.MULTILINE) == ["2020", "2022", "2023"]
+
+    rebuilt = project.run("lockstep", "reproduce", "fourth", "--current-environment")
+    assert "4 partitions: 4 to compute, 0 unchanged" in rebuilt
+    assert "ridge · fourth: identical" in rebuilt
 
 
 def test_a_url_is_followed_when_its_data_change(scaffold: Scaffold, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scaffold import TEMPLATE
 from servers import PASSWORD, Door, Servers
 from storages import (
     AZURE_KEY,
@@ -110,6 +111,30 @@ def test_data_go_to_the_remote_and_come_back_whatever_happens_to_it(
     assert_comes_back(project)
     assert PASSWORD not in project.output
     assert project.run("git", "grep", "--count", PASSWORD, "HEAD", ok=None) == ""
+
+
+def test_a_prefix_of_a_bucket_is_followed_when_files_arrive(
+    servers: Servers, equipped: Project, tmp_path: Path
+) -> None:
+    storage = KINDS["s3"](servers)
+    assert storage.server
+    access = {**storage.env, "AWS_ENDPOINT_URL": storage.server.url}
+    january = TEMPLATE / "samples" / "bikes" / "2011-01.csv"
+    put = "import sys, s3fs; s3fs.S3FileSystem().put(sys.argv[1], 'bucket/data/')"
+    equipped.python(put, str(january), **access)
+    answers = {
+        "data_source": "s3://bucket/data/",
+        "target_column": "rentals",
+        "task": "regression",
+    }
+    project = make(equipped.env | access, tmp_path, answers, equipped.bin)
+    raw = project.path / "data" / "raw"
+    assert [path.read_bytes() for path in raw.iterdir()] == [january.read_bytes()]
+    assert "1 partition: 1 to compute" in project.run("dvc", "repro", "ingest")
+    project.python(put, str(shutil.copy(january, tmp_path / "again.csv")))
+    project.run("dvc", "update", "data/raw.dvc")
+    assert {path.name for path in raw.iterdir()} == {january.name, "again.csv"}
+    assert "2 partitions: 1 to compute, 1 unchanged" in project.run("dvc", "repro", "ingest")
 
 
 def refuse_wrong_credentials(kind: str, storage: Storage, project: Project) -> None:
