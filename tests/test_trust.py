@@ -140,7 +140,8 @@ def test_every_option_of_a_project_is_trusted(
     models = [
         path.stem
         for path in (project / "conf/model").glob("*.yaml")
-        if find_spec(yaml.safe_load(path.read_text())["_target_"].partition(".")[0])
+        if path.stem != "xgboost_ray"  # XGBoost's, once it is fitted
+        and find_spec(yaml.safe_load(path.read_text())["_target_"].partition(".")[0])
     ]
     assert {"lightgbm", "xgboost"} <= {*models}, "CatBoost takes 270 MB"
     options = [("onehot", model) for model in models]

@@ -18,7 +18,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from lockstep import LockstepError
 
-from {{ cookiecutter.package_name }} import batches, estimators, tables, train
+from {{ cookiecutter.package_name }} import estimators, train
+from {{ cookiecutter.package_name }}.batches import memory_note
+from {{ cookiecutter.package_name }}.tables import Table
 
 # Those whose packages are installed: `uv sync --extra boosting` adds some.
 MODELS = sorted(
@@ -206,7 +208,7 @@ def test_some_rows_at_a_time_teach_the_same_from_a_file(
 ) -> None:
     table.to_parquet(tmp_path / "train.parquet")
     cfg = composed("model=sgd", "preprocess=onehot", model__rows=50, model__preprocess_rows=60)
-    from_file = train.fit_table(tables.Table(tmp_path / "train.parquet"), cfg)
+    from_file = train.fit_table(Table(tmp_path / "train.parquet"), cfg)
     assert (from_file.predict(features) == fit(cfg, table).predict(features)).all()
     assert from_file[-1].t_ > cfg.model.epochs * len(table), "each row in each epoch"
 
@@ -215,8 +217,8 @@ def test_a_training_that_takes_much_memory_says_so(composed: Compose, table: pd.
     cfg = composed("model=random_forest")
     features, target = table.drop(columns="outcome"), table["outcome"]
     preprocess, model = (part for _, part in train.fit(features, target, cfg).steps)
-    assert batches.memory_note(model, preprocess, features, 1000) == ""
-    note = batches.memory_note(model, preprocess, features, 10**9)
+    assert memory_note(model, preprocess, features, 1000) == ""
+    note = memory_note(model, preprocess, features, 10**9)
     assert "takes about" in note
     assert "split.train_rows=1000000 trains on some of the rows, model=sgd" in note
 

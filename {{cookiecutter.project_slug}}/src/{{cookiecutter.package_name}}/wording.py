@@ -24,7 +24,7 @@ stycznia lutego marca kwietnia maja czerwca lipca sierpnia września październi
 ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık
 jan feb mrz apr mai jun jul aug sep okt nov dez
 jan feb mrt apr mei jun jul aug sep okt nov dec
-"""
+"""  # noqa: RUF001
 ZONES = {  # of e-mails (RFC 2822), and of Europe
     **{"UT": "+00:00", "EST": "-05:00", "EDT": "-04:00", "CST": "-06:00", "CDT": "-05:00"},
     **{"MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00"},
