@@ -24,11 +24,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="models:/name@alias, models:/name/3, or a model's folder (default: the champion)",
     )
 
-    _option(parser, "host", DEFAULTS.host, "the address to listen at")
+    _option(parser, "host", DEFAULTS.host, "the address to listen on")
     _option(
         parser, "port", DEFAULTS.port, "its port, or LOCKSTEP_SERVE_PORT, and so for each option"
     )
-    _option(parser, "poll", DEFAULTS.poll, "seconds between two looks at the alias")
+    _option(parser, "poll", DEFAULTS.poll, "seconds between two checks of the alias")
     _option(parser, "max-rows", DEFAULTS.max_rows, "rows of a request")
     _option(parser, "max-body", DEFAULTS.max_body // MEGABYTE, "megabytes of a request")
     _option(

@@ -35,14 +35,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="between two looks at the folders (%(default)s)",
+        help="between two checks of the folders (%(default)s)",
     )
     parser.add_argument(
         "--remotes",
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="between two looks at git's remotes, for commits to pull and new data behind "
+        help="between two checks of git's remotes, for commits to pull and new data behind "
         "`dvc import` (%(default)s)",
     )
     parser.add_argument("--push", action="store_true", help="push the result of each retraining")

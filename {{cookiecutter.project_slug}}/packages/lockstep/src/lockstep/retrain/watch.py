@@ -28,10 +28,10 @@ class Plan:
 
     Attributes:
         folders: Where files arrive; each file is a window. A single file may be replaced, too.
-        poll: Seconds between two looks at them.
+        poll: Seconds between two checks of them.
         every: Seconds between two retrainings without a new file: `lockstep retrain` looks for new
             data behind imports, and for alarms, itself.
-        remotes: Seconds between two looks at git's remotes: the project's, and those of imports.
+        remotes: Seconds between two checks of git's remotes: the project's, and those of imports.
         own: The remote and the branch that the project is pulled from; None if there is none.
         options: More arguments of `lockstep retrain`.
     """

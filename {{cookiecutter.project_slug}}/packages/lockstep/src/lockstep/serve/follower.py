@@ -39,7 +39,7 @@ class Follower:
         """Load the first version.
 
         Args:
-            seconds: Between two looks at the source.
+            seconds: Between two checks of the source.
 
         Raises:
             LockstepError: There is none that can be loaded.

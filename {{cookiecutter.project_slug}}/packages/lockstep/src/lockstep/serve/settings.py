@@ -16,7 +16,7 @@ class Settings:
     """The limits and the address of a server.
 
     Attributes:
-        poll: Seconds between two looks at the alias.
+        poll: Seconds between two checks of the alias.
         max_rows: Rows of a request, and of all that are predicted at once.
         max_body: Bytes of a body.
         max_waiting: Requests that wait.

@@ -109,6 +109,7 @@ class Registry:
             RegistryAwayError: The registry does not answer.
             LockstepError: It names none.
         """
+        from lockstep.champion.alias import CHAMPION
         from lockstep.mlflow import tag
         from lockstep.mlflow.registry import find_version
 
@@ -120,9 +121,8 @@ class Registry:
         except LockstepError as error:
             raise RegistryAwayError(str(error)) from error
         if version is None:
-            raise LockstepError(
-                f"{self} does not exist: `uv run lockstep models` lists the versions"
-            )
+            verb = "promote` makes one" if self.word == CHAMPION else "models` lists the versions"
+            raise LockstepError(f"{self} does not exist: `uv run lockstep {verb}")
         tags = version.tags
         return About(
             model=self.name,
