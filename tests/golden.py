@@ -24,6 +24,7 @@ REPLACED = [
     (r"\b3\.1\d\.\d+\b", "3.#.#"),  # Python
     (r"(?<=  )[ \d]\d[smhd](?=  )", "###"),  # the age of a run
     (r"\[Errno \d+\]", "[Errno #]"),  # each system has its own
+    (r"(?m)^trials \d+ of \d+, running .*\n", ""),  # of a sweep that takes long enough to say so
 ]
 NUMBERS = (r"(?<![\w.])\d+\.\d+(?![\w.])", "#.#")  # scores of real models
 
