@@ -249,6 +249,7 @@ class Retrain(Section):
     reasons: list[Literal["data", "alarm"]] = Field(min_length=1)
     per_day: int = Field(ge=1)
     pause: Annotated[float, Field(ge=0, strict=False)] = Field(description="hours")
+    feedback: str | None
     push: bool
 
 
