@@ -28,8 +28,8 @@ class Table:
             path: As for `read_table`.
         """
         self.path = path
-        self._whole = read_table(path) if path.is_dir() else None
-        empty = pq.read_schema(path).empty_table().to_pandas() if path.is_file() else self._whole
+        self._whole = whole = read_table(path) if path.is_dir() else None
+        empty = pq.read_schema(path).empty_table().to_pandas() if whole is None else whole
         self._names, self.dates = list(empty), list(empty.select_dtypes("datetime"))
         self.index = self[self._names[0]].index
 
