@@ -1,6 +1,7 @@
 """`lockstep predict`: files of any size, with the version in what is written."""
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from tiny import Tiny, captured
 from windows import line
 
 from lockstep.cli import main
+from lockstep.inference.columns import Column
+from lockstep.inference.csv import open_csv
+from lockstep.inference.kinds import KINDS
 from lockstep.project import Project
 
 
@@ -163,3 +167,10 @@ def test_predictions_of_a_registered_version_leave_a_run_of_their_own(
 
 def md5_of(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def test_words_for_true_and_false_are_read_as_the_pipeline_reads_them() -> None:
+    file = io.BytesIO(b"x,sold\n1,Yes\n2,no\n3,\n4,TRUE\n")
+    columns = [Column("x", KINDS["double"], True), Column("sold", KINDS["boolean"], False)]
+    table = open_csv(file, columns).read_all()
+    assert table["sold"].to_pylist() == [True, False, None, True]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep import LockstepError
 from lockstep.files import TABLES, file_digest
 from lockstep.inference.columns import InvalidRows
+from lockstep.inference.csv import open_csv
 from lockstep.values import first_line
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lockstep.inference.version import Version
 
 PREDICTION, PROBABILITY = "prediction", "probability."  # columns of the output
-ARROW = {"string": "string", "double": "float64", "float": "float64", "boolean": "bool"}
 METADATA = "lockstep."  # before each key in the metadata of an output file
 
 
@@ -157,7 +157,7 @@ def _with_predictions(table: "pa.Table", version: "Version") -> "pa.Table":
 def _batches(part: Part, version: "Version", rows: int) -> "Iterator[pa.Table]":
     """The rows of a file, some at a time."""
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     try:
         with part.source_system.open_input_file(part.source) as file:
@@ -165,13 +165,7 @@ def _batches(part: Part, version: "Version", rows: int) -> "Iterator[pa.Table]":
                 for batch in parquet.ParquetFile(file).iter_batches(rows):
                     yield pa.Table.from_batches([batch])
                 return
-            types = {
-                column.name: pa.type_for_alias(ARROW[column.kind.name])
-                for column in version.columns.all
-                if column.kind.name in ARROW
-            }
-            options = csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-            for batch in csv.open_csv(file, convert_options=options):
+            for batch in open_csv(file, version.columns.all):
                 for start in range(0, batch.num_rows, rows):
                     yield pa.Table.from_batches([batch.slice(start, rows)])
     except UnicodeDecodeError as error:
