@@ -41,6 +41,7 @@ DEPENDENCIES = {
     "shtab": "shtab",
     "skops": "skops",
     "sqlalchemy": "sqlalchemy",
+    "types-psutil": "types_psutil",
     "types-pyyaml": "types_pyyaml",
     "uv": "uv",
 }
