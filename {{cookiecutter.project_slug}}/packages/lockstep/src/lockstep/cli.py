@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _spin_less() -> None:
     """Keep threads of OpenMP that wait from taking a shared core from those that work.
 
-    GCC's OpenMP spins 300,000 times. With 1,000, it is as fast on cores of its own.
+    GCC's OpenMP spins 300,000 times. With 1,000, it is as fast on idle cores.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")

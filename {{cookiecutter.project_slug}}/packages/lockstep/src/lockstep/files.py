@@ -1,8 +1,10 @@
 """The files that the glue shares with DVC: their YAML and their digests."""
 
+import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,15 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file completely or not at all; a file that already holds the text is not touched."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
+    with draft_of(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A file beside another one, which it replaces when it is written."""
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
+    yield draft
     draft.replace(path)
 
 

@@ -95,6 +95,11 @@ def without_secrets(uri: str) -> str:
     return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
 
 
+def driver_error(error: BaseException) -> str:
+    """The first line of what a database's driver said; of the error itself if it said nothing."""
+    return first_line(getattr(error, "orig", None) or error)
+
+
 def first_line(error: BaseException | str) -> str:
     """The first line of an error's message; the error's class if it has no message."""
     lines = str(error).strip().splitlines()

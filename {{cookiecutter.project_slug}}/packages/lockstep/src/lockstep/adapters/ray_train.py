@@ -23,7 +23,7 @@ class OnRay(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """A model of XGBoost that several workers fit together, each with its share of the rows.
 
     The same number of workers gives the same model, on one machine or on many. When a machine is
-    lost, training starts anew on the others.
+    lost, training starts again on the others.
     """
 
     def __init__(self, model: Any, workers: int = 2, threads: int = 1, tries: int = 3) -> None:
@@ -34,7 +34,7 @@ class OnRay(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             workers: They run on the cluster that the environment variable RAY_ADDRESS names, or
                 else on this machine.
             threads: How many cores each worker uses.
-            tries: How often training may start anew.
+            tries: How often training may start again.
         """
         self.model = model
         self.workers = workers

@@ -69,7 +69,7 @@ def _view(metrics: Sequence[str]) -> str:
     columns |= {"tags.`gate.verdict`": 105, "tags.`overrides`": 330}
     widths = {"0": 73, "attributes.`Run Name`": 270, **columns, **TIMES}
     charts = [_chart("BAR", name) for name in metrics[:SHOWN_CHARTS]]
-    # MLflow gives each metric a chart of its own, unless the user has deleted that one.
+    # MLflow gives each metric a separate chart, unless the user has deleted that one.
     for name in PAIRED:
         charts.append(_chart("LINE", f"train_{name}", f"validation_{name}"))
         charts.append(_chart("LINE", f"validation_{name}") | {"deleted": True})

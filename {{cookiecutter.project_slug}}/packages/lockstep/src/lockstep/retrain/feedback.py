@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from lockstep import LockstepError
 from lockstep.champion.alias import CHAMPION, champion_of
 from lockstep.config.group import settings_of_group
+from lockstep.files import draft_of
+from lockstep.inference.batch import METADATA
 from lockstep.monitor.settings import Settings
 from lockstep.serve.settings import ANSWERS
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from lockstep.project import Project
 
 NAME = "feedback-{day}.parquet"
-METADATA = "lockstep."  # before each key in the metadata of a file
 
 
 def bring_in_feedback(project: "Project", client: "MlflowClient", log: str) -> list[str]:
@@ -123,9 +124,8 @@ def _invalid_days(
 
 
 def _write(file: Path, rows: "pd.DataFrame", about: dict[str, str]) -> None:
-    draft = file.with_name(f".{file.name}.draft")
-    draft.write_bytes(_as_file(rows, about).getvalue())
-    draft.replace(file)
+    with draft_of(file) as draft:
+        draft.write_bytes(_as_file(rows, about).getvalue())
 
 
 def _as_file(rows: "pd.DataFrame", about: dict[str, str]) -> io.BytesIO:

@@ -11,7 +11,7 @@ import pydantic_core
 from lockstep import LockstepError
 from lockstep.mlflow.uri import database_of
 from lockstep.serve.settings import ANSWERS, FEEDBACK, PROBABILITY
-from lockstep.values import first_line, under, without_secrets
+from lockstep.values import driver_error, first_line, under, without_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,7 +106,7 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, ImportError) as error:
-            reason = first_line(getattr(error, "orig", None) or error)
+            reason = driver_error(error)
             raise LockstepError(
                 f"the prediction log {without_secrets(self._url)} cannot be used: {reason}\n"
                 "check that the database is up, and its driver is installed (for PostgreSQL: "

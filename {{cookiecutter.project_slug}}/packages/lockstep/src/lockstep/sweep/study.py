@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import LockstepError
-from lockstep.values import first_line, without_secrets
+from lockstep.values import driver_error, first_line, without_secrets
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -70,7 +70,7 @@ def open_storage(url: str) -> "BaseStorage":
     try:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        reason = first_line(getattr(error, "orig", None) or error)
+        reason = driver_error(error)
         raise LockstepError(
             f"the sweep's storage {without_secrets(url)} cannot be opened: {reason}\n"
             "check sweep.storage, and that the database is up (for PostgreSQL: "
