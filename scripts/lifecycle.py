@@ -178,7 +178,7 @@ class Month:
 
 @dataclass
 class Event:
-    """Something that happened, and what came of it."""
+    """Something that happened, and its outcome."""
 
     month: str
     what: str
@@ -325,7 +325,7 @@ class Life:
         self._commit("More trees again")
 
     def _retrain(self, month: str, why: str, *options: str) -> None:
-        """Train again, and note what came of it."""
+        """Train again, and note the outcome."""
         code, output = self._run("lockstep", "retrain", *options, codes=(0, 1, 2))
         promoted = re.search(r"version (\d+) is the champion", output)
         refused = re.search(r"version (\d+) does not become the champion", output)

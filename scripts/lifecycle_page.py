@@ -67,7 +67,7 @@ def _text(story: dict[str, Any]) -> Iterator[str]:
     )
     yield from section(
         "Alarms and retrainings",
-        [summary, "", *table(("month", "what happened", "what came of it"), events)],
+        [summary, "", *table(("month", "what happened", "outcome"), events)],
     )
     asked = [(f"version {name}", str(number)) for name, number in answers.items()]
     asked.append(("lost", str(len(story["failures"]))))

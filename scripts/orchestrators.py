@@ -1,6 +1,6 @@
 """Run what `lockstep export` writes with the real Airflow and Dagster: `make orchestrators`.
 
-Each has an environment of its own, and runs the stages of a new project, one task each, then a
+Each has a separate environment, and runs the stages of a new project, one task each, then a
 cycle of monitoring and retraining on new rows, whose result is pushed to a bare repository.
 """
 

@@ -23,7 +23,7 @@ FORESTS = (
 )
 COPIES = 3  # of the preprocessed rows: its parts, the whole, and most models make another
 NODES = 100  # bytes of those that a row adds to a tree that grows until it knows each row
-MUCH = 1e9  # bytes, of which a user is told
+MUCH = 1e9  # bytes; a need of less is not worth a note
 
 
 class InBatches:

@@ -151,7 +151,7 @@ def _by_column(
         for batch in text:
             writer.write_batch(batch)
             rows += batch.num_rows
-    # Mapped anew for each column: its pages are given back with it.
+    # Mapped again for each column, so that the pages of the last one are released.
     return rows, lambda n: pa.ipc.open_file(pa.memory_map(path)).read_all().column(n)
 
 
